@@ -1,0 +1,5 @@
+mod receive;
+pub use receive::RecvBuf;
+
+mod send;
+pub use send::SendBuf;

@@ -1,0 +1,185 @@
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// The bytes received and not yet parsed, owned by the caller.
+///
+/// One buffer can serve many connections in turn: it may be given to another connection, or
+/// dropped, whenever [`is_idle`](Self::is_idle) is true. While a large message arrives the buffer
+/// is not idle, because [`spare_mut`](Self::spare_mut) is then a part of that message.
+pub struct RecvBuf {
+    /// Initialised once; `start..end` is unread.
+    chunk: Vec<u8>,
+    start: usize,
+    end: usize,
+    message: Option<Target>,
+}
+
+/// A message under construction that is read into directly.
+struct Target {
+    /// Initialised to its length; the first `filled` bytes were received, `parsed` of them before.
+    payload: Vec<u8>,
+    filled: usize,
+    parsed: usize,
+    /// The payload never grows beyond this.
+    want: usize,
+}
+
+/// A message's first direct read asks for no more than this, so that claiming a length costs the
+/// peer as much as it costs us.
+const FIRST_STEP: usize = 64 << 10;
+
+impl RecvBuf {
+    /// Capacity of [`RecvBuf::default`]: 64 KiB.
+    pub const DEFAULT_CAPACITY: usize = 64 << 10;
+
+    /// A buffer that takes `capacity` bytes at a time, at least 16.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { chunk: vec![0; capacity.max(16)], start: 0, end: 0, message: None }
+    }
+
+    /// Where the next received bytes belong; report them with [`filled`](Self::filled).
+    ///
+    /// Empty only when the buffer is full of bytes that no event was taken of.
+    pub fn spare_mut(&mut self) -> &mut [u8] {
+        if let Some(target) = &mut self.message {
+            return target.spare_mut();
+        }
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.chunk.len() {
+            self.chunk.copy_within(self.start.., 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        self.chunk.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Says that the first `n` bytes of [`spare_mut`](Self::spare_mut) were received. More than
+    /// its length counts as its length.
+    pub fn filled(&mut self, n: usize) {
+        match &mut self.message {
+            Some(target) => {
+                target.filled = target.payload.len().min(target.filled.saturating_add(n));
+            }
+            None => self.end = self.chunk.len().min(self.end.saturating_add(n)),
+        }
+    }
+
+    /// Copies as much of `bytes` as there is room for, and answers how much that was. For tests
+    /// and for callers that have their bytes elsewhere already.
+    pub fn feed(&mut self, bytes: &[u8]) -> usize {
+        let spare = self.spare_mut();
+        let n = spare.len().min(bytes.len());
+        if let (Some(to), Some(from)) = (spare.get_mut(..n), bytes.get(..n)) {
+            to.copy_from_slice(from);
+        }
+        self.filled(n);
+        n
+    }
+
+    /// Number of received bytes that were not parsed yet.
+    pub fn len(&self) -> usize {
+        self.end - self.start + self.message.as_ref().map_or(0, Target::len)
+    }
+
+    /// Whether every received byte was parsed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the buffer holds nothing of its connection, so that it may be used for another.
+    pub fn is_idle(&self) -> bool {
+        self.start == self.end && self.message.is_none()
+    }
+
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.chunk.get(self.start..self.end).unwrap_or_default()
+    }
+
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.start = self.end.min(self.start.saturating_add(n));
+    }
+
+    /// Makes the next reads go behind `payload` until it has `want` bytes.
+    pub(crate) fn lend(&mut self, payload: Vec<u8>, want: usize) {
+        debug_assert!(self.is_empty() && payload.len() < want);
+        let parsed = payload.len();
+        self.message = Some(Target { payload, filled: parsed, parsed, want });
+    }
+
+    /// Takes back what was lent, with what was received behind it.
+    pub(crate) fn reclaim(&mut self) -> Option<Vec<u8>> {
+        let Target { mut payload, filled, .. } = self.message.take()?;
+        payload.truncate(filled);
+        Some(payload)
+    }
+}
+
+impl Target {
+    fn len(&self) -> usize {
+        self.filled - self.parsed
+    }
+
+    fn spare_mut(&mut self) -> &mut [u8] {
+        let full = self.payload.len() == self.filled;
+        if full && self.filled < self.want {
+            // As much as has arrived, so that memory follows the bytes and not the claim.
+            let step = self.filled.clamp(FIRST_STEP, 1 << 20).min(self.want - self.filled);
+            let capacity = self.filled.saturating_mul(2).clamp(self.filled + step, self.want);
+            self.payload.reserve_exact(capacity - self.filled);
+            self.payload.resize(self.filled + step, 0);
+        }
+        self.payload.get_mut(self.filled..).unwrap_or_default()
+    }
+}
+
+/// 64 KiB: one read takes what a default socket buffer holds.
+impl Default for RecvBuf {
+    fn default() -> Self {
+        Self::with_capacity(Self::DEFAULT_CAPACITY)
+    }
+}
+
+/// Sizes only: the content is the peer's.
+impl fmt::Debug for RecvBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvBuf")
+            .field("len", &self.len())
+            .field("capacity", &self.chunk.len())
+            .field("in_message", &self.message.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_means_no_spare() {
+        let mut buf = RecvBuf::with_capacity(16);
+        assert_eq!(buf.feed(&[7; 20]), 16);
+        assert!(buf.spare_mut().is_empty());
+        buf.consume(10);
+        assert_eq!(buf.spare_mut().len(), 10);
+        assert_eq!(buf.unread(), [7; 6]);
+        buf.consume(6);
+        assert!(buf.is_idle());
+        assert_eq!(buf.spare_mut().len(), 16);
+    }
+
+    #[test]
+    fn a_lent_message_is_read_into_and_grows_with_what_arrives() {
+        let mut buf = RecvBuf::with_capacity(16);
+        buf.lend(vec![1; 10], 10 << 20);
+        assert!(buf.spare_mut().len() <= FIRST_STEP);
+        assert!(buf.is_empty() && !buf.is_idle(), "nothing new has arrived yet");
+        buf.filled(3);
+        assert_eq!(buf.len(), 3);
+        assert!(!buf.is_idle());
+        let payload = buf.reclaim().unwrap();
+        assert_eq!(payload, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]);
+        assert!(payload.capacity() <= 10 + FIRST_STEP);
+        assert!(buf.is_idle());
+    }
+}

@@ -1,0 +1,175 @@
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::{Buf, Bytes};
+
+/// Payloads up to this length are copied behind their header; longer ones are shared. A copy of
+/// this size costs less than another segment in a vectored write.
+const COPY_MAX: usize = 4 << 10;
+
+/// Bytes on their way to the socket, ready for one vectored write.
+///
+/// Small frames lie behind each other in one piece; large payloads are shared, not copied. Read
+/// it through [`bytes::Buf`]; `chunks_vectored` fills a vectored write.
+#[derive(Default)]
+pub struct SendBuf {
+    /// In front of `tail`.
+    segments: VecDeque<Segment>,
+    /// What small frames are appended to.
+    tail: Vec<u8>,
+    /// How much of the first piece is gone already.
+    offset: usize,
+    remaining: usize,
+}
+
+enum Segment {
+    Owned(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl SendBuf {
+    /// Appends bytes by copying.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        self.remaining += bytes.len();
+    }
+
+    /// Appends a header and its payload, which is copied when small and shared when large.
+    pub(crate) fn put_frame(&mut self, header: &[u8], payload: &Bytes) {
+        let copied = payload.len() <= COPY_MAX;
+        self.tail.reserve(header.len() + if copied { payload.len() } else { 0 });
+        self.put(header);
+        if copied { self.put(payload) } else { self.put_shared(payload.clone()) }
+    }
+
+    /// Appends bytes without copying.
+    pub(crate) fn put_shared(&mut self, bytes: Bytes) {
+        self.close_tail();
+        self.remaining += bytes.len();
+        self.segments.push_back(Segment::Shared(bytes));
+    }
+
+    /// Appends what `write` appends to the vector, and answers what it answered.
+    pub(crate) fn put_with<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let before = self.tail.len();
+        let result = write(&mut self.tail);
+        self.remaining += self.tail.len() - before;
+        result
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.segments.push_back(Segment::Owned(core::mem::take(&mut self.tail)));
+        }
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let tail = (!self.tail.is_empty()).then_some(self.tail.as_slice());
+        let mut skip = self.offset;
+        self.segments
+            .iter()
+            .map(Segment::bytes)
+            .chain(tail)
+            .map(move |piece| piece.get(core::mem::take(&mut skip)..).unwrap_or_default())
+    }
+}
+
+impl Buf for SendBuf {
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.pieces().next().unwrap_or_default()
+    }
+
+    #[cfg(feature = "std")]
+    fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+        slices.iter_mut().zip(self.pieces()).fold(0, |count, (slice, piece)| {
+            *slice = std::io::IoSlice::new(piece);
+            count + 1
+        })
+    }
+
+    /// More than [`remaining`](Buf::remaining) counts as all of it.
+    fn advance(&mut self, n: usize) {
+        let n = n.min(self.remaining);
+        self.remaining -= n;
+        self.offset += n;
+        while let Some(first) = self.segments.front() {
+            let len = first.bytes().len();
+            if self.offset < len {
+                return;
+            }
+            self.offset -= len;
+            self.segments.pop_front();
+        }
+        if self.remaining == 0 {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Sizes only: the content is the application's.
+impl fmt::Debug for SendBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendBuf")
+            .field("remaining", &self.remaining)
+            .field("pieces", &self.pieces().count())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled() -> (SendBuf, Vec<u8>) {
+        let mut buf = SendBuf::default();
+        let large = Bytes::from(alloc::vec![b'x'; COPY_MAX + 1]);
+        buf.put_frame(b"ab", &Bytes::from_static(b"small"));
+        buf.put_frame(b"cd", &large);
+        buf.put_frame(b"ef", &large);
+        buf.put(b"end");
+        let all = [b"absmallcd", large.as_ref(), b"ef", large.as_ref(), b"end"].concat();
+        (buf, all)
+    }
+
+    #[test]
+    fn any_way_of_taking_gives_the_same_bytes() {
+        for step in [1, 3, 4096, usize::MAX] {
+            let (mut buf, all) = filled();
+            assert_eq!(buf.remaining(), all.len());
+            let mut taken = Vec::new();
+            while buf.has_remaining() {
+                let n = buf.chunk().len().min(step);
+                assert!(n > 0);
+                taken.extend_from_slice(&buf.chunk()[..n]);
+                buf.advance(n);
+            }
+            assert!(taken == all, "step {step}");
+        }
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn large_payloads_are_segments_of_one_vectored_write() {
+        let (mut buf, all) = filled();
+        buf.advance(2);
+        let mut slices = [std::io::IoSlice::new(&[]); 8];
+        let count = buf.chunks_vectored(&mut slices);
+        assert_eq!(count, 5);
+        let joined: Vec<u8> = slices[..count].iter().flat_map(|s| s.iter().copied()).collect();
+        assert_eq!(joined, all[2..]);
+    }
+}

@@ -1,0 +1,163 @@
+mod error;
+pub use error::ConfigError;
+
+mod limits;
+pub use limits::Limits;
+
+mod timeouts;
+pub use timeouts::Timeouts;
+
+use crate::{OriginPolicy, SubprotocolPolicy, Versions};
+
+/// How connections behave; shared by all connections of an endpoint.
+///
+/// Made with [`Config::builder`]. A value of this type is always valid.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) versions: Versions,
+    pub(crate) origin: OriginPolicy,
+    pub(crate) subprotocols: SubprotocolPolicy,
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) secure: bool,
+    pub(crate) hand_over_http: bool,
+}
+
+impl Config {
+    /// Starts from the defaults.
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder { config: Self::default() }
+    }
+
+    /// Starts from this configuration.
+    pub fn into_builder(self) -> ConfigBuilder {
+        ConfigBuilder { config: self }
+    }
+
+    /// The versions that are spoken.
+    pub fn versions(&self) -> Versions {
+        self.versions
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The timeouts.
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+}
+
+/// All versions, same-origin, no subprotocols, the default limits and timeouts.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            versions: Versions::AUTO,
+            origin: OriginPolicy::default(),
+            subprotocols: SubprotocolPolicy::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            secure: false,
+            hand_over_http: false,
+        }
+    }
+}
+
+/// Builds a [`Config`]; what makes no sense is an error that names the option.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ConfigBuilder {
+    config: Config,
+}
+
+impl ConfigBuilder {
+    /// The versions to speak. Default: [`Versions::AUTO`].
+    pub fn versions(mut self, versions: impl Into<Versions>) -> Self {
+        self.config.versions = versions.into();
+        self
+    }
+
+    /// Which origins may connect (server role), on every version. Default: the same host, see
+    /// [`OriginPolicy::same_host`].
+    pub fn origin(mut self, origin: OriginPolicy) -> Self {
+        self.config.origin = origin;
+        self
+    }
+
+    /// Which subprotocols are spoken (server role). Default: none.
+    pub fn subprotocols(mut self, subprotocols: SubprotocolPolicy) -> Self {
+        self.config.subprotocols = subprotocols;
+        self
+    }
+
+    /// The limits. Default: [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// The timeouts. Default: [`Timeouts::default`].
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.config.timeouts = timeouts;
+        self
+    }
+
+    /// Whether clients reach this server over TLS, ended here or at a proxy. draft75 and draft76
+    /// answers say `wss://` then, which their clients compare. Default: no.
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.config.secure = secure;
+        self
+    }
+
+    /// Whether a request that asks for no WebSocket is handed over as
+    /// [`Event::Http`](crate::Event::Http) instead of being answered with 426. Default: no.
+    pub fn hand_over_http(mut self, hand_over: bool) -> Self {
+        self.config.hand_over_http = hand_over;
+        self
+    }
+
+    /// Checks the options and makes the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first option that makes no sense.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let Config { versions, origin, subprotocols, limits, timeouts, .. } = &self.config;
+        if versions.is_empty() {
+            return Err(ConfigError { option: "versions", problem: "is empty: name at least one" });
+        }
+        origin.check().map_err(|problem| ConfigError { option: "origin", problem })?;
+        subprotocols.check().map_err(|problem| ConfigError { option: "subprotocols", problem })?;
+        limits.check()?;
+        timeouts.check()?;
+        Ok(self.config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    fn refused(config: ConfigBuilder) -> &'static str {
+        config.build().unwrap_err().option
+    }
+
+    #[test]
+    fn defaults_make_sense() {
+        assert!(Config::builder().build().is_ok());
+    }
+
+    #[test]
+    fn errors_name_the_option() {
+        assert_eq!(refused(Config::builder().versions(Versions::NONE)), "versions");
+        let limits = Limits { max_message: 0, ..Limits::default() };
+        assert_eq!(refused(Config::builder().limits(limits)), "max_message");
+        let limits = Limits { outbound_low: 9, outbound_high: 9, ..Limits::default() };
+        assert_eq!(refused(Config::builder().limits(limits)), "outbound_low");
+        let timeouts = Timeouts { ping_interval: Some(Duration::ZERO), ..Timeouts::default() };
+        assert_eq!(refused(Config::builder().timeouts(timeouts)), "ping_interval");
+    }
+}

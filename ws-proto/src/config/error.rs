@@ -1,0 +1,9 @@
+/// An option that makes no sense.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("option `{option}` {problem}")]
+pub struct ConfigError {
+    /// The name of the option, as in the builder, [`Limits`] or [`Timeouts`].
+    pub option: &'static str,
+    /// What is wrong and what to do.
+    pub problem: &'static str,
+}

@@ -1,0 +1,73 @@
+use super::error::ConfigError;
+
+/// What a peer may make this side hold or do. All sizes are bytes and inclusive.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// A request or response head with its blank line; over it: 431. Default 16 KiB: browsers
+    /// stay under 8 KiB unless a site sets huge cookies.
+    pub max_head: usize,
+    /// The target in the request line; over it: 414. Default 4 KiB: room for a token in a query.
+    pub max_uri: usize,
+    /// Fields in a head; over it: 431. Default 100, as common HTTP servers have it.
+    pub max_headers: usize,
+    /// A message, as the application receives it; over it: close code 1009. Default 1 MiB: far
+    /// above chat and telemetry, and 1,000 hostile peers together cost 1 GiB at most.
+    pub max_message: usize,
+    /// One frame's payload, also a length-prefixed frame that draft75 and draft76 discard; over
+    /// it: 1009. Default 1 MiB, so that `max_message` alone decides.
+    pub max_frame: usize,
+    /// Fragments of one message; over it: 1008. Default 65,536: a 4 MiB message in 64-byte
+    /// fragments passes, empty fragments without end do not.
+    pub max_fragments: u32,
+    /// Control frames (and, in draft75 and draft76, discarded frames) within a second; over it:
+    /// 1008. Default 1,000: no honest peer comes near.
+    pub max_control_per_second: u32,
+    /// Outbound buffer: at or above this many bytes sends answer `Full` and further ones are
+    /// refused. Default 256 KiB: large enough for full-sized writes, small enough for the cache.
+    pub outbound_high: usize,
+    /// Outbound buffer: at or below this many bytes it is writable again. Default 64 KiB.
+    pub outbound_low: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_head: 16 << 10,
+            max_uri: 4 << 10,
+            max_headers: 100,
+            max_message: 1 << 20,
+            max_frame: 1 << 20,
+            max_fragments: 65_536,
+            max_control_per_second: 1_000,
+            outbound_high: 256 << 10,
+            outbound_low: 64 << 10,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        const ZERO: &str = "is zero: nothing could pass";
+        let positive = [
+            ("max_head", self.max_head),
+            ("max_uri", self.max_uri),
+            ("max_headers", self.max_headers),
+            ("max_message", self.max_message),
+            ("max_frame", self.max_frame),
+            ("max_fragments", self.max_fragments as usize),
+            ("max_control_per_second", self.max_control_per_second as usize),
+            ("outbound_high", self.outbound_high),
+        ];
+        if let Some((option, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError { option, problem: ZERO });
+        }
+        if self.outbound_low >= self.outbound_high {
+            return Err(ConfigError {
+                option: "outbound_low",
+                problem: "is not below outbound_high: set it to a quarter of it",
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+use core::time::Duration;
+
+use super::error::ConfigError;
+
+/// How long a connection waits.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// From the first moment to the end of the handshake. Default 10 s: two slow round trips.
+    pub handshake: Duration,
+    /// From the first close to the end of the connection. Default 15 s, as node-websocket-server
+    /// had it.
+    pub close: Duration,
+    /// draft76: how long the peer has for its `FF 00` before the connection is ended without it.
+    /// Default 1 s, since the browsers of 2011 never send it.
+    pub close_sentinel: Duration,
+    /// How long the peer has to end its side of the stream once this side has. Default 1 s.
+    pub linger: Duration,
+    /// Silence after which a ping is sent (RFC 6455 section 5.5.2); `None` for never. Default
+    /// 20 s: shorter than the idle limits of common proxies.
+    pub ping_interval: Option<Duration>,
+    /// How long anything must come after a ping. Default 20 s.
+    pub pong: Duration,
+    /// Silence that ends a connection of versions with pings; `None` for no limit. Default `None`:
+    /// pings tell who is there.
+    pub idle: Option<Duration>,
+    /// Silence that ends a draft75 or draft76 connection, which have no pings; `None` for no
+    /// limit. Default 5 min.
+    pub idle_drafts: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            close: Duration::from_secs(15),
+            close_sentinel: Duration::from_secs(1),
+            linger: Duration::from_secs(1),
+            ping_interval: Some(Duration::from_secs(20)),
+            pong: Duration::from_secs(20),
+            idle: None,
+            idle_drafts: Some(Duration::from_secs(300)),
+        }
+    }
+}
+
+impl Timeouts {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let some = |value: Option<Duration>| value.unwrap_or(Duration::MAX);
+        let positive = [
+            ("handshake", self.handshake),
+            ("close", self.close),
+            ("close_sentinel", self.close_sentinel),
+            ("linger", self.linger),
+            ("ping_interval", some(self.ping_interval)),
+            ("pong", self.pong),
+            ("idle", some(self.idle)),
+            ("idle_drafts", some(self.idle_drafts)),
+        ];
+        match positive.into_iter().find(|(_, value)| value.is_zero()) {
+            Some((option, _)) => {
+                Err(ConfigError { option, problem: "is zero: every connection would end at once" })
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,503 @@
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+pub(crate) mod inbound;
+pub(crate) mod outbound;
+pub(crate) mod state;
+pub(crate) mod timer;
+
+use outbound::{Outbound, Transmit};
+use state::Steps;
+use timer::{Timer, Timers};
+
+use crate::handshake::client::ClientHandshake;
+use crate::handshake::draft76::Challenge;
+use crate::handshake::{self, Agreed, ServerHandshake};
+use crate::wire::Decoder;
+use crate::{
+    Accept, Cause, ClientRequest, Close, Closed, CommandError, Config, Entropy, Expired, Instant,
+    Message, Prepared, Reject, Request, Role, SendError, SendErrorKind, SendStatus, State, Version,
+};
+
+/// One WebSocket connection, seen from one side.
+///
+/// A value without any I/O: the caller moves bytes between it and a socket and tells it the time.
+/// After **any** `&mut` call drain [`poll_event`](Self::poll_event), then
+/// [`poll_transmit`](Self::poll_transmit), then wait for the socket or for
+/// [`poll_timeout`](Self::poll_timeout). No call waits, and none fails because of what the peer
+/// sent: a peer's fault comes out as [`Event::Closed`](crate::Event::Closed) with its cause.
+pub struct Connection {
+    config: Arc<Config>,
+    role: Role,
+    steps: Steps,
+    phase: Phase,
+    timers: Timers,
+    out: Outbound,
+    agreed: Option<Agreed>,
+    /// Set when the connection begins to end; taken when `Closed` is handed out.
+    ending: Option<Box<Closed>>,
+    eof: bool,
+    paused: bool,
+    reported: bool,
+    /// The time of the last call that told it.
+    now: Instant,
+    last_received: Instant,
+    control_since: Instant,
+    control_count: u32,
+}
+
+/// What the next bytes from the peer are.
+enum Phase {
+    /// Server: a request head.
+    Request(Box<ServerHandshake>),
+    /// Server: nothing, until the application decides about this request.
+    Decide(Request),
+    /// Server, draft76: the 8 key bytes behind the head.
+    Challenge(Box<Challenge>),
+    /// Client: a response head, and draft76's 16 answer bytes.
+    Response(Box<ClientHandshake>),
+    /// Frames.
+    Open(Decoder),
+    /// Nothing that matters any more.
+    Discard,
+}
+
+impl Connection {
+    /// A server's side, from the first byte of the request on.
+    pub fn server(config: Arc<Config>, now: Instant) -> Self {
+        let phase = Phase::Request(Box::new(ServerHandshake::new()));
+        Self::new(config, Role::Server, phase, now)
+    }
+
+    /// A server's side whose request was read and judged elsewhere, see
+    /// [`Request::from_parts`]. No event tells of the request, since the caller has it;
+    /// [accept](Self::accept) or [reject](Self::reject) it.
+    pub fn server_from(config: Arc<Config>, request: Request, now: Instant) -> Self {
+        let mut connection = Self::new(config, Role::Server, Phase::Decide(request), now);
+        connection.steps.enter(State::Opening);
+        connection
+    }
+
+    /// A client's side. The request is ready to be transmitted. `entropy` makes the nonce and the
+    /// masking keys.
+    pub fn client(
+        config: Arc<Config>,
+        request: ClientRequest,
+        mut entropy: Box<dyn Entropy>,
+        now: Instant,
+    ) -> Self {
+        let mut connection = Self::new(config, Role::Client, Phase::Discard, now);
+        let handshake = connection
+            .out
+            .buf()
+            .put_with(|out| ClientHandshake::new(request, entropy.as_mut(), out));
+        connection.phase = Phase::Response(Box::new(handshake));
+        connection.out.mask_with(entropy);
+        connection.steps.enter(State::Opening);
+        connection
+    }
+
+    fn new(config: Arc<Config>, role: Role, phase: Phase, now: Instant) -> Self {
+        let mut timers = Timers::default();
+        timers.set(Timer::Handshake, now + config.timeouts.handshake);
+        Self {
+            config,
+            role,
+            steps: Steps::new(),
+            phase,
+            timers,
+            out: Outbound::default(),
+            agreed: None,
+            ending: None,
+            eof: false,
+            paused: false,
+            reported: false,
+            now,
+            last_received: now,
+            control_since: now,
+            control_count: 0,
+        }
+    }
+
+    /// The next bytes for the socket, or the order to end this side of the stream; `None` when
+    /// there is nothing to do. Report what was written with
+    /// [`handle_transmitted`](Self::handle_transmitted).
+    ///
+    /// What it hands out is the caller's: replies to all messages taken so far are in one buffer,
+    /// for one write. May answer differently after any `&mut` call.
+    #[must_use]
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let transmit = self.out.poll()?;
+        if matches!(transmit, Transmit::Shutdown) {
+            self.timers.set_sooner(Timer::Close, self.now + self.config.timeouts.linger);
+            self.finish_if_over();
+        }
+        Some(transmit)
+    }
+
+    /// Says that `n` bytes from [`poll_transmit`](Self::poll_transmit) were written.
+    pub fn handle_transmitted(&mut self, n: usize) {
+        self.out.transmitted(n, &self.config.limits);
+    }
+
+    /// The next deadline; call [`handle_timeout`](Self::handle_timeout) when it has come. Moves
+    /// only in handshakes, closes and timeouts, never because a message came or went.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Says that the time is `now`. A call before the deadline does nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        while let Some(timer) = self.timers.take_expired(now) {
+            let timeouts = &self.config.timeouts;
+            match timer {
+                Timer::Handshake => self.fail(Cause::Timeout(Expired::Handshake)),
+                Timer::Close => self.finish(),
+                Timer::Ping => {
+                    let due = self.last_received + timeouts.ping_interval.unwrap_or_default();
+                    if due > now {
+                        self.timers.set(Timer::Ping, due);
+                    } else {
+                        self.timers.set(Timer::Pong, now + timeouts.pong);
+                        self.out.put_ping(&Bytes::new());
+                    }
+                }
+                Timer::Pong => {
+                    let silent = self.last_received + timeouts.pong <= now;
+                    if silent && !self.paused {
+                        self.fail(Cause::Timeout(Expired::Pong));
+                    } else if let Some(interval) = timeouts.ping_interval {
+                        self.timers.set(Timer::Ping, now + interval);
+                    }
+                }
+                Timer::Idle => {
+                    let due = self.last_received + self.idle_limit().unwrap_or_default();
+                    if due > now {
+                        self.timers.set(Timer::Idle, due);
+                    } else if self.paused {
+                        self.timers.set(Timer::Idle, now + self.idle_limit().unwrap_or_default());
+                    } else {
+                        self.fail(Cause::Timeout(Expired::Idle));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says that the peer ended its side of the stream. Take every event of the bytes before it
+    /// first.
+    pub fn handle_eof(&mut self, now: Instant) {
+        self.now = now;
+        self.eof = true;
+        if self.state() < State::Closing {
+            // draft75 has no other way to close (draft-hixie-75 section 4.2).
+            let proper = self.version() == Some(Version::Draft75)
+                && matches!(&self.phase, Phase::Open(decoder) if decoder.is_at_boundary());
+            self.begin_closing(if proper { Cause::Peer } else { Cause::Eof });
+            if let Some(ending) = &mut self.ending {
+                ending.clean = proper;
+            }
+        }
+        self.phase = Phase::Discard;
+        self.out.end();
+        self.finish_if_over();
+    }
+
+    /// Says whether the caller has stopped reading. While it has, silence is not the peer's fault
+    /// and neither the pong nor the idle deadline ends the connection.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Server: opens the connection that was asked for.
+    ///
+    /// # Errors
+    /// [`CommandError`] when no request waits, or when the choice does not fit the request; it can
+    /// then still be rejected.
+    pub fn accept(&mut self, accept: &Accept, now: Instant) -> Result<(), CommandError> {
+        self.now = now;
+        let Phase::Decide(request) = &self.phase else {
+            return Err(CommandError::NoRequest(self.state()));
+        };
+        let request = request.clone();
+        let config = Arc::clone(&self.config);
+        let agreed =
+            self.out.buf().put_with(|out| handshake::answer(&request, accept, &config, out))?;
+        if agreed.version == Version::Draft76 {
+            self.steps.enter(State::Waiting);
+            self.phase = Phase::Challenge(Box::new(Challenge::new(&request)));
+            self.agreed = Some(agreed);
+        } else {
+            self.open(agreed);
+        }
+        Ok(())
+    }
+
+    /// Server: answers the request with an HTTP status and closes.
+    ///
+    /// # Errors
+    /// [`CommandError::NoRequest`] when no request waits.
+    pub fn reject(&mut self, reject: &Reject, now: Instant) -> Result<(), CommandError> {
+        self.now = now;
+        if !matches!(self.phase, Phase::Decide(_)) {
+            return Err(CommandError::NoRequest(self.state()));
+        }
+        self.out.buf().put_with(|out| handshake::reject(reject, out));
+        self.begin_closing(Cause::Rejected(reject.status()));
+        self.out.end();
+        Ok(())
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// The message comes back when the connection is not open, when the outbound buffer is at its
+    /// high-water mark (wait for [`Event::Writable`](crate::Event::Writable)), or when the version
+    /// cannot carry it: draft75 and draft76 have no binary messages.
+    pub fn send(&mut self, message: Message) -> Result<SendStatus, SendError<Message>> {
+        match self.check_send(&message) {
+            Ok(version) => {
+                self.out.put_message(&message, version);
+                Ok(self.out.status(&self.config.limits))
+            }
+            Err(kind) => Err(SendError::new(kind, message)),
+        }
+    }
+
+    /// Queues a message that was framed beforehand.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<SendStatus, SendError<()>> {
+        let version =
+            self.check_send(prepared.message()).map_err(|kind| SendError::new(kind, ()))?;
+        self.out.put_prepared(prepared, version, self.role);
+        Ok(self.out.status(&self.config.limits))
+    }
+
+    /// Queues a ping (RFC 6455 section 5.5.2) of at most 125 bytes.
+    ///
+    /// # Errors
+    /// The payload comes back when it is too long, the connection is not open, or the version has
+    /// no pings (draft75, draft76).
+    pub fn ping(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
+        match self.check_control(&payload) {
+            Ok(()) => {
+                self.out.put_ping(&payload);
+                Ok(self.out.status(&self.config.limits))
+            }
+            Err(kind) => Err(SendError::new(kind, payload)),
+        }
+    }
+
+    /// Queues a pong that answers no ping (RFC 6455 section 5.5.3). Pings are answered without it.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
+        match self.check_control(&payload) {
+            Ok(()) => {
+                self.out.put_pong(&payload);
+                Ok(self.out.status(&self.config.limits))
+            }
+            Err(kind) => Err(SendError::new(kind, payload)),
+        }
+    }
+
+    /// Closes: what is queued is still sent, then the version's closing handshake (RFC 6455
+    /// section 7.1.2; `FF 00` in draft76; the end of the stream in draft75, which like draft76
+    /// carries neither code nor reason). Messages that arrive from now on are discarded. A request
+    /// that waits for an answer is answered with 503. Further calls do nothing.
+    pub fn close(&mut self, close: Close, now: Instant) {
+        self.now = now;
+        match self.state() {
+            State::Connected => {
+                self.begin_closing(Cause::Local);
+                self.send_close(close);
+                match self.version() {
+                    Some(Version::Draft75) => self.end_stream(),
+                    Some(Version::Draft76) => {
+                        self.timers.set(Timer::Close, now + self.config.timeouts.close_sentinel);
+                    }
+                    _ => {}
+                }
+            }
+            State::Closing | State::Closed => {}
+            _ => {
+                if matches!(self.phase, Phase::Decide(_)) {
+                    self.out.buf().put_with(|out| handshake::reject(&Reject::new(503), out));
+                }
+                self.begin_closing(Cause::Local);
+                self.end_stream();
+            }
+        }
+    }
+
+    /// Gives up at once: nothing more is sent, not even what is queued. Drop the socket.
+    pub fn abort(&mut self) {
+        if self.state() < State::Closing {
+            self.begin_closing(Cause::Aborted);
+        }
+        self.finish();
+    }
+
+    /// Which side this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The state, which may be further than what was announced by events.
+    pub fn state(&self) -> State {
+        self.steps.now()
+    }
+
+    /// The version, once it is known.
+    pub fn version(&self) -> Option<Version> {
+        self.agreed.as_ref().map(|agreed| agreed.version)
+    }
+
+    /// The subprotocol that both sides agreed to.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.agreed.as_ref()?.subprotocol.as_deref()
+    }
+
+    /// Bytes queued or handed out by [`poll_transmit`](Self::poll_transmit) and not yet reported
+    /// as written.
+    pub fn buffered_amount(&self) -> usize {
+        self.out.buffered()
+    }
+
+    /// Whether bytes from the peer are of use. False while a request waits for its answer, and
+    /// when the connection is over.
+    pub fn wants_input(&self) -> bool {
+        !self.eof && self.state() != State::Closed && !matches!(self.phase, Phase::Decide(_))
+    }
+
+    /// The handshake is done: messages may flow.
+    fn open(&mut self, agreed: Agreed) {
+        let version = agreed.version;
+        self.agreed = Some(agreed);
+        self.phase = Phase::Open(Decoder::new(version, self.role));
+        self.steps.enter(State::Handshaking);
+        self.steps.enter(State::Connected);
+        self.timers.stop(Timer::Handshake);
+        self.last_received = self.now;
+        if let (Some(interval), true) = (self.config.timeouts.ping_interval, version.has_frames()) {
+            self.timers.set(Timer::Ping, self.now + interval);
+        }
+        if let Some(limit) = self.idle_limit() {
+            self.timers.set(Timer::Idle, self.now + limit);
+        }
+    }
+
+    fn idle_limit(&self) -> Option<core::time::Duration> {
+        let timeouts = &self.config.timeouts;
+        if self.version().is_some_and(Version::has_frames) {
+            timeouts.idle
+        } else {
+            timeouts.idle_drafts
+        }
+    }
+
+    /// Fails the connection (RFC 6455 section 7.1.7): the one way in which a fault ends it.
+    fn fail(&mut self, cause: Cause) {
+        if self.state() < State::Closing {
+            let was_open = self.state() == State::Connected;
+            if let (Cause::Handshake(error), Role::Server) = (&cause, self.role) {
+                let config = Arc::clone(&self.config);
+                self.out.buf().put_with(|out| handshake::refuse(error, &config, out));
+            }
+            let close = cause.close();
+            self.begin_closing(cause);
+            // 7.1.7: an endpoint that fails an open connection should say why.
+            if let (true, Some(close)) = (was_open, close) {
+                self.send_close(close);
+            }
+        }
+        self.end_stream();
+    }
+
+    /// Leaves the states in which anything can be sent, and remembers the first cause.
+    fn begin_closing(&mut self, cause: Cause) {
+        if self.state() == State::Unknown {
+            self.steps.enter(State::Opening);
+        }
+        self.steps.enter(State::Closing);
+        self.ending = Some(Box::new(Closed::new(cause)));
+        self.out.stop_waiting();
+        self.timers.stop_all();
+        self.timers.set(Timer::Close, self.now + self.config.timeouts.close);
+    }
+
+    /// Queues the close frame, once.
+    fn send_close(&mut self, close: Close) {
+        let (Some(ending), Some(agreed)) = (&mut self.ending, &self.agreed) else { return };
+        if ending.sent.is_none() {
+            self.out.put_close(&close, agreed.version);
+            ending.sent = Some(close);
+        }
+    }
+
+    /// Ends this side of the stream behind what is queued; what still comes is discarded.
+    fn end_stream(&mut self) {
+        self.phase = Phase::Discard;
+        self.out.end();
+    }
+
+    fn finish_if_over(&mut self) {
+        if self.eof && self.out.is_ended() && self.state() == State::Closing {
+            self.finish();
+        }
+    }
+
+    /// The only way into the last state.
+    fn finish(&mut self) {
+        if self.state() == State::Closing {
+            self.steps.enter(State::Closed);
+            self.phase = Phase::Discard;
+            self.timers.stop_all();
+            self.out.discard();
+        }
+    }
+
+    fn check_send(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
+        let version = self.check_open()?;
+        if !version.has_frames() && !message.is_text() {
+            return Err(SendErrorKind::TextOnly);
+        }
+        self.out.check_room(&self.config.limits)?;
+        Ok(version)
+    }
+
+    fn check_control(&self, payload: &Bytes) -> Result<(), SendErrorKind> {
+        if !self.check_open()?.has_frames() {
+            return Err(SendErrorKind::TextOnly);
+        }
+        if payload.len() > crate::wire::rfc6455::MAX_CONTROL {
+            return Err(SendErrorKind::ControlTooLong);
+        }
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<Version, SendErrorKind> {
+        match (self.state(), &self.agreed) {
+            (State::Connected, Some(agreed)) => Ok(agreed.version),
+            (state, _) => Err(SendErrorKind::NotConnected(state)),
+        }
+    }
+}
+
+/// Role, state and sizes; never the peer's data.
+impl core::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &self.role)
+            .field("state", &self.state())
+            .field("version", &self.version())
+            .field("buffered_amount", &self.buffered_amount())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,180 @@
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Connection, Phase};
+use crate::handshake::ServerStep;
+use crate::handshake::client::ClientStep;
+use crate::wire::Item;
+use crate::{Cause, Close, Event, Instant, ProtocolError, RecvBuf, Role, State, Version};
+
+impl Connection {
+    /// The next event, or `None` when everything received so far was used up.
+    ///
+    /// Nothing is parsed before it is asked for, so a caller that stops asking holds its peer
+    /// back. `input` must be the buffer that was passed before, unless that was
+    /// [idle](RecvBuf::is_idle). While a request waits for its answer the bytes behind it stay in
+    /// `input`. May answer differently after any `&mut` call.
+    #[must_use]
+    pub fn poll_event(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Event> {
+        self.now = now;
+        if !input.is_empty() {
+            self.last_received = now;
+        }
+        loop {
+            if let Some(event) = self.poll_own_event() {
+                return Some(event);
+            }
+            if input.is_empty() {
+                return None;
+            }
+            let pulled = match &mut self.phase {
+                Phase::Request(_) => self.pull_request(input),
+                Phase::Decide(_) => return None,
+                Phase::Challenge(challenge) => {
+                    let response = challenge.poll(input)?;
+                    self.out.buf().put_with(|out| out.extend_from_slice(&response));
+                    if let Some(agreed) = self.agreed.take() {
+                        self.open(agreed);
+                    }
+                    None
+                }
+                Phase::Response(_) => self.pull_response(input),
+                Phase::Open(_) => self.pull_frame(input),
+                Phase::Discard => {
+                    let _ = input.reclaim();
+                    input.consume(usize::MAX);
+                    None
+                }
+            };
+            if pulled.is_some() {
+                return pulled;
+            }
+        }
+    }
+
+    /// What has to be told besides what the peer said.
+    fn poll_own_event(&mut self) -> Option<Event> {
+        if let Some((from, to)) = self.steps.announce() {
+            return Some(Event::State { from, to });
+        }
+        if self.out.take_writable() {
+            return Some(Event::Writable);
+        }
+        if self.state() == State::Closed && !self.reported {
+            self.reported = true;
+            return self.ending.take().map(Event::Closed);
+        }
+        None
+    }
+
+    fn pull_request(&mut self, input: &mut RecvBuf) -> Option<Event> {
+        if self.state() == State::Unknown {
+            self.steps.enter(State::Opening);
+            return self.poll_own_event();
+        }
+        let config = Arc::clone(&self.config);
+        let Phase::Request(handshake) = &mut self.phase else { return None };
+        match handshake.poll(input, &config) {
+            Ok(ServerStep::NeedInput) => None,
+            Ok(ServerStep::Request(request)) => {
+                self.phase = Phase::Decide(request.clone());
+                Some(Event::Request(request))
+            }
+            Ok(ServerStep::Http(bytes)) => Some(self.hand_over(bytes)),
+            Err(error) => {
+                self.fail(Cause::Handshake(error));
+                None
+            }
+        }
+    }
+
+    fn hand_over(&mut self, bytes: Bytes) -> Event {
+        self.begin_closing(Cause::Http);
+        self.finish();
+        Event::Http(bytes)
+    }
+
+    fn pull_response(&mut self, input: &mut RecvBuf) -> Option<Event> {
+        let config = Arc::clone(&self.config);
+        let Phase::Response(handshake) = &mut self.phase else { return None };
+        match handshake.poll(input, &config) {
+            Ok(ClientStep::NeedInput) => {}
+            Ok(ClientStep::Waiting) => self.steps.enter(State::Waiting),
+            Ok(ClientStep::Done(agreed)) => self.open(agreed),
+            Err(error) => self.fail(Cause::Handshake(error)),
+        }
+        None
+    }
+
+    fn pull_frame(&mut self, input: &mut RecvBuf) -> Option<Event> {
+        let Phase::Open(decoder) = &mut self.phase else { return None };
+        match decoder.poll(input, &self.config.limits) {
+            Ok(Some(item)) => self.take_item(item),
+            Ok(None) => None,
+            Err(error) => {
+                self.fail(Cause::Protocol(error));
+                None
+            }
+        }
+    }
+
+    fn take_item(&mut self, item: Item) -> Option<Event> {
+        let closing = self.state() == State::Closing;
+        match item {
+            Item::Message(_) if closing => None,
+            Item::Message(message) => Some(Event::Message(message)),
+            Item::Close(close) => {
+                self.take_close(close);
+                None
+            }
+            Item::Discarded => {
+                self.count_control(ProtocolError::DiscardFlood);
+                None
+            }
+            Item::Ping(payload) => {
+                if !self.count_control(ProtocolError::ControlFlood) || closing {
+                    return None;
+                }
+                self.out.owe_pong(payload.clone());
+                Some(Event::Ping(payload))
+            }
+            Item::Pong(payload) => (self.count_control(ProtocolError::ControlFlood) && !closing)
+                .then_some(Event::Pong(payload)),
+        }
+    }
+
+    /// Counts a control frame; `false` when there were too many and the connection has failed.
+    fn count_control(&mut self, flood: fn(u32) -> ProtocolError) -> bool {
+        if self.now.saturating_duration_since(self.control_since) >= Duration::from_secs(1) {
+            self.control_since = self.now;
+            self.control_count = 0;
+        }
+        self.control_count += 1;
+        let max = self.config.limits.max_control_per_second;
+        let within = self.control_count <= max;
+        if !within {
+            self.fail(Cause::Protocol(flood(max)));
+        }
+        within
+    }
+
+    /// The peer's close frame, or draft76's `FF 00`: answered with the same (RFC 6455 section
+    /// 5.5.1), after which the server ends the stream first (section 7.1.1).
+    fn take_close(&mut self, close: Close) {
+        if self.state() == State::Connected {
+            self.begin_closing(Cause::Peer);
+        }
+        let answer = close.code().map_or(Close::EMPTY, Close::from);
+        if let Some(ending) = &mut self.ending {
+            ending.received = Some(close);
+            ending.clean = true;
+        }
+        self.send_close(answer);
+        self.phase = Phase::Discard;
+        if self.role == Role::Server || self.version() == Some(Version::Draft76) {
+            self.out.end();
+        }
+    }
+}

@@ -1,0 +1,187 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::{Buf, Bytes};
+
+use crate::buffer::SendBuf;
+use crate::wire::rfc6455::{Header, Opcode};
+use crate::wire::{mask, sentinel};
+use crate::{Close, Entropy, Limits, Message, Prepared, Role, SendErrorKind, SendStatus, Version};
+
+/// What [`Connection::poll_transmit`](crate::Connection::poll_transmit) hands out.
+#[derive(Debug)]
+pub enum Transmit {
+    /// Write these bytes, in one vectored write if the socket takes them.
+    Data(SendBuf),
+    /// Everything was handed out: end this side of the stream once it is written.
+    Shutdown,
+}
+
+/// What waits to be written, and the watermarks.
+#[derive(Default)]
+pub(crate) struct Outbound {
+    buf: SendBuf,
+    /// Clients mask with keys drawn from it.
+    entropy: Option<Box<dyn Entropy>>,
+    /// Handed out and not yet reported as written.
+    in_flight: usize,
+    /// The answer to the newest ping.
+    pong: Option<Bytes>,
+    refused: bool,
+    writable: bool,
+    end: End,
+}
+
+#[derive(Debug, Default, PartialEq)]
+enum End {
+    #[default]
+    Open,
+    /// The stream ends behind what is queued.
+    Due,
+    /// The caller was told to end it.
+    Told,
+}
+
+impl Outbound {
+    /// Where handshake bytes go.
+    pub(crate) fn buf(&mut self) -> &mut SendBuf {
+        &mut self.buf
+    }
+
+    /// Makes this the queue of a client.
+    pub(crate) fn mask_with(&mut self, entropy: Box<dyn Entropy>) {
+        self.entropy = Some(entropy);
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Transmit> {
+        self.answer_ping();
+        if self.buf.has_remaining() {
+            let buf = core::mem::take(&mut self.buf);
+            self.in_flight += buf.remaining();
+            return Some(Transmit::Data(buf));
+        }
+        if self.end != End::Due {
+            return None;
+        }
+        self.end = End::Told;
+        Some(Transmit::Shutdown)
+    }
+
+    pub(crate) fn transmitted(&mut self, n: usize, limits: &Limits) {
+        self.in_flight = self.in_flight.saturating_sub(n);
+        if self.refused && self.buffered() <= limits.outbound_low {
+            self.refused = false;
+            self.writable = true;
+        }
+    }
+
+    pub(crate) fn take_writable(&mut self) -> bool {
+        core::mem::take(&mut self.writable)
+    }
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.in_flight + self.buf.remaining()
+    }
+
+    pub(crate) fn check_room(&mut self, limits: &Limits) -> Result<(), SendErrorKind> {
+        if self.buffered() < limits.outbound_high {
+            return Ok(());
+        }
+        self.refused = true;
+        Err(SendErrorKind::Full)
+    }
+
+    pub(crate) fn status(&mut self, limits: &Limits) -> SendStatus {
+        if self.check_room(limits).is_ok() { SendStatus::Ready } else { SendStatus::Full }
+    }
+
+    pub(crate) fn put_message(&mut self, message: &Message, version: Version) {
+        self.answer_ping();
+        if version.has_frames() {
+            self.put_frame(Opcode::of(message), message.payload());
+        } else {
+            self.put_text(message.payload());
+        }
+    }
+
+    pub(crate) fn put_prepared(&mut self, prepared: &Prepared, version: Version, role: Role) {
+        self.answer_ping();
+        match prepared.header(version, role) {
+            Some(header) => self.buf.put_frame(header.as_bytes(), prepared.message().payload()),
+            None => self.put_message(prepared.message(), version),
+        }
+    }
+
+    pub(crate) fn put_ping(&mut self, payload: &Bytes) {
+        self.put_frame(Opcode::Ping, payload);
+    }
+
+    pub(crate) fn put_pong(&mut self, payload: &Bytes) {
+        self.put_frame(Opcode::Pong, payload);
+    }
+
+    /// Queues the closing handshake of the version; draft75 has none.
+    pub(crate) fn put_close(&mut self, close: &Close, version: Version) {
+        self.answer_ping();
+        match version {
+            Version::Draft75 => {}
+            Version::Draft76 => self.buf.put(&sentinel::CLOSE),
+            _ => {
+                let mut payload = Vec::new();
+                close.write_payload(&mut payload);
+                self.put_frame(Opcode::Close, &payload.into());
+            }
+        }
+    }
+
+    /// Remembers a ping to be answered; an older one that was not yet is forgotten (RFC 6455
+    /// section 5.5.3 allows it), so that pings cannot fill the queue.
+    pub(crate) fn owe_pong(&mut self, payload: Bytes) {
+        self.pong = Some(payload);
+    }
+
+    /// Ends the stream behind what is queued.
+    pub(crate) fn end(&mut self) {
+        if self.end == End::Open {
+            self.end = End::Due;
+        }
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.end == End::Told
+    }
+
+    /// Nobody is told any more that there is room.
+    pub(crate) fn stop_waiting(&mut self) {
+        self.refused = false;
+        self.writable = false;
+    }
+
+    pub(crate) fn discard(&mut self) {
+        *self = Self { end: End::Told, ..Self::default() };
+    }
+
+    /// The pong goes before whatever is queued after its ping.
+    fn answer_ping(&mut self) {
+        if let Some(payload) = self.pong.take() {
+            self.put_frame(Opcode::Pong, &payload);
+        }
+    }
+
+    fn put_text(&mut self, payload: &Bytes) {
+        self.buf.put_frame(&[sentinel::START], payload);
+        self.buf.put(&[sentinel::END]);
+    }
+
+    fn put_frame(&mut self, opcode: Opcode, payload: &Bytes) {
+        let Some(entropy) = &mut self.entropy else {
+            let header = Header::new(opcode, payload.len(), None);
+            return self.buf.put_frame(header.as_bytes(), payload);
+        };
+        let mut key = [0; 4];
+        entropy.fill(&mut key);
+        let header = Header::new(opcode, payload.len(), Some(key));
+        self.buf.put(header.as_bytes());
+        self.buf.put_with(|out| mask::append(key, payload, out));
+    }
+}

@@ -1,0 +1,85 @@
+use crate::Instant;
+
+/// What a connection can wait for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Timer {
+    /// The handshake must be complete.
+    Handshake,
+    /// The connection is closing and must be over.
+    Close,
+    /// A ping is due, unless something was received meanwhile.
+    Ping,
+    /// Something must have been received since the ping.
+    Pong,
+    /// Something must have been received since the last time.
+    Idle,
+}
+
+impl Timer {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Handshake, Self::Close, Self::Ping, Self::Pong, Self::Idle];
+}
+
+/// The deadlines of one connection; `None` means not waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Timers([Option<Instant>; Timer::ALL.len()]);
+
+impl Timers {
+    pub(crate) fn set(&mut self, timer: Timer, deadline: Instant) {
+        if let Some(slot) = self.0.get_mut(timer as usize) {
+            *slot = Some(deadline);
+        }
+    }
+
+    /// Sets the deadline unless an earlier one stands.
+    pub(crate) fn set_sooner(&mut self, timer: Timer, deadline: Instant) {
+        let standing = self.0.get(timer as usize).copied().flatten();
+        self.set(timer, standing.map_or(deadline, |standing| standing.min(deadline)));
+    }
+
+    pub(crate) fn stop(&mut self, timer: Timer) {
+        if let Some(slot) = self.0.get_mut(timer as usize) {
+            *slot = None;
+        }
+    }
+
+    pub(crate) fn stop_all(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.iter().flatten().min().copied()
+    }
+
+    /// Stops and returns one timer whose deadline has come.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Timer> {
+        let expired = Timer::ALL.into_iter().find(|timer| {
+            self.0.get(*timer as usize).copied().flatten().is_some_and(|at| at <= now)
+        })?;
+        self.stop(expired);
+        Some(expired)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_deadline_is_next_and_expires_once() {
+        let at = Instant::from_nanos;
+        let mut timers = Timers::default();
+        assert_eq!(timers.next(), None);
+        timers.set(Timer::Idle, at(9));
+        timers.set(Timer::Ping, at(5));
+        assert_eq!(timers.next(), Some(at(5)));
+        assert_eq!(timers.take_expired(at(4)), None);
+        assert_eq!(timers.take_expired(at(5)), Some(Timer::Ping));
+        assert_eq!(timers.take_expired(at(5)), None);
+        assert_eq!(timers.next(), Some(at(9)));
+        timers.stop_all();
+        assert_eq!(timers.next(), None);
+    }
+}

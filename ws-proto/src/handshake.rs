@@ -1,0 +1,29 @@
+//! The opening handshake of every version, both roles: detection, one validator, the answers.
+
+mod agreed;
+pub(crate) use agreed::Agreed;
+
+mod authority;
+pub(crate) mod client;
+mod client_request;
+pub(crate) mod decision;
+mod draft75;
+pub(crate) mod draft76;
+pub(crate) mod error;
+mod hixie;
+mod judge;
+pub(crate) mod policy;
+
+mod refusal;
+pub(crate) use refusal::{refuse, reject};
+
+pub(crate) mod request;
+mod rfc6455;
+
+mod server;
+pub(crate) use server::{ServerHandshake, ServerStep, answer};
+
+mod url;
+
+#[cfg(test)]
+mod testing;

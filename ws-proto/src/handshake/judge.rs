@@ -1,0 +1,111 @@
+use super::authority::Authority;
+use super::request::{Request, split_target};
+use super::{draft75, draft76, rfc6455};
+use crate::http::first_line::RequestLine;
+use crate::http::grammar::{excerpt, is_printable, list};
+use crate::http::{Head, Headers};
+use crate::{Config, HandshakeError, Version};
+
+/// Whether the request asks for a WebSocket of any version, well or badly.
+pub(super) fn asks_for_websocket(headers: &Headers) -> bool {
+    let upgrades = headers.get_all("Upgrade").flat_map(list);
+    upgrades.into_iter().any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        || [VERSION, KEY, KEY1, KEY2].into_iter().any(|name| headers.contains(name))
+}
+
+/// The one validator for requests of all versions: whatever is refused is refused here.
+pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request, HandshakeError> {
+    if !asks_for_websocket(&head.headers) {
+        return Err(HandshakeError::NoUpgrade);
+    }
+    if head.line.http.minor == 0 {
+        return Err(head.line.http.refused());
+    }
+    if head.method() != b"GET" {
+        return Err(HandshakeError::Method(excerpt(head.method())));
+    }
+    let headers = &head.headers;
+    let version = detect(headers)?;
+    if !config.versions.contains(version) {
+        return Err(HandshakeError::UnsupportedVersion(version.name().into()));
+    }
+    check_host(&head)?;
+    check_no_body(headers, version)?;
+    check_origin(headers)?;
+    let key_parts = match version {
+        Version::Draft75 => draft75::check_request(headers).map(|()| [0; 2])?,
+        Version::Draft76 => draft76::check_request(headers)?,
+        Version::Hybi07 | Version::Hybi08 | Version::Rfc6455 => {
+            rfc6455::check_request(headers, version).map(|()| [0; 2])?
+        }
+    };
+    let request = Request::new(head, version, key_parts);
+    config.origin.judge(&request)?;
+    config.subprotocols.judge(&request)?;
+    Ok(request)
+}
+
+const VERSION: &str = "Sec-WebSocket-Version";
+const KEY: &str = "Sec-WebSocket-Key";
+const KEY1: &str = "Sec-WebSocket-Key1";
+const KEY2: &str = "Sec-WebSocket-Key2";
+
+/// Tells the version by the headers that only it has. A request that has some of a later version
+/// is never taken for an older one.
+fn detect(headers: &Headers) -> Result<Version, HandshakeError> {
+    if headers.contains(VERSION) || headers.contains(KEY) {
+        let number = headers.single(VERSION)?.ok_or(HandshakeError::NoVersion)?;
+        let unsupported = || HandshakeError::UnsupportedVersion(excerpt(number));
+        return rfc6455::version(number).ok_or_else(unsupported);
+    }
+    // hybi 2 and 3 have the keys of draft76 and other frames.
+    if let Some(draft) = headers.get("Sec-WebSocket-Draft") {
+        return Err(HandshakeError::UnsupportedVersion(excerpt(draft)));
+    }
+    if headers.contains(KEY1) || headers.contains(KEY2) {
+        return Ok(Version::Draft76);
+    }
+    if draft75::is_request(headers) { Ok(Version::Draft75) } else { Err(HandshakeError::NoVersion) }
+}
+
+/// `Host` is there once and names a host (RFC 9112 section 3.2). The target is a path, or a URL of
+/// that host: which of two hosts is meant must not be left open.
+fn check_host(head: &Head<RequestLine>) -> Result<(), HandshakeError> {
+    let host = head.headers.required("Host")?;
+    let text = str::from_utf8(host).unwrap_or_default();
+    if Authority::parse(text).is_none() {
+        return Err(HandshakeError::InvalidHost(excerpt(host)));
+    }
+    let target = str::from_utf8(head.target()).unwrap_or_default();
+    let (authority, resource) = split_target(target);
+    let same_host = authority.is_none_or(|authority| authority.eq_ignore_ascii_case(text));
+    if !same_host || !resource.starts_with('/') || resource.contains('#') {
+        return Err(HandshakeError::InvalidTarget(excerpt(head.target())));
+    }
+    Ok(())
+}
+
+/// A body would be read as frames. Some clients count the 8 bytes of draft76 as one.
+fn check_no_body(headers: &Headers, version: Version) -> Result<(), HandshakeError> {
+    match headers.single("Content-Length")? {
+        _ if headers.contains("Transfer-Encoding") => Err(HandshakeError::Body),
+        None | Some(b"0") => Ok(()),
+        Some(b"8") if version == Version::Draft76 => Ok(()),
+        Some(_) => Err(HandshakeError::Body),
+    }
+}
+
+/// Origins are compared, echoed and shown, so they are text.
+fn check_origin(headers: &Headers) -> Result<(), HandshakeError> {
+    for name in ["Origin", "Sec-WebSocket-Origin"] {
+        if let Some(origin) = headers.single(name)?
+            && !is_printable(origin)
+        {
+            return Err(HandshakeError::InvalidOrigin(excerpt(origin)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+use alloc::sync::Arc;
+use core::fmt;
+
+use crate::Version;
+use crate::http::first_line::RequestLine;
+use crate::http::{Head, Headers};
+
+/// A request for a WebSocket that passed every check of its version and of the configuration.
+///
+/// Cloning shares it. A connection keeps its request for as long as it lives.
+#[derive(Clone)]
+pub struct Request {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    head: Head<RequestLine>,
+    version: Version,
+    /// draft76: what the two keys come to; zero otherwise.
+    key_parts: [u32; 2],
+}
+
+impl Request {
+    pub(crate) fn new(head: Head<RequestLine>, version: Version, key_parts: [u32; 2]) -> Self {
+        Self { inner: Arc::new(Inner { head, version, key_parts }) }
+    }
+
+    /// The version that is spoken once the request is accepted.
+    pub fn version(&self) -> Version {
+        self.inner.version
+    }
+
+    /// The header fields as they were received.
+    pub fn headers(&self) -> &Headers {
+        &self.inner.head.headers
+    }
+
+    /// The target of the request line as it was received: a path with its query, or a whole URL.
+    pub fn target(&self) -> &str {
+        text(self.inner.head.target())
+    }
+
+    /// The path, without the query and still percent-encoded.
+    pub fn path(&self) -> &str {
+        self.resource().split_once('?').map_or(self.resource(), |(path, _)| path)
+    }
+
+    /// The query without its question mark, or `None` when there is no question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.resource().split_once('?').map(|(_, query)| query)
+    }
+
+    /// `Host`: a host with an optional port, as the client wrote it.
+    pub fn host(&self) -> &str {
+        self.printable("Host").unwrap_or_default()
+    }
+
+    /// The web page that asks, or `None` when no web page does.
+    ///
+    /// For hybi 7 and 8 this is `Sec-WebSocket-Origin` and only without it `Origin`: scripts can
+    /// set neither, and some clients of draft hybi-11 and later send both.
+    pub fn origin(&self) -> Option<&str> {
+        let renamed = matches!(self.version(), Version::Hybi07 | Version::Hybi08);
+        let first = if renamed { self.printable("Sec-WebSocket-Origin") } else { None };
+        first.or_else(|| self.printable("Origin"))
+    }
+
+    /// The subprotocols that the client offers, in its order of preference.
+    ///
+    /// draft75 and draft76 clients offer one at most, which is a text of any printable characters.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        let (name, list) = match self.version() {
+            Version::Draft75 => ("WebSocket-Protocol", false),
+            Version::Draft76 => ("Sec-WebSocket-Protocol", false),
+            Version::Hybi07 | Version::Hybi08 | Version::Rfc6455 => {
+                ("Sec-WebSocket-Protocol", true)
+            }
+        };
+        let members = self
+            .headers()
+            .get_all(name)
+            .flat_map(move |value| value.split(move |byte| list && *byte == b','));
+        members.map(|member| text(member.trim_ascii())).filter(|member| !member.is_empty())
+    }
+
+    /// The path with its query, also when the target is a whole URL.
+    pub(crate) fn resource(&self) -> &str {
+        split_target(self.target()).1
+    }
+
+    pub(crate) fn key_parts(&self) -> [u32; 2] {
+        self.inner.key_parts
+    }
+
+    /// A value that was checked to be printable ASCII.
+    fn printable(&self, name: &str) -> Option<&str> {
+        self.headers().text(name)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("version", &self.version())
+            .field("target", &self.target())
+            .field("headers", self.headers())
+            .finish()
+    }
+}
+
+/// Splits a target into the authority of a whole URL, if it is one, and the path with its query
+/// (RFC 9112 section 3.2).
+pub(crate) fn split_target(target: &str) -> (Option<&str>, &str) {
+    if target.starts_with('/') {
+        return (None, target);
+    }
+    let Some((_, rest)) = target.split_once("://") else {
+        return (None, target);
+    };
+    let path = rest.find(['/', '?']).unwrap_or(rest.len());
+    match rest.split_at_checked(path) {
+        Some((authority, "")) => (Some(authority), "/"),
+        Some((authority, resource)) => (Some(authority), resource),
+        None => (None, target),
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_costs_little_beside_its_head_and_8_bytes_a_header() {
+        assert_eq!(size_of::<Request>(), size_of::<usize>());
+        assert!(size_of::<Inner>() <= 64, "{}", size_of::<Inner>());
+    }
+
+    #[test]
+    fn targets_are_paths_or_urls() {
+        for (target, authority, resource) in [
+            ("/a?b", None, "/a?b"),
+            ("//a://b", None, "//a://b"),
+            ("ws://a:1/b?c=http://d/", Some("a:1"), "/b?c=http://d/"),
+            ("http://a", Some("a"), "/"),
+            ("http://a?b", Some("a"), "?b"),
+            ("*", None, "*"),
+            ("", None, ""),
+        ] {
+            assert_eq!(split_target(target), (authority, resource), "{target}");
+        }
+    }
+}

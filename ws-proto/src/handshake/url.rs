@@ -1,0 +1,136 @@
+use alloc::string::String;
+
+use super::authority::{Authority, default_port, location};
+use crate::http::grammar::excerpt;
+
+/// A `ws:` or `wss:` URL (RFC 6455 section 3), normalised as the drafts compare it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Url {
+    pub(crate) secure: bool,
+    /// In lower case, an IPv6 address in its brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The path with its query, as it was written.
+    pub(crate) resource: String,
+}
+
+impl Url {
+    pub(crate) fn parse(url: &str) -> Result<Self, InvalidUrl> {
+        let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
+        let secure = scheme.eq_ignore_ascii_case("wss");
+        if !secure && !scheme.eq_ignore_ascii_case("ws") {
+            return Err(InvalidUrl::Scheme(excerpt(scheme.as_bytes())));
+        }
+        let path = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, resource) = rest.split_at_checked(path).unwrap_or((rest, ""));
+        if resource.contains('#') {
+            return Err(InvalidUrl::Fragment);
+        }
+        if let Some(wrong) = resource.chars().find(|c| !c.is_ascii_graphic()) {
+            return Err(InvalidUrl::Character(wrong));
+        }
+        let Authority { host, port } = parse_authority(authority)?;
+        let slash = if resource.starts_with('/') { "" } else { "/" };
+        Ok(Self {
+            secure,
+            host: host.to_ascii_lowercase(),
+            port: port.unwrap_or(default_port(secure)),
+            resource: [slash, resource].concat(),
+        })
+    }
+
+    pub(crate) fn authority(&self) -> Authority<'_> {
+        Authority { host: &self.host, port: Some(self.port) }
+    }
+
+    /// The URL without a default port.
+    pub(crate) fn location(&self) -> String {
+        location(self.secure, &self.authority(), &self.resource)
+    }
+}
+
+fn parse_authority(text: &str) -> Result<Authority<'_>, InvalidUrl> {
+    if text.contains('@') {
+        return Err(InvalidUrl::UserInfo);
+    }
+    if let Some(authority) = Authority::parse(text) {
+        return Ok(authority);
+    }
+    let before_port = text.rsplit_once(':').and_then(|(host, _)| Authority::parse(host));
+    Err(match before_port {
+        Some(Authority { port: None, .. }) => InvalidUrl::Port(excerpt(text.as_bytes())),
+        _ => InvalidUrl::Host(excerpt(text.as_bytes())),
+    })
+}
+
+/// Which part of a URL keeps a client from connecting to it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidUrl {
+    /// Neither `ws` nor `wss`.
+    #[error("the URL begins with {0:?}: use ws:// or wss://")]
+    Scheme(String),
+    /// A name or password before the host, which RFC 6455 section 3 has no place for.
+    #[error("the URL has a user or password: send them in an Authorization header")]
+    UserInfo,
+    /// The host is not a name of ASCII letters, digits and `-._~%`, nor an address.
+    #[error("{0:?} is no host: write other alphabets as xn-- names and IPv6 addresses in [ ]")]
+    Host(String),
+    /// The port is not from 1 to 65535.
+    #[error("the port in {0:?} is no number from 1 to 65535")]
+    Port(String),
+    /// A `#`, which RFC 6455 section 3 forbids.
+    #[error("the URL has a fragment: leave out what begins with #, or write it as %23")]
+    Fragment,
+    /// The path or the query has a character that is not printable ASCII.
+    #[error("the URL has the character {0:?}: percent-encode it")]
+    Character(char),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_normalised() {
+        for (url, location, host, port) in [
+            ("ws://Example.org", "ws://example.org/", "example.org", 80),
+            ("WSS://example.org:443/a?b=c", "wss://example.org/a?b=c", "example.org", 443),
+            ("ws://example.org:443?b", "ws://example.org:443/?b", "example.org", 443),
+            (
+                "ws://[2001:DB8::1]:8080/A%20b",
+                "ws://[2001:db8::1]:8080/A%20b",
+                "[2001:db8::1]",
+                8080,
+            ),
+        ] {
+            let parsed = Url::parse(url).unwrap();
+            assert_eq!(parsed.location(), location);
+            assert_eq!((parsed.host.as_str(), parsed.port), (host, port));
+        }
+    }
+
+    #[test]
+    fn the_wrong_part_of_a_url_is_named() {
+        for (url, error) in [
+            ("http://example.org/", InvalidUrl::Scheme("http".into())),
+            ("example.org:80", InvalidUrl::Scheme("example.org:80".into())),
+            ("ws:example.org", InvalidUrl::Scheme("ws:example.org".into())),
+            ("ws://me:pw@example.org/", InvalidUrl::UserInfo),
+            ("ws://", InvalidUrl::Host(String::new())),
+            ("ws:///path", InvalidUrl::Host(String::new())),
+            ("ws://a b/", InvalidUrl::Host("a b".into())),
+            ("ws://b\u{fc}cher.example/", InvalidUrl::Host("b\u{fc}cher.example".into())),
+            ("ws://::1/", InvalidUrl::Host("::1".into())),
+            ("ws://a:0/", InvalidUrl::Port("a:0".into())),
+            ("ws://[::1]:99999/", InvalidUrl::Port("[::1]:99999".into())),
+            ("ws://a/#top", InvalidUrl::Fragment),
+            ("ws://a#top", InvalidUrl::Fragment),
+            ("ws://a/ b", InvalidUrl::Character(' ')),
+            ("ws://a/\r\nX: y", InvalidUrl::Character('\r')),
+            ("ws://a/\u{e9}", InvalidUrl::Character('\u{e9}')),
+        ] {
+            assert_eq!(Url::parse(url), Err(error), "{url}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use alloc::string::String;
+
+/// Whether the byte may be in a token, such as a method or a header name (RFC 9110 section 5.6.2).
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z'
+            | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+'
+            | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+    )
+}
+
+/// Whether the bytes are a token, which is never empty.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// Whether the bytes may be the value of a field: no control byte but the tab (RFC 9110 section
+/// 5.5). Carriage return, line feed and NUL are control bytes, so nothing can be smuggled in.
+pub(crate) fn is_value(bytes: &[u8]) -> bool {
+    let is_wrong = |byte: &u8| u8::from(byte.is_ascii_control() && *byte != b'\t');
+    // Without an early exit, so that it is done many bytes at a time.
+    bytes.iter().fold(0, |wrong, byte| wrong | is_wrong(byte)) == 0
+}
+
+/// Whether the bytes are printable ASCII: the draft's range for what is compared and echoed.
+pub(crate) fn is_printable(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// The members of a list with commas, trimmed; empty ones are passed over (RFC 9110 section 5.6.1).
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+/// What a peer sent, cut short for an error text. Show it with `{:?}`, which escapes it.
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
+    const MAX_CHARS: usize = 64;
+    // No character takes more than 4 bytes, so the cut never reaches the part that is shown.
+    let start = bytes.get(..4 * (MAX_CHARS + 1)).unwrap_or(bytes);
+    let text = String::from_utf8_lossy(start);
+    match text.char_indices().nth(MAX_CHARS) {
+        None => text.into_owned(),
+        Some(_) => text.chars().take(MAX_CHARS).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn tokens_are_those_of_the_grammar() {
+        let separators = b"\"(),/:;<=>?@[\\]{} \t";
+        for byte in 0..=u8::MAX {
+            let token = (b'!'..=b'~').contains(&byte) && !separators.contains(&byte);
+            assert_eq!(is_token(&[byte]), token, "{byte:#04x}");
+        }
+        assert!(!is_token(b""));
+    }
+
+    #[test]
+    fn values_have_no_control_bytes() {
+        for byte in 0..=u8::MAX {
+            let control = byte.is_ascii_control() && byte != b'\t';
+            assert_eq!(is_value(&[b'a', byte, b'b']), !control, "{byte:#04x}");
+        }
+    }
+
+    #[test]
+    fn lists_pass_over_empty_members() {
+        let members: Vec<_> = list(b" ,keep-alive,\t, Upgrade ,").collect();
+        assert_eq!(members, [b"keep-alive".as_slice(), b"Upgrade"]);
+        assert_eq!(list(b"").count(), 0);
+    }
+
+    #[test]
+    fn excerpts_are_short() {
+        assert_eq!(excerpt(b"short\xFF"), "short\u{FFFD}");
+        for long in [[b'a'; 5000].as_slice(), "é".repeat(900).as_bytes(), &[0xFF; 700]] {
+            assert_eq!(excerpt(long).chars().count(), 65);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+
+use memchr::memchr;
+
+use crate::HandshakeError;
+
+/// The fields of an HTTP head as they were received: in order, with names and values untouched.
+///
+/// Names are found in any case (RFC 9110 section 5.1). The head is kept as one piece with 8 bytes
+/// beside each field, because every open connection keeps its request.
+#[derive(Clone)]
+pub struct Headers {
+    /// From the first line to the blank line.
+    head: Box<[u8]>,
+    fields: Box<[Field]>,
+}
+
+/// Where a line of the head is, without its line end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+impl Headers {
+    /// Takes a head and its fields, each checked to have a token and a colon in front.
+    pub(super) fn new(head: Box<[u8]>, fields: Box<[Field]>) -> Self {
+        Self { head, fields }
+    }
+
+    /// The value of the first field with this name, without the blanks around it. It can hold any
+    /// byte but control bytes; [`text`](Self::text) is for the usual case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The values of all fields with this name, in order.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.raw(name).map(<[u8]>::trim_ascii)
+    }
+
+    /// The value of the first field with this name as text, or `None` when there is no such field
+    /// or its value is not UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| str::from_utf8(value).ok())
+    }
+
+    /// Whether a field with this name is there.
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// All fields in order, as name and value.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
+        self.lines().map(|line| {
+            let colon = memchr(b':', line).unwrap_or(line.len());
+            let (name, rest) = line.split_at_checked(colon).unwrap_or((line, &[]));
+            (str::from_utf8(name).unwrap_or_default(), after_colon(rest).trim_ascii())
+        })
+    }
+
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// The value of the field with this name.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Duplicate`] when there is more than one.
+    pub(crate) fn single(&self, name: &'static str) -> Result<Option<&[u8]>, HandshakeError> {
+        let mut values = self.get_all(name);
+        let value = values.next();
+        if values.next().is_some() { Err(HandshakeError::Duplicate(name)) } else { Ok(value) }
+    }
+
+    /// The value of the field with this name, which must be there once.
+    pub(crate) fn required(&self, name: &'static str) -> Result<&[u8], HandshakeError> {
+        self.single(name)?.ok_or(HandshakeError::Missing(name))
+    }
+
+    /// The values of all fields with this name, with the blanks around them.
+    pub(crate) fn raw<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.lines().filter_map(move |line| {
+            let (found, rest) = line.split_at_checked(name.len())?;
+            let same = rest.first() == Some(&b':') && found.eq_ignore_ascii_case(name.as_bytes());
+            same.then(|| after_colon(rest))
+        })
+    }
+
+    /// The whole head, from the first line to the blank line.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    fn lines(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.fields.iter().map(|field| {
+            self.head.get(field.start as usize..field.end as usize).unwrap_or_default()
+        })
+    }
+}
+
+fn after_colon(rest: &[u8]) -> &[u8] {
+    rest.split_first().map_or(rest, |(_, value)| value)
+}
+
+/// Names and values, escaped so that they can go into a log.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
+            .finish()
+    }
+}

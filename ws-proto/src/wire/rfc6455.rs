@@ -1,0 +1,570 @@
+//! The frames of RFC 6455 section 5, which hybi 7 and 8 share.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::item::Item;
+use super::utf8::Validator;
+use super::{mask, utf8};
+use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes};
+
+/// Opcodes of RFC 6455 section 5.2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Opcode {
+    Continuation = 0x0,
+    Text = 0x1,
+    Binary = 0x2,
+    Close = 0x8,
+    Ping = 0x9,
+    Pong = 0xA,
+}
+
+impl Opcode {
+    fn parse(bits: u8) -> Result<Self, ProtocolError> {
+        Ok(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xA => Self::Pong,
+            _ => return Err(ProtocolError::ReservedOpcode(bits)),
+        })
+    }
+
+    pub(crate) fn of(message: &Message) -> Self {
+        if message.is_text() { Self::Text } else { Self::Binary }
+    }
+
+    const fn is_control(self) -> bool {
+        self as u8 >= 8
+    }
+}
+
+/// The longest payload of a control frame (section 5.5).
+pub(crate) const MAX_CONTROL: usize = 125;
+
+/// Says that the length follows in 16 bits.
+const LENGTH_16: u8 = 126;
+
+/// Says that the length follows in 64 bits.
+const LENGTH_64: u8 = 127;
+
+/// The longest header: two bytes, 64-bit length, masking key.
+const MAX_HEADER: usize = 14;
+
+/// From this much received on, the rest of a frame is read straight into its message. Below it a
+/// pass through the receive buffer is cheaper, and a claimed length costs nothing.
+const DIRECT_MIN: usize = 16 << 10;
+
+/// A header that is ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    bytes: [u8; MAX_HEADER],
+    len: usize,
+}
+
+impl Header {
+    /// The header of an unfragmented frame, in the shortest form.
+    pub(crate) fn new(opcode: Opcode, payload: usize, key: Option<[u8; 4]>) -> Self {
+        let mut header = Self { bytes: [0; MAX_HEADER], len: 0 };
+        header.push(&[0x80 | opcode as u8]);
+        let masked = if key.is_some() { 0x80 } else { 0 };
+        match payload {
+            0..=125 => header.push(&[masked | payload as u8]),
+            126..=0xFFFF => {
+                header.push(&[masked | LENGTH_16]);
+                header.push(&(payload as u16).to_be_bytes());
+            }
+            _ => {
+                header.push(&[masked | LENGTH_64]);
+                header.push(&(payload as u64).to_be_bytes());
+            }
+        }
+        if let Some(key) = key {
+            header.push(&key);
+        }
+        header
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(bytes) {
+            *to = *from;
+        }
+        self.len += bytes.len();
+    }
+}
+
+/// Reads frames and joins fragments.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    role: Role,
+    /// The first bytes of a header that was cut.
+    cut: [u8; MAX_HEADER],
+    cut_len: u8,
+    frame: Option<Frame>,
+    control: Vec<u8>,
+    message: Option<Kind>,
+    fragments: u32,
+    utf8: Validator,
+    payload: Vec<u8>,
+    /// Whether `payload` is lent to the receive buffer; its length before.
+    lent: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Text,
+    Binary,
+}
+
+/// The frame whose payload is being read.
+#[derive(Debug)]
+struct Frame {
+    opcode: Opcode,
+    fin: bool,
+    /// Rotated to the next byte of the payload.
+    key: Option<[u8; 4]>,
+    remaining: usize,
+}
+
+impl Decoder {
+    pub(crate) fn new(role: Role) -> Self {
+        Self {
+            role,
+            cut: [0; MAX_HEADER],
+            cut_len: 0,
+            frame: None,
+            control: Vec::new(),
+            message: None,
+            fragments: 0,
+            utf8: Validator::default(),
+            payload: Vec::new(),
+            lent: None,
+        }
+    }
+
+    pub(crate) fn is_at_boundary(&self) -> bool {
+        self.cut_len == 0 && self.frame.is_none() && self.message.is_none()
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        input: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<Option<Item>, ProtocolError> {
+        if self.lent.is_some() {
+            self.reclaim(input)?;
+        }
+        loop {
+            if self.frame.is_none() && !self.read_header(input, limits)? {
+                return Ok(None);
+            }
+            if !self.read_payload(input)? {
+                self.lend(input);
+                return Ok(None);
+            }
+            if let Some(item) = self.finish_frame()? {
+                return Ok(Some(item));
+            }
+        }
+    }
+
+    /// Reads the header of the next frame; `false` when it is not complete.
+    fn read_header(&mut self, input: &mut RecvBuf, limits: &Limits) -> Result<bool, ProtocolError> {
+        if self.cut_len == 0
+            && let Some((frame, len)) = self.parse_header(input.unread(), limits)?
+        {
+            input.consume(len);
+            self.begin(frame);
+            return Ok(true);
+        }
+        while let Some(byte) = input.unread().first().copied() {
+            input.consume(1);
+            if let Some(slot) = self.cut.get_mut(usize::from(self.cut_len)) {
+                *slot = byte;
+            }
+            self.cut_len += 1;
+            let cut = self.cut;
+            let bytes = cut.get(..usize::from(self.cut_len)).unwrap_or_default();
+            if let Some((frame, _)) = self.parse_header(bytes, limits)? {
+                self.cut_len = 0;
+                self.begin(frame);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Judges a header in the order of its bytes, so that the cuts do not change the verdict.
+    fn parse_header(
+        &self,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<(Frame, usize)>, ProtocolError> {
+        let Some((first, rest)) = bytes.split_first() else { return Ok(None) };
+        let (opcode, fin) = self.parse_first(*first, limits)?;
+        let Some((second, rest)) = rest.split_first() else { return Ok(None) };
+        match (self.role, second & 0x80 != 0) {
+            (Role::Server, false) => return Err(ProtocolError::Unmasked),
+            (Role::Client, true) => return Err(ProtocolError::Masked),
+            _ => {}
+        }
+        let short = second & 0x7F;
+        if opcode.is_control() && usize::from(short) > MAX_CONTROL {
+            return Err(ProtocolError::ControlTooLong);
+        }
+        let (length, rest) = match short {
+            LENGTH_16 => match rest.split_first_chunk() {
+                Some((length, rest)) => (u64::from(u16::from_be_bytes(*length)), rest),
+                None => return Ok(None),
+            },
+            LENGTH_64 => match rest.split_first_chunk() {
+                Some((length, rest)) => (u64::from_be_bytes(*length), rest),
+                None => return Ok(None),
+            },
+            _ => (u64::from(short), rest),
+        };
+        let remaining = self.check_length(short, length, opcode, limits)?;
+        let (key, rest) = match self.role {
+            Role::Client => (None, rest),
+            Role::Server => match rest.split_first_chunk() {
+                Some((key, rest)) => (Some(*key), rest),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some((Frame { opcode, fin, key, remaining }, bytes.len() - rest.len())))
+    }
+
+    fn parse_first(&self, byte: u8, limits: &Limits) -> Result<(Opcode, bool), ProtocolError> {
+        let rsv = byte >> 4 & 0b111;
+        if rsv != 0 {
+            return Err(ProtocolError::ReservedBits(rsv));
+        }
+        let opcode = Opcode::parse(byte & 0xF)?;
+        let fin = byte & 0x80 != 0;
+        if opcode.is_control() {
+            return if fin { Ok((opcode, fin)) } else { Err(ProtocolError::ControlFragmented) };
+        }
+        match (opcode, self.message.is_some()) {
+            (Opcode::Continuation, false) => Err(ProtocolError::UnexpectedContinuation),
+            (Opcode::Text | Opcode::Binary, true) => Err(ProtocolError::ExpectedContinuation),
+            _ if self.fragments >= limits.max_fragments => {
+                Err(ProtocolError::TooManyFragments(limits.max_fragments))
+            }
+            _ => Ok((opcode, fin)),
+        }
+    }
+
+    fn check_length(
+        &self,
+        short: u8,
+        length: u64,
+        opcode: Opcode,
+        limits: &Limits,
+    ) -> Result<usize, ProtocolError> {
+        if length >> 63 != 0 {
+            return Err(ProtocolError::LengthTopBit);
+        }
+        if (short == LENGTH_16 && length < 126) || (short == LENGTH_64 && length <= 0xFFFF) {
+            return Err(ProtocolError::LengthNotMinimal(length));
+        }
+        let frame = usize::try_from(length).unwrap_or(usize::MAX);
+        if opcode.is_control() {
+            return Ok(frame);
+        }
+        if frame > limits.max_frame {
+            return Err(ProtocolError::FrameTooBig(limits.max_frame));
+        }
+        if frame > limits.max_message.saturating_sub(self.payload.len()) {
+            return Err(ProtocolError::MessageTooBig(limits.max_message));
+        }
+        Ok(frame)
+    }
+
+    fn begin(&mut self, frame: Frame) {
+        match frame.opcode {
+            Opcode::Text => self.message = Some(Kind::Text),
+            Opcode::Binary => self.message = Some(Kind::Binary),
+            _ => {}
+        }
+        if !frame.opcode.is_control() {
+            self.fragments += 1;
+        }
+        self.frame = Some(frame);
+    }
+
+    /// Takes what is there of the payload; `true` when the frame is complete.
+    fn read_payload(&mut self, input: &mut RecvBuf) -> Result<bool, ProtocolError> {
+        let Some(frame) = &mut self.frame else { return Ok(false) };
+        let unread = input.unread();
+        let bytes = unread.get(..frame.remaining).unwrap_or(unread);
+        let n = bytes.len();
+        let out = if frame.opcode.is_control() { &mut self.control } else { &mut self.payload };
+        let start = out.len();
+        reserve(out, n, frame.remaining);
+        match frame.key {
+            Some(key) => mask::append(key, bytes, out),
+            None => out.extend_from_slice(bytes),
+        }
+        input.consume(n);
+        self.received(start, n)
+    }
+
+    /// Accounts for `n` unmasked bytes behind `start`; `true` when the frame is complete.
+    fn received(&mut self, start: usize, n: usize) -> Result<bool, ProtocolError> {
+        let Some(frame) = &mut self.frame else { return Ok(false) };
+        frame.remaining -= n.min(frame.remaining);
+        frame.key = frame.key.map(|key| mask::rotate(key, n));
+        if !frame.opcode.is_control() && self.message == Some(Kind::Text) {
+            let fresh = self.payload.get(start..).unwrap_or_default();
+            let whole = start == 0 && frame.fin && frame.remaining == 0;
+            let valid = if whole { utf8::validate(fresh) } else { self.utf8.feed(fresh) };
+            valid.map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        Ok(frame.remaining == 0)
+    }
+
+    fn finish_frame(&mut self) -> Result<Option<Item>, ProtocolError> {
+        let Some(frame) = self.frame.take() else { return Ok(None) };
+        if frame.opcode.is_control() {
+            let payload = Bytes::from(core::mem::take(&mut self.control));
+            return Ok(Some(match frame.opcode {
+                Opcode::Ping => Item::Ping(payload),
+                Opcode::Pong => Item::Pong(payload),
+                _ => {
+                    Item::Close(Close::from_payload(&payload).map_err(ProtocolError::InvalidClose)?)
+                }
+            }));
+        }
+        if !frame.fin {
+            return Ok(None);
+        }
+        self.fragments = 0;
+        let payload = Bytes::from(core::mem::take(&mut self.payload));
+        Ok(match self.message.take() {
+            Some(Kind::Text) if !self.utf8.is_at_boundary() => {
+                return Err(ProtocolError::InvalidUtf8);
+            }
+            Some(Kind::Text) => {
+                Some(Item::Message(Message::Text(Utf8Bytes::from_validated(payload))))
+            }
+            _ => Some(Item::Message(Message::Binary(payload))),
+        })
+    }
+
+    /// Has the rest of a large frame read straight into its message.
+    fn lend(&mut self, input: &mut RecvBuf) {
+        let Some(frame) = &self.frame else { return };
+        let len = self.payload.len();
+        if !frame.opcode.is_control() && len >= DIRECT_MIN && frame.remaining >= DIRECT_MIN {
+            self.lent = Some(len);
+            input.lend(core::mem::take(&mut self.payload), len + frame.remaining);
+        }
+    }
+
+    fn reclaim(&mut self, input: &mut RecvBuf) -> Result<(), ProtocolError> {
+        let Some(payload) = input.reclaim() else { return Err(ProtocolError::BufferExchanged) };
+        self.payload = payload;
+        let start = self.lent.take().unwrap_or_default();
+        let fresh = self.payload.get_mut(start..).unwrap_or_default();
+        let n = fresh.len();
+        if let Some(key) = self.frame.as_ref().and_then(|frame| frame.key) {
+            mask::apply(key, fresh);
+        }
+        self.received(start, n).map(|_| ())
+    }
+}
+
+/// Makes room for `n` bytes of a frame that still has `remaining`: at most double of what has
+/// arrived, so that memory follows the bytes and not the claim.
+fn reserve(out: &mut Vec<u8>, n: usize, remaining: usize) {
+    let needed = out.len() + n;
+    if needed > out.capacity() {
+        let capacity = needed.max(out.capacity().saturating_mul(2).min(out.len() + remaining));
+        out.reserve_exact(capacity - out.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::{String, ToString};
+    use alloc::vec;
+
+    use super::*;
+    use crate::InvalidClose;
+
+    const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+
+    fn limits() -> Limits {
+        Limits { max_message: 40_000, max_frame: 30_000, max_fragments: 4, ..Limits::default() }
+    }
+
+    /// A masked frame with any first byte.
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let header = Header::new(Opcode::Text, payload.len(), Some(KEY));
+        let mut bytes = header.as_bytes().to_vec();
+        bytes[0] = first;
+        mask::append(KEY, payload, &mut bytes);
+        bytes
+    }
+
+    fn describe(item: Item) -> String {
+        match item {
+            Item::Message(Message::Text(text)) if text.len() < 40 => format!("text {text}"),
+            Item::Message(message) => {
+                format!("{} {}", if message.is_text() { "text" } else { "binary" }, message.len())
+            }
+            Item::Ping(payload) => format!("ping {}", payload.len()),
+            Item::Pong(payload) => format!("pong {}", payload.len()),
+            Item::Close(close) => format!("close {close}"),
+            Item::Discarded => "discarded".into(),
+        }
+    }
+
+    fn decode(role: Role, bytes: &[u8], step: usize) -> Result<Vec<String>, ProtocolError> {
+        let mut decoder = Decoder::new(role);
+        let mut input = RecvBuf::with_capacity(20_000);
+        let mut seen = Vec::new();
+        for mut piece in bytes.chunks(step) {
+            while !piece.is_empty() {
+                let n = input.feed(piece);
+                piece = &piece[n..];
+                while let Some(item) = decoder.poll(&mut input, &limits())? {
+                    seen.push(describe(item));
+                }
+                assert!(input.unread().is_empty());
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Feeds a vector whole, in cuts, and with a tail.
+    fn check(bytes: &[u8], expected: Result<&[&str], ProtocolError>) {
+        let strings = |items: &[&str]| items.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for step in [usize::MAX, 1, 2, 3, 4096] {
+            assert_eq!(decode(Role::Server, bytes, step), expected.map(strings), "step {step}");
+        }
+        let tail = [bytes, &frame(0x81, b"tail")].concat();
+        let with_tail = expected.map(|items| strings(&[items, &["text tail"]].concat()));
+        assert_eq!(decode(Role::Server, &tail, usize::MAX), with_tail);
+    }
+
+    #[test]
+    fn the_examples_of_section_5_7() {
+        let masked = [0x81, 0x85, 0x37, 0xFA, 0x21, 0x3D, 0x7F, 0x9F, 0x4D, 0x51, 0x58];
+        check(&masked, Ok(&["text Hello"]));
+        let unmasked = [0x81, 0x05, 0x48, 0x65, 0x6C, 0x6C, 0x6F];
+        assert_eq!(decode(Role::Client, &unmasked, 1), Ok(vec!["text Hello".into()]));
+        let fragments = [0x01, 0x03, 0x48, 0x65, 0x6C, 0x80, 0x02, 0x6C, 0x6F];
+        assert_eq!(decode(Role::Client, &fragments, 2), Ok(vec!["text Hello".into()]));
+        let ping = [0x89, 0x05, 0x48, 0x65, 0x6C, 0x6C, 0x6F];
+        assert_eq!(decode(Role::Client, &ping, 3), Ok(vec!["ping 5".into()]));
+        assert_eq!(Header::new(Opcode::Binary, 256, None).as_bytes(), [0x82, 0x7E, 1, 0]);
+        assert_eq!(
+            Header::new(Opcode::Binary, 65_536, None).as_bytes(),
+            [0x82, 0x7F, 0, 0, 0, 0, 0, 1, 0, 0]
+        );
+    }
+
+    #[test]
+    fn control_frames_sit_between_fragments() {
+        let bytes = [
+            frame(0x01, "gr\u{fc}".as_bytes().split_at(3).0),
+            frame(0x89, b"?"),
+            frame(0x00, &"gr\u{fc}".as_bytes()[3..]),
+            frame(0x80, b""),
+            frame(0x8A, b""),
+            frame(0x88, &[]),
+        ];
+        check(&bytes.concat(), Ok(&["ping 1", "text grü", "pong 0", "close no code"]));
+    }
+
+    #[test]
+    fn large_frames_pass_in_both_kinds_of_length() {
+        for len in [0, 125, 126, 20_000, 30_000] {
+            check(&frame(0x82, &vec![7; len]), Ok(&[&format!("binary {len}")]));
+        }
+        let two = [frame(0x02, &vec![1; 30_000]), frame(0x80, &[2; 10_000])].concat();
+        check(&two, Ok(&["binary 40000"]));
+    }
+
+    #[test]
+    fn a_large_frame_is_read_straight_into_its_message() {
+        let payload: Vec<u8> = (0..=250).cycle().take(900_000).collect();
+        let bytes = frame(0x82, &payload);
+        let mut decoder = Decoder::new(Role::Server);
+        let limits = Limits::default();
+        let mut input = RecvBuf::default();
+        let mut at = 0;
+        let mut direct = 0;
+        let message = loop {
+            let n = input.feed(&bytes[at..]);
+            at += n;
+            if let Some(Item::Message(message)) = decoder.poll(&mut input, &limits).unwrap() {
+                break message;
+            }
+            direct += usize::from(!input.is_idle());
+        };
+        assert!(direct >= 3, "only {direct} direct reads");
+        assert!(message.as_bytes() == payload);
+    }
+
+    #[test]
+    fn each_broken_rule_has_its_error() {
+        use ProtocolError as E;
+        let unmasked = [0x81, 0x00];
+        check(&unmasked, Err(E::Unmasked));
+        assert_eq!(decode(Role::Client, &frame(0x81, b""), 1), Err(E::Masked));
+        check(&frame(0xC1, b""), Err(E::ReservedBits(0b100)));
+        check(&frame(0x83, b""), Err(E::ReservedOpcode(3)));
+        check(&frame(0x8B, b""), Err(E::ReservedOpcode(11)));
+        check(&frame(0x09, b""), Err(E::ControlFragmented));
+        check(&frame(0x89, &[0; 126]), Err(E::ControlTooLong));
+        check(&frame(0x80, b""), Err(E::UnexpectedContinuation));
+        check(&[frame(0x01, b""), frame(0x81, b"")].concat(), Err(E::ExpectedContinuation));
+        check(&[0x82, 0xFE, 0, 125], Err(E::LengthNotMinimal(125)));
+        check(&[0x82, 0xFF, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], Err(E::LengthNotMinimal(0xFFFF)));
+        check(&[0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0], Err(E::LengthTopBit));
+        check(&[0x82, 0xFE, 0x75, 0x31], Err(E::FrameTooBig(30_000)));
+        let long = [frame(0x02, &vec![0; 30_000]), vec![0x80, 0xFE, 0x27, 0x11]].concat();
+        check(&long, Err(E::MessageTooBig(40_000)));
+        let many = [frame(0x01, b""), frame(0x00, b"").repeat(4)].concat();
+        check(&many, Err(E::TooManyFragments(4)));
+        check(&frame(0x81, b"\xFF"), Err(E::InvalidUtf8));
+        check(&frame(0x81, b"\xC3"), Err(E::InvalidUtf8));
+        check(&frame(0x88, b"\x03"), Err(E::InvalidClose(InvalidClose::Short)));
+        check(&frame(0x88, &[3, 0xEE]), Err(E::InvalidClose(InvalidClose::Code(1006))));
+    }
+
+    #[test]
+    fn bad_text_fails_inside_an_unfinished_frame() {
+        let mut bytes = frame(0x81, b"ab\xFFcdefgh");
+        bytes.truncate(9);
+        check_unfinished(&bytes, ProtocolError::InvalidUtf8);
+    }
+
+    fn check_unfinished(bytes: &[u8], expected: ProtocolError) {
+        for step in [usize::MAX, 1] {
+            assert_eq!(decode(Role::Server, bytes, step), Err(expected));
+        }
+    }
+
+    #[test]
+    fn rust_websocket_2022_a_claimed_length_reserves_nothing() {
+        let limits = Limits { max_message: usize::MAX, max_frame: usize::MAX, ..Limits::default() };
+        let mut decoder = Decoder::new(Role::Server);
+        let mut input = RecvBuf::default();
+        input.feed(&[0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4, 9]);
+        assert!(decoder.poll(&mut input, &limits).unwrap().is_none());
+        assert!(decoder.payload.capacity() < 64);
+        assert!(input.is_idle());
+    }
+}

@@ -1,0 +1,333 @@
+//! The frames of draft-hixie-75 and draft-hixie-76: text between `0x00` and `0xFF`, frames of
+//! reserved types to be discarded, and `FF 00` as draft76's closing handshake.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::item::Item;
+use super::utf8::{self, Validator};
+use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes, Version};
+
+/// The byte before text.
+pub(crate) const START: u8 = 0x00;
+
+/// The byte behind text, which UTF-8 never contains.
+pub(crate) const END: u8 = 0xFF;
+
+/// draft76's closing handshake (draft-hixie-76 section 5.3, "Closing").
+pub(crate) const CLOSE: [u8; 2] = [0xFF, 0x00];
+
+/// Bytes of a length, each with 7 bits; more are refused, for zeros may go on for ever.
+const MAX_LENGTH_BYTES: u8 = 9;
+
+/// Reads frames.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    has_close: bool,
+    role: Role,
+    frame: Frame,
+    payload: Vec<u8>,
+    utf8: Validator,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Frame {
+    /// The type byte comes next.
+    Type,
+    /// Text up to `0xFF`.
+    Text,
+    /// A reserved low type: this many bytes were discarded of it, up to `0xFF`.
+    Low { discarded: usize },
+    /// The length of a high type.
+    Length { kind: u8, length: usize, bytes: u8 },
+    /// This many bytes of a high type are still to be discarded.
+    Skip { remaining: usize },
+}
+
+impl Decoder {
+    pub(crate) fn new(version: Version, role: Role) -> Self {
+        Self {
+            has_close: version == Version::Draft76,
+            role,
+            frame: Frame::Type,
+            payload: Vec::new(),
+            utf8: Validator::default(),
+        }
+    }
+
+    pub(crate) fn is_at_boundary(&self) -> bool {
+        self.frame == Frame::Type
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        input: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<Option<Item>, ProtocolError> {
+        while let Some(first) = input.unread().first().copied() {
+            let item = match self.frame {
+                Frame::Type => {
+                    input.consume(1);
+                    self.frame = match first {
+                        START => Frame::Text,
+                        0x01..=0x7F => Frame::Low { discarded: 0 },
+                        kind => Frame::Length { kind, length: 0, bytes: 0 },
+                    };
+                    None
+                }
+                Frame::Text => self.read_text(input, limits)?,
+                Frame::Low { discarded } => self.discard_low(discarded, input, limits)?,
+                Frame::Length { kind, length, bytes } => {
+                    input.consume(1);
+                    self.read_length(first, kind, length, bytes, limits)?
+                }
+                Frame::Skip { remaining } => self.skip(remaining, input),
+            };
+            if item.is_some() {
+                return Ok(item);
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_text(
+        &mut self,
+        input: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<Option<Item>, ProtocolError> {
+        let unread = input.unread();
+        let end = memchr::memchr(END, unread);
+        let text = end.and_then(|end| unread.get(..end)).unwrap_or(unread);
+        let room = limits.max_message.saturating_sub(self.payload.len());
+        let whole = self.payload.is_empty() && end.is_some() && text.len() <= room;
+        if self.role == Role::Server {
+            // What lies over the limit is not judged, so that the cuts do not change the verdict.
+            let judged = text.get(..room).unwrap_or(text);
+            let valid = if whole { utf8::validate(judged) } else { self.utf8.feed(judged) };
+            valid.map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        if text.len() > room {
+            return Err(ProtocolError::MessageTooBig(limits.max_message));
+        }
+        if whole {
+            self.payload.reserve_exact(text.len());
+        }
+        self.payload.extend_from_slice(text);
+        let n = text.len();
+        input.consume(n);
+        if end.is_none() {
+            return Ok(None);
+        }
+        input.consume(1);
+        self.finish_text().map(Some)
+    }
+
+    fn finish_text(&mut self) -> Result<Item, ProtocolError> {
+        self.frame = Frame::Type;
+        let payload = core::mem::take(&mut self.payload);
+        if self.role == Role::Client {
+            // draft-hixie-76 section 4.2: a client replaces what is not UTF-8.
+            let text = String::from_utf8(payload)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            return Ok(Item::Message(Message::text(text)));
+        }
+        if !self.utf8.is_at_boundary() {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+        Ok(Item::Message(Message::Text(Utf8Bytes::from_validated(Bytes::from(payload)))))
+    }
+
+    fn discard_low(
+        &mut self,
+        discarded: usize,
+        input: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<Option<Item>, ProtocolError> {
+        let end = memchr::memchr(END, input.unread());
+        let n = end.unwrap_or(input.unread().len());
+        if n > limits.max_frame.saturating_sub(discarded) {
+            return Err(ProtocolError::SkippedTooBig(limits.max_frame));
+        }
+        input.consume(n);
+        if end.is_none() {
+            self.frame = Frame::Low { discarded: discarded + n };
+            return Ok(None);
+        }
+        input.consume(1);
+        self.frame = Frame::Type;
+        Ok(Some(Item::Discarded))
+    }
+
+    fn read_length(
+        &mut self,
+        byte: u8,
+        kind: u8,
+        length: usize,
+        bytes: u8,
+        limits: &Limits,
+    ) -> Result<Option<Item>, ProtocolError> {
+        let too_big = ProtocolError::SkippedTooBig(limits.max_frame);
+        let length = length.checked_mul(128).ok_or(too_big)? | usize::from(byte & 0x7F);
+        if bytes == MAX_LENGTH_BYTES || length > limits.max_frame {
+            return Err(too_big);
+        }
+        if byte & 0x80 != 0 {
+            self.frame = Frame::Length { kind, length, bytes: bytes + 1 };
+            return Ok(None);
+        }
+        if length > 0 {
+            self.frame = Frame::Skip { remaining: length };
+            return Ok(None);
+        }
+        self.frame = Frame::Type;
+        let closes = self.has_close && kind == END;
+        Ok(Some(if closes { Item::Close(Close::EMPTY) } else { Item::Discarded }))
+    }
+
+    fn skip(&mut self, remaining: usize, input: &mut RecvBuf) -> Option<Item> {
+        let n = remaining.min(input.unread().len());
+        input.consume(n);
+        if n < remaining {
+            self.frame = Frame::Skip { remaining: remaining - n };
+            return None;
+        }
+        self.frame = Frame::Type;
+        Some(Item::Discarded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+
+    /// What comes out when `bytes` go in `step` at a time, as text.
+    fn decode(version: Version, role: Role, bytes: &[u8], step: usize) -> Vec<String> {
+        let limits = Limits { max_message: 20, max_frame: 300, ..Limits::default() };
+        let mut decoder = Decoder::new(version, role);
+        let mut input = RecvBuf::default();
+        let mut seen = Vec::new();
+        for piece in bytes.chunks(step) {
+            assert_eq!(input.feed(piece), piece.len());
+            loop {
+                match decoder.poll(&mut input, &limits) {
+                    Ok(Some(Item::Message(message))) => {
+                        seen.push(message.as_text().unwrap().into());
+                    }
+                    Ok(Some(item)) => seen.push(format!("{item:?}")),
+                    Ok(None) => break,
+                    Err(error) => {
+                        seen.push(format!("{error:?}"));
+                        return seen;
+                    }
+                }
+            }
+            assert!(input.is_idle());
+        }
+        if !decoder.is_at_boundary() {
+            seen.push("unfinished".into());
+        }
+        seen
+    }
+
+    /// Feeds a vector whole, byte by byte, and with a tail.
+    fn check(version: Version, bytes: &[u8], expected: &[&str]) {
+        for step in [usize::MAX, 1, 2, 3] {
+            assert_eq!(decode(version, Role::Server, bytes, step), expected, "step {step}");
+        }
+        let tail = [bytes, b"\0tail\xFF"].concat();
+        if expected.last().is_some_and(|last| last.contains("TooBig") || last.contains("Invalid")) {
+            return;
+        }
+        let expected = [expected, &["tail"]].concat();
+        assert_eq!(decode(version, Role::Server, &tail, usize::MAX), expected);
+    }
+
+    const DISCARDED: &str = "Discarded";
+    const CLOSED: &str = "Close(Close { body: None })";
+    const TOO_BIG: &str = "SkippedTooBig(300)";
+
+    #[test]
+    fn text_frames() {
+        check(Version::Draft76, b"\0hello\xFF\0\xC3\xA9\xFF", &["hello", "é"]);
+    }
+
+    #[test]
+    fn autobahn_python_2012_an_empty_message_completes() {
+        check(Version::Draft75, b"\0\xFF", &[""]);
+    }
+
+    #[test]
+    fn node_websocket_server_nul_inside_text_is_kept() {
+        check(Version::Draft75, b"\0a\0b\xFF", &["a\0b"]);
+    }
+
+    #[test]
+    fn node_websocket_server_low_types_are_not_text() {
+        check(Version::Draft76, b"\x02no\xFF\x7F\xFF\0yes\xFF", &[DISCARDED, DISCARDED, "yes"]);
+    }
+
+    #[test]
+    fn node_websocket_server_high_types_are_skipped_by_length() {
+        check(
+            Version::Draft76,
+            b"\x80\x03\0no\x81\x02\0\xFF\0yes\xFF",
+            &[DISCARDED, DISCARDED, "yes"],
+        );
+    }
+
+    #[test]
+    fn a_sentinel_inside_a_skipped_frame_ends_nothing() {
+        check(Version::Draft76, b"\x80\x03\xFF\xFF\xFF\0yes\xFF", &[DISCARDED, "yes"]);
+    }
+
+    #[test]
+    fn ff_00_closes_draft76_and_is_nothing_in_draft75() {
+        check(Version::Draft76, &CLOSE, &[CLOSED]);
+        check(Version::Draft75, &CLOSE, &[DISCARDED]);
+    }
+
+    #[test]
+    fn lengths_follow_the_grammar_81_00_is_128() {
+        let frame = [&[0x80, 0x81, 0x00][..], &[b'x'; 128], b"\0y\xFF"].concat();
+        check(Version::Draft76, &frame, &[DISCARDED, "y"]);
+    }
+
+    #[test]
+    fn endless_and_huge_lengths_are_refused() {
+        check(Version::Draft76, &[0x80; 40], &[TOO_BIG]);
+        check(Version::Draft76, &[0xFF; 200], &[TOO_BIG]);
+        check(Version::Draft75, &[0x90, 0x82, 0x2D], &[TOO_BIG]);
+        let largest = [&[0x90, 0x82, 0x2C][..], &[b'x'; 300]].concat();
+        check(Version::Draft76, &largest, &[DISCARDED]);
+    }
+
+    #[test]
+    fn low_frames_without_end_are_refused() {
+        check(Version::Draft76, &vec![1; 400], &[TOO_BIG]);
+    }
+
+    #[test]
+    fn messages_over_the_limit_are_refused_before_they_end() {
+        let text = [&[0][..], &[b'x'; 21]].concat();
+        check(Version::Draft76, &text, &["MessageTooBig(20)"]);
+    }
+
+    #[test]
+    fn a_server_refuses_what_is_not_utf8_at_the_first_bad_byte() {
+        check(Version::Draft76, b"\0a\x80", &["InvalidUtf8"]);
+        check(Version::Draft76, b"\0\xC3\xFF", &["InvalidUtf8"]);
+    }
+
+    #[test]
+    fn a_client_replaces_what_is_not_utf8() {
+        for step in [9, 1] {
+            let seen = decode(Version::Draft76, Role::Client, b"\0a\x80b\xC3\xFF", step);
+            assert_eq!(seen, ["a\u{FFFD}b\u{FFFD}"]);
+        }
+    }
+}

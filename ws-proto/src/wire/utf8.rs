@@ -1,0 +1,124 @@
+//! UTF-8 (RFC 3629), checked as bytes arrive.
+
+/// Bytes that no UTF-8 text can begin or go on with.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Invalid;
+
+pub(crate) fn validate(bytes: &[u8]) -> Result<(), Invalid> {
+    simdutf8::basic::from_utf8(bytes).map(|_| ()).map_err(|_| Invalid)
+}
+
+/// Checks text in pieces and fails at the first byte that cannot be right, whatever the cuts.
+#[derive(Debug, Default)]
+pub(crate) struct Validator {
+    /// A character's first bytes, cut off at the end of the last piece.
+    cut: [u8; 3],
+    cut_len: u8,
+}
+
+impl Validator {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Invalid> {
+        while self.cut_len > 0 {
+            let Some((first, rest)) = bytes.split_first() else { return Ok(()) };
+            self.complete_cut(*first)?;
+            bytes = rest;
+        }
+        let cut = incomplete_tail(bytes);
+        let (whole, tail) = bytes.split_at(bytes.len() - cut);
+        validate(whole)?;
+        tail.iter().try_for_each(|byte| self.complete_cut(*byte))
+    }
+
+    /// Whether the text may end here.
+    pub(crate) fn is_at_boundary(&self) -> bool {
+        self.cut_len == 0
+    }
+
+    fn complete_cut(&mut self, byte: u8) -> Result<(), Invalid> {
+        let mut bytes = [0; 4];
+        let len = usize::from(self.cut_len);
+        for (to, from) in bytes.iter_mut().zip(self.cut.iter().take(len).chain([&byte])) {
+            *to = *from;
+        }
+        match core::str::from_utf8(bytes.get(..=len).unwrap_or_default()) {
+            Ok(_) => self.cut_len = 0,
+            Err(error) if error.error_len().is_some() => return Err(Invalid),
+            Err(_) => {
+                if let Some(slot) = self.cut.get_mut(len) {
+                    *slot = byte;
+                }
+                self.cut_len += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes at the end begin a character without finishing it.
+fn incomplete_tail(bytes: &[u8]) -> usize {
+    let lead = bytes.iter().rev().take(3).position(|byte| *byte >= 0xC0);
+    let Some(behind) = lead else { return 0 };
+    let width = match bytes.iter().rev().nth(behind) {
+        Some(0xC0..=0xDF) => 2,
+        Some(0xE0..=0xEF) => 3,
+        _ => 4,
+    };
+    if behind + 1 < width { behind + 1 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The naive twin: the longest prefix that could still become text.
+    fn could_become_text(bytes: &[u8]) -> bool {
+        core::str::from_utf8(bytes).map_or_else(|error| error.error_len().is_none(), |_| true)
+    }
+
+    fn check_cuts(bytes: &[u8], cuts: &[usize]) {
+        let mut validator = Validator::default();
+        let mut at = 0;
+        for cut in cuts.iter().chain([&bytes.len()]) {
+            let to = at + cut % (bytes.len() - at + 1);
+            let fed = validator.feed(&bytes[at..to]);
+            assert_eq!(fed.is_ok(), could_become_text(&bytes[..to]), "{bytes:x?} to {to}");
+            if fed.is_err() {
+                return;
+            }
+            at = to;
+            assert_eq!(validator.is_at_boundary(), core::str::from_utf8(&bytes[..at]).is_ok());
+        }
+    }
+
+    #[test]
+    fn every_start_of_up_to_three_bytes_is_judged_at_the_first_bad_byte() {
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                for third in [0, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xFF] {
+                    check_cuts(&[first, second, third], &[1, 1, 1]);
+                    check_cuts(&[first, second, third], &[2]);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_change_nothing(text in ".{0,90}", cuts in prop::collection::vec(0usize..90, 0..9)) {
+            check_cuts(text.as_bytes(), &cuts);
+        }
+
+        #[test]
+        fn a_bad_byte_is_seen_when_it_arrives(
+            text in ".{1,40}", at in 0usize..40, byte: u8,
+            cuts in prop::collection::vec(0usize..40, 0..9),
+        ) {
+            let mut bytes = text.into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            check_cuts(&bytes, &cuts);
+        }
+    }
+}
