@@ -1,0 +1,257 @@
+//! One side, fed a vector in every way in which bytes may arrive.
+
+use std::sync::Arc;
+
+use bytes::Buf;
+use ws_proto::{Accept, Config, Connection, Event, Instant, Message, RecvBuf, State, Transmit};
+
+use crate::entropy::Repeatable;
+
+/// What came of a vector.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Outcome {
+    /// The events, each as a short line; see [`describe`].
+    pub events: Vec<String>,
+    /// Every byte that was sent.
+    pub sent: Vec<u8>,
+    /// Whether this side ended its stream.
+    pub ended: bool,
+}
+
+impl Outcome {
+    /// The bytes sent, as text for HTTP answers.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.sent).into_owned()
+    }
+
+    /// The HTTP status that was sent, 0 when none was.
+    pub fn status(&self) -> u16 {
+        self.text().split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
+    /// The bytes sent behind the head of the answer.
+    pub fn after_head(&self) -> &[u8] {
+        let end = self.sent.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        end.map_or(&[][..], |end| &self.sent[end + 4..])
+    }
+
+    /// The outcome without pongs: of several unanswered pings only the newest is answered, so how
+    /// many pongs there are does depend on the cuts.
+    #[must_use]
+    pub fn without_pongs(mut self) -> Self {
+        if !self.has("request rfc6455") && !self.has("request hybi") {
+            return self;
+        }
+        let frames = self.after_head().to_vec();
+        self.sent.truncate(self.sent.len() - frames.len());
+        let mut rest = frames.as_slice();
+        while let [first, second, tail @ ..] = rest {
+            let extra = match second & 0x7F {
+                126 => 2 + usize::from(u16::from_be_bytes([tail[0], tail[1]])),
+                127 => 8 + u64::from_be_bytes(tail[..8].try_into().unwrap_or_default()) as usize,
+                short => usize::from(short),
+            };
+            let (frame, behind) = rest.split_at(2 + extra);
+            if *first != 0x8A {
+                self.sent.extend_from_slice(frame);
+            }
+            rest = behind;
+        }
+        self
+    }
+
+    /// The last event.
+    pub fn last(&self) -> &str {
+        self.events.last().map_or("", String::as_str)
+    }
+
+    /// Whether an event begins with `start`.
+    pub fn has(&self, start: &str) -> bool {
+        self.events.iter().any(|event| event.starts_with(start))
+    }
+}
+
+/// An event as a line without anything that differs from run to run.
+pub fn describe(event: &Event) -> String {
+    match event {
+        Event::State { from, to } => format!("state {} -> {}", *from as u8, *to as u8),
+        Event::Request(request) => format!("request {} {}", request.version(), request.target()),
+        Event::Http(bytes) => format!("http {}", bytes.len()),
+        Event::Message(Message::Text(text)) if text.len() < 100 => format!("text {text}"),
+        Event::Message(message) => {
+            let kind = if message.is_text() { "text" } else { "binary" };
+            format!("{kind} of {} bytes", message.len())
+        }
+        Event::Ping(payload) => format!("ping {payload:?}"),
+        Event::Pong(payload) => format!("pong {payload:?}"),
+        Event::Writable => "writable".into(),
+        Event::Closed(closed) => format!("closed {} {closed}", closed.code()),
+        event => format!("{event:?}"),
+    }
+}
+
+/// A server that accepts every request and echoes every message.
+pub struct Echo {
+    connection: Connection,
+    input: RecvBuf,
+    outcome: Outcome,
+    now: Instant,
+    last_state: State,
+    closed: bool,
+}
+
+impl Echo {
+    /// A server at the start of its clock.
+    pub fn new(config: &Arc<Config>) -> Self {
+        let now = Instant::from_nanos(0);
+        Self {
+            connection: Connection::server(Arc::clone(config), now),
+            input: RecvBuf::with_capacity(4096),
+            outcome: Outcome::default(),
+            now,
+            last_state: State::Unknown,
+            closed: false,
+        }
+    }
+
+    /// Feeds one piece and takes everything that comes of it.
+    ///
+    /// # Panics
+    /// When an invariant of the core is broken: a state that shrinks, an event after `Closed`.
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        self.settle();
+        while !bytes.is_empty() {
+            let n = self.input.feed(bytes);
+            assert!(n > 0, "the core left its input lying: {:?}", self.input);
+            bytes = &bytes[n..];
+            self.settle();
+        }
+    }
+
+    /// Says that the peer ended its stream.
+    pub fn eof(&mut self) {
+        self.connection.handle_eof(self.now);
+        self.settle();
+    }
+
+    /// Lets every deadline pass.
+    pub fn wait(&mut self) {
+        for _ in 0..100 {
+            let Some(deadline) = self.connection.poll_timeout() else { return };
+            self.now = self.now.max(deadline);
+            self.connection.handle_timeout(self.now);
+            self.settle();
+        }
+    }
+
+    /// The connection, to give it commands; [`settle`](Self::settle) afterwards.
+    pub fn connection(&mut self) -> (&mut Connection, Instant) {
+        (&mut self.connection, self.now)
+    }
+
+    /// The law of the loop: events, then bytes, until there are none.
+    ///
+    /// # Panics
+    /// As [`feed`](Self::feed).
+    pub fn settle(&mut self) {
+        loop {
+            while let Some(event) = self.connection.poll_event(&mut self.input, self.now) {
+                self.take(event);
+            }
+            let Some(transmit) = self.connection.poll_transmit() else { return };
+            self.transmit(transmit);
+        }
+    }
+
+    /// What came of all that was fed.
+    pub fn outcome(self) -> Outcome {
+        self.outcome
+    }
+
+    fn take(&mut self, event: Event) {
+        assert!(!self.closed, "an event after Closed: {event:?}");
+        self.outcome.events.push(describe(&event));
+        match event {
+            Event::State { from, to } => {
+                assert_eq!(from, self.last_state, "a step was left out");
+                assert!(from.next().contains(&to), "{from} -> {to} is not in the table");
+                self.last_state = to;
+            }
+            Event::Request(_) => {
+                self.connection.accept(&Accept::new(), self.now).expect("the policy accepts");
+            }
+            Event::Message(message) => {
+                if let Err(error) = self.connection.send(message) {
+                    self.outcome.events.push(format!("not echoed: {error}"));
+                }
+            }
+            Event::Closed(_) => {
+                assert_eq!(self.last_state, State::Closed, "Closed before the last state");
+                self.closed = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn transmit(&mut self, transmit: Transmit) {
+        match transmit {
+            Transmit::Data(mut data) => {
+                assert!(!self.outcome.ended, "bytes behind the end of the stream");
+                while data.has_remaining() {
+                    let n = data.chunk().len();
+                    self.outcome.sent.extend_from_slice(data.chunk());
+                    data.advance(n);
+                    self.connection.handle_transmitted(n);
+                }
+            }
+            Transmit::Shutdown => {
+                assert!(!self.outcome.ended, "the stream was ended twice");
+                self.outcome.ended = true;
+            }
+        }
+    }
+}
+
+/// Feeds `bytes` to an echo server whole, byte by byte and in repeatable random cuts, and answers
+/// what came of it.
+///
+/// # Panics
+/// When the cuts make a difference to the events or to the bytes sent.
+pub fn every_way(config: &Arc<Config>, bytes: &[u8]) -> Outcome {
+    let whole = in_cuts(config, bytes, |rest| rest);
+    let expected = whole.clone().without_pongs();
+    let same = |cut: Outcome, how: &str| {
+        let cut = cut.without_pongs();
+        assert_eq!(cut.events, expected.events, "{how}: other events than whole");
+        assert_eq!(cut.text(), expected.text(), "{how}: another answer than whole");
+        assert!(cut == expected, "{how} differs from whole");
+    };
+    same(in_cuts(config, bytes, |_| 1), "byte by byte");
+    for seed in 0..8 {
+        let mut entropy = Repeatable::new(seed);
+        let cut = in_cuts(config, bytes, |rest| 1 + entropy.below(rest.min(50)));
+        same(cut, &format!("cuts with seed {seed}"));
+    }
+    whole
+}
+
+/// Feeds `bytes` in pieces whose lengths `next` chooses, given how much is left.
+pub fn in_cuts(
+    config: &Arc<Config>,
+    mut bytes: &[u8],
+    mut next: impl FnMut(usize) -> usize,
+) -> Outcome {
+    let mut echo = Echo::new(config);
+    while !bytes.is_empty() {
+        let n = next(bytes.len()).clamp(1, bytes.len());
+        let (piece, rest) = bytes.split_at(n);
+        echo.feed(piece);
+        bytes = rest;
+    }
+    echo.outcome()
+}
+
+/// A default configuration, shared.
+pub fn config() -> Arc<Config> {
+    Arc::new(Config::default())
+}

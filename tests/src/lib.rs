@@ -1,0 +1,6 @@
+//! What the tests of the whole project share.
+
+pub mod entropy;
+pub mod feed;
+pub mod pair;
+pub mod requests;

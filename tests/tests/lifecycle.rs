@@ -1,0 +1,282 @@
+//! Both roles on an invented clock: from the first byte to `Closed`, on every version.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ws_proto::{Close, CloseCode, Config, Message, SendErrorKind, SendStatus, State, Version};
+use ws_tests::pair::Pair;
+
+const FRAMED: [Version; 3] = [Version::Hybi07, Version::Hybi08, Version::Rfc6455];
+
+fn steps(events: &[String]) -> Vec<&str> {
+    events.iter().filter_map(|event| event.strip_prefix("state ")).collect()
+}
+
+#[test]
+fn every_version_connects_in_both_roles_whatever_the_cuts() {
+    for version in Version::ALL {
+        for cut in [usize::MAX, 1, 7] {
+            let mut pair = Pair::new(version);
+            pair.cut = cut;
+            pair.server.echoes = true;
+            pair.drive();
+            pair.client.connection.send("héllo".into()).unwrap();
+            pair.drive();
+            assert_eq!(pair.client.last(), "text héllo", "{version} cut {cut}");
+            assert_eq!(pair.server.last(), "text héllo");
+        }
+    }
+}
+
+#[test]
+fn every_step_of_the_state_is_told_in_order() {
+    for version in Version::ALL {
+        let mut pair = Pair::connected(version);
+        pair.client.connection.close(Close::normal(), pair.now);
+        pair.pass(Duration::from_secs(1));
+        let waits = version == Version::Draft76;
+        let expected: &[&str] = if waits {
+            &["0 -> 1", "1 -> 2", "2 -> 3", "3 -> 4", "4 -> 5", "5 -> 6"]
+        } else {
+            &["0 -> 1", "1 -> 3", "3 -> 4", "4 -> 5", "5 -> 6"]
+        };
+        assert_eq!(steps(&pair.server.events), expected, "{version} server");
+        assert_eq!(steps(&pair.client.events), expected, "{version} client");
+        for side in [&pair.client, &pair.server] {
+            let closed = side.events.iter().filter(|event| event.starts_with("closed")).count();
+            assert_eq!(closed, 1);
+            assert!(side.last().starts_with("closed"));
+        }
+    }
+}
+
+#[test]
+fn code_and_reason_reach_the_peer_and_come_back() {
+    for version in FRAMED {
+        let mut pair = Pair::connected(version);
+        let close = Close::new(4001, "enough").unwrap();
+        pair.client.connection.close(close, pair.now);
+        pair.pass(Duration::from_secs(2));
+        let server = r#"closed 4001 closed by the peer; the peer said 4001 "enough""#;
+        assert_eq!(pair.server.last(), server);
+        assert_eq!(pair.client.last(), "closed 4001 closed by this side; the peer said 4001");
+    }
+}
+
+#[test]
+fn a_server_closes_too_and_both_may_at_once() {
+    for version in FRAMED {
+        let mut pair = Pair::connected(version);
+        pair.server.connection.close(CloseCode::GOING_AWAY.into(), pair.now);
+        pair.client.connection.close(Close::normal(), pair.now);
+        pair.pass(Duration::from_secs(2));
+        assert_eq!(pair.server.last(), "closed 1000 closed by this side; the peer said 1000");
+        assert_eq!(pair.client.last(), "closed 1001 closed by this side; the peer said 1001");
+    }
+}
+
+#[test]
+fn what_was_queued_before_a_close_arrives() {
+    for version in Version::ALL {
+        let mut pair = Pair::connected(version);
+        pair.server.connection.send("last words".into()).unwrap();
+        pair.server.connection.close(Close::normal(), pair.now);
+        let refused = pair.server.connection.send("too late".into()).unwrap_err();
+        assert_eq!(refused.kind, SendErrorKind::NotConnected(State::Closing));
+        assert_eq!(refused.message.as_text(), Some("too late"));
+        pair.pass(Duration::from_secs(3));
+        assert!(pair.client.saw("text last words"), "{version}: {:?}", pair.client.events);
+        assert_eq!(pair.client.connection.state(), State::Closed);
+        assert_eq!(pair.server.connection.state(), State::Closed);
+    }
+}
+
+#[test]
+fn drafts_close_without_a_code() {
+    let mut pair = Pair::connected(Version::Draft76);
+    pair.client.connection.close(Close::new(4000, "lost").unwrap(), pair.now);
+    pair.pass(Duration::from_secs(2));
+    assert_eq!(pair.server.last(), "closed 1005 closed by the peer; the peer said no code");
+
+    let mut pair = Pair::connected(Version::Draft75);
+    pair.client.connection.close(Close::normal(), pair.now);
+    pair.pass(Duration::from_secs(2));
+    assert_eq!(pair.server.last(), "closed 1005 closed by the peer");
+}
+
+#[test]
+fn webkit_2011_a_client_that_never_answers_ff_00_is_not_waited_for() {
+    let mut pair = Pair::connected(Version::Draft76);
+    pair.broken = true;
+    pair.server.connection.close(Close::normal(), pair.now);
+    pair.pass(Duration::from_secs(3));
+    assert_eq!(pair.server.connection.state(), State::Closed);
+    assert_eq!(pair.server.last(), "closed 1006 closed by this side");
+}
+
+#[test]
+fn a_peer_that_never_answers_a_close_is_given_15_seconds() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    pair.broken = true;
+    pair.server.connection.close(Close::normal(), pair.now);
+    pair.pass(Duration::from_millis(14_900));
+    assert_eq!(pair.server.connection.state(), State::Closing);
+    pair.pass(Duration::from_millis(200));
+    assert_eq!(pair.server.last(), "closed 1006 closed by this side");
+}
+
+#[test]
+fn a_handshake_that_is_not_complete_after_10_seconds_ends() {
+    for version in Version::ALL {
+        let mut pair = Pair::new(version);
+        pair.server.accepts = false;
+        pair.pass(Duration::from_secs(9));
+        assert!(pair.server.connection.state() < State::Closing);
+        pair.pass(Duration::from_secs(4));
+        let server = "closed 1006 the handshake was not complete in time";
+        assert_eq!(pair.server.last(), server, "{version}");
+        assert_eq!(pair.client.connection.state(), State::Closed, "{version}");
+    }
+}
+
+#[test]
+fn silence_is_answered_with_pings_and_only_pings() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    pair.pass(Duration::from_secs(3600));
+    assert_eq!(pair.server.connection.state(), State::Connected);
+    assert!(pair.client.saw(r#"ping b"""#) && pair.server.saw(r#"pong b"""#));
+}
+
+#[test]
+fn a_pulled_cable_is_noticed_within_two_deadlines() {
+    for version in FRAMED {
+        let mut pair = Pair::connected(version);
+        pair.broken = true;
+        pair.pass(Duration::from_secs(42));
+        assert_eq!(pair.server.last(), "closed 1006 nothing came after a ping", "{version}");
+        assert_eq!(pair.client.connection.state(), State::Closed);
+    }
+}
+
+#[test]
+fn drafts_have_an_idle_limit_instead_of_pings() {
+    for version in [Version::Draft75, Version::Draft76] {
+        let mut pair = Pair::connected(version);
+        pair.server.echoes = true;
+        pair.pass(Duration::from_secs(299));
+        pair.client.connection.send("still here".into()).unwrap();
+        pair.pass(Duration::from_secs(299));
+        assert_eq!(pair.server.connection.state(), State::Connected);
+        pair.pass(Duration::from_secs(5));
+        assert_eq!(pair.server.last(), "closed 1006 nothing came for the idle limit", "{version}");
+    }
+}
+
+#[test]
+fn who_stops_reading_does_not_blame_the_peer() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    pair.broken = true;
+    pair.server.connection.set_paused(true);
+    pair.client.connection.set_paused(true);
+    pair.pass(Duration::from_secs(600));
+    assert_eq!(pair.server.connection.state(), State::Connected);
+}
+
+#[test]
+fn a_busy_connection_never_moves_its_deadline() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    let deadline = pair.server.connection.poll_timeout();
+    for _ in 0..100 {
+        pair.client.connection.send("x".into()).unwrap();
+        pair.drive();
+        pair.server.connection.send("y".into()).unwrap();
+        pair.drive();
+    }
+    assert_eq!(pair.server.connection.poll_timeout(), deadline);
+}
+
+#[test]
+fn an_end_without_a_close_is_told_as_one() {
+    for version in FRAMED {
+        let mut pair = Pair::connected(version);
+        pair.server.connection.handle_eof(pair.now);
+        pair.drive();
+        assert_eq!(
+            pair.server.last(),
+            "closed 1006 the peer ended the stream without closing",
+            "{version}"
+        );
+    }
+}
+
+#[test]
+fn abort_says_nothing_to_the_peer() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    pair.server.connection.send("never".into()).unwrap();
+    pair.server.connection.abort();
+    pair.drive();
+    assert_eq!(pair.server.last(), "closed 1006 aborted by this side");
+    assert!(!pair.client.saw("text never"));
+    assert_eq!(pair.server.connection.poll_timeout(), None);
+}
+
+#[test]
+fn binary_and_pings_do_not_exist_in_the_drafts() {
+    for version in [Version::Draft75, Version::Draft76] {
+        let mut pair = Pair::connected(version);
+        let payload = Bytes::from_static(b"\0\xFF");
+        let refused = pair.server.connection.send(Message::binary(payload.clone())).unwrap_err();
+        assert_eq!(refused.kind, SendErrorKind::TextOnly);
+        assert_eq!(refused.message.as_bytes(), payload);
+        let refused = pair.client.connection.ping(payload.clone()).unwrap_err();
+        assert_eq!((refused.kind, refused.message), (SendErrorKind::TextOnly, payload));
+    }
+}
+
+#[test]
+fn websockets_150_control_payloads_over_125_bytes_are_refused_here() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    let long = Bytes::from_static(&[0; 126]);
+    let refused = pair.server.connection.ping(long.clone()).unwrap_err();
+    assert_eq!(refused.kind, SendErrorKind::ControlTooLong);
+    assert_eq!(pair.server.connection.pong(long).unwrap_err().kind, SendErrorKind::ControlTooLong);
+    assert!(Close::new(1000, "x".repeat(124)).is_err());
+}
+
+#[test]
+fn a_full_outbound_buffer_refuses_and_tells_when_there_is_room() {
+    let limits = {
+        let mut limits = Config::default().limits().clone();
+        (limits.outbound_high, limits.outbound_low) = (1000, 100);
+        limits
+    };
+    let config = Arc::new(Config::builder().limits(limits).build().unwrap());
+    for version in Version::ALL {
+        let mut pair = Pair::with_config(version, &config);
+        pair.drive();
+        let server = &mut pair.server.connection;
+        let message = || Message::text("x".repeat(400));
+        assert_eq!(server.send(message()), Ok(SendStatus::Ready));
+        assert_eq!(server.send(message()), Ok(SendStatus::Ready));
+        assert_eq!(server.send(message()), Ok(SendStatus::Full));
+        let refused = server.send(message()).unwrap_err();
+        assert_eq!((refused.kind, refused.message), (SendErrorKind::Full, message()));
+        assert!(server.buffered_amount() > 1200);
+        pair.drive();
+        assert_eq!(pair.server.last(), "writable");
+        assert_eq!(pair.server.connection.buffered_amount(), 0);
+        assert_eq!(pair.server.connection.send(message()), Ok(SendStatus::Ready));
+    }
+}
+
+#[test]
+fn a_close_during_the_handshake_is_an_answer() {
+    let mut pair = Pair::new(Version::Rfc6455);
+    pair.server.accepts = false;
+    pair.drive();
+    pair.server.connection.close(Close::normal(), pair.now);
+    pair.pass(Duration::from_secs(3));
+    assert_eq!(pair.server.connection.state(), State::Closed);
+    assert!(pair.client.last().contains("503"), "{}", pair.client.last());
+}
