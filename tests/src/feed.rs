@@ -35,7 +35,7 @@ impl Outcome {
         end.map_or(&[][..], |end| &self.sent[end + 4..])
     }
 
-    /// The outcome without pongs: of several unanswered pings only the newest is answered, so how
+    /// The outcome without pongs: of a flood of pings not all are answered, so how
     /// many pongs there are does depend on the cuts.
     #[must_use]
     pub fn without_pongs(mut self) -> Self {

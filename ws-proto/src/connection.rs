@@ -247,7 +247,7 @@ impl Connection {
         }
         self.out.buf().put_with(|out| handshake::reject(reject, out));
         self.begin_closing(Cause::Rejected(reject.status()));
-        self.out.end();
+        self.end_stream();
         Ok(())
     }
 

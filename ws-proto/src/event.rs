@@ -26,8 +26,8 @@ pub enum Event {
     Http(Bytes),
     /// A complete message.
     Message(Message),
-    /// A ping (RFC 6455 section 5.5.2). The pong is sent by the core; of several unanswered pings
-    /// only the newest is answered.
+    /// A ping (RFC 6455 section 5.5.2). The pong is sent by the core; of a flood between two writes
+    /// the first 16 and the newest are answered.
     Ping(Bytes),
     /// A pong (RFC 6455 section 5.5.3), asked for or not.
     Pong(Bytes),

@@ -65,6 +65,18 @@ impl RecvBuf {
         }
     }
 
+    /// Takes the chunk away while a message is read into directly, so that others can use it in
+    /// the meantime. What is left has no room of its own once that message is complete: exchange
+    /// it then. `None` when no message is being read into.
+    pub fn take_chunk(&mut self) -> Option<Self> {
+        if self.message.is_none() || self.start != self.end {
+            return None;
+        }
+        (self.start, self.end) = (0, 0);
+        let chunk = core::mem::take(&mut self.chunk);
+        Some(Self { chunk, start: 0, end: 0, message: None })
+    }
+
     /// Copies as much of `bytes` as there is room for, and answers how much that was. For tests
     /// and for callers that have their bytes elsewhere already.
     pub fn feed(&mut self, bytes: &[u8]) -> usize {
@@ -166,6 +178,19 @@ mod tests {
         buf.consume(6);
         assert!(buf.is_idle());
         assert_eq!(buf.spare_mut().len(), 16);
+    }
+
+    #[test]
+    fn the_chunk_of_a_lent_message_can_be_used_elsewhere() {
+        let mut buf = RecvBuf::with_capacity(16);
+        assert!(buf.take_chunk().is_none());
+        buf.lend(vec![1; 3], 5);
+        let mut chunk = buf.take_chunk().unwrap();
+        assert!(chunk.is_idle());
+        assert_eq!(chunk.spare_mut().len(), 16);
+        assert_eq!(buf.feed(&[2; 9]), 2);
+        assert_eq!(buf.reclaim().unwrap(), [1, 1, 1, 2, 2]);
+        assert!(buf.is_idle() && buf.spare_mut().is_empty());
     }
 
     #[test]

@@ -147,7 +147,9 @@ mod tests {
 
     #[test]
     fn any_way_of_taking_gives_the_same_bytes() {
-        for step in [1, 3, 4096, usize::MAX] {
+        // Miri takes a thousand times as long: it takes no single bytes.
+        let smallest = if cfg!(miri) { 997 } else { 1 };
+        for step in [smallest, 3 * smallest, 4096, usize::MAX] {
             let (mut buf, all) = filled();
             assert_eq!(buf.remaining(), all.len());
             let mut taken = Vec::new();

@@ -7,7 +7,8 @@ pub struct Limits {
     /// A request or response head with its blank line; over it: 431. Default 16 KiB: browsers
     /// stay under 8 KiB unless a site sets huge cookies.
     pub max_head: usize,
-    /// The target in the request line; over it: 414. Default 4 KiB: room for a token in a query.
+    /// The target in the request line; over it: 414. Default 8 KiB, the least that RFC 9110
+    /// section 4.1 recommends.
     pub max_uri: usize,
     /// Fields in a head; over it: 431. Default 100, as common HTTP servers have it.
     pub max_headers: usize,
@@ -17,7 +18,7 @@ pub struct Limits {
     /// One frame's payload, also a length-prefixed frame that draft75 and draft76 discard; over
     /// it: 1009. Default 1 MiB, so that `max_message` alone decides.
     pub max_frame: usize,
-    /// Fragments of one message; over it: 1008. Default 65,536: a 4 MiB message in 64-byte
+    /// Fragments of one message; over it: 1008. Default 131,072: a 4 MiB message in 64-byte
     /// fragments passes, empty fragments without end do not.
     pub max_fragments: u32,
     /// Control frames (and, in draft75 and draft76, discarded frames) within a second; over it:
@@ -34,11 +35,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_head: 16 << 10,
-            max_uri: 4 << 10,
+            max_uri: 8 << 10,
             max_headers: 100,
             max_message: 1 << 20,
             max_frame: 1 << 20,
-            max_fragments: 65_536,
+            max_fragments: 131_072,
             max_control_per_second: 1_000,
             outbound_high: 256 << 10,
             outbound_low: 64 << 10,

@@ -17,6 +17,9 @@ pub enum Transmit {
     Shutdown,
 }
 
+/// How many pings are answered one by one between two writes.
+const MAX_PONGS: u8 = 16;
+
 /// What waits to be written, and the watermarks.
 #[derive(Default)]
 pub(crate) struct Outbound {
@@ -25,7 +28,9 @@ pub(crate) struct Outbound {
     entropy: Option<Box<dyn Entropy>>,
     /// Handed out and not yet reported as written.
     in_flight: usize,
-    /// The answer to the newest ping.
+    /// Pongs queued since bytes were last handed out.
+    pongs: u8,
+    /// The answer to the newest ping, when there were too many.
     pong: Option<Bytes>,
     refused: bool,
     writable: bool,
@@ -56,6 +61,7 @@ impl Outbound {
     pub(crate) fn poll(&mut self) -> Option<Transmit> {
         self.answer_ping();
         if self.buf.has_remaining() {
+            self.pongs = 0;
             let buf = core::mem::take(&mut self.buf);
             self.in_flight += buf.remaining();
             return Some(Transmit::Data(buf));
@@ -134,10 +140,14 @@ impl Outbound {
         }
     }
 
-    /// Remembers a ping to be answered; an older one that was not yet is forgotten (RFC 6455
-    /// section 5.5.3 allows it), so that pings cannot fill the queue.
+    /// Answers a ping. Of more than [`MAX_PONGS`] between two writes only the newest is answered
+    /// (RFC 6455 section 5.5.3 allows it), so that pings cannot fill the queue.
     pub(crate) fn owe_pong(&mut self, payload: Bytes) {
         self.pong = Some(payload);
+        if self.pongs < MAX_PONGS {
+            self.pongs += 1;
+            self.answer_ping();
+        }
     }
 
     /// Ends the stream behind what is queued.

@@ -211,7 +211,7 @@ impl HandshakeError {
             Self::HeaderName(_) => "RFC 9112 section 5.1",
             Self::HeaderValue(_) => "RFC 9110 section 5.5",
             Self::HeadTooLong(_) | Self::TooManyHeaders(_) => "RFC 6585 section 5",
-            Self::UriTooLong(_) => "RFC 9110 section 4.1",
+            Self::UriTooLong(_) => "RFC 9110 section 15.5.15",
             Self::NoUpgrade => "RFC 9110 section 15.5.22",
             Self::InvalidHost(_) => "RFC 9112 section 3.2",
             Self::InvalidTarget(_) => "RFC 9112 section 3.2.2",

@@ -450,6 +450,10 @@ mod tests {
     fn check(bytes: &[u8], expected: Result<&[&str], ProtocolError>) {
         let strings = |items: &[&str]| items.iter().map(ToString::to_string).collect::<Vec<_>>();
         for step in [usize::MAX, 1, 2, 3, 4096] {
+            // Miri takes a thousand times as long: it gets long frames in long pieces.
+            if cfg!(miri) && bytes.len() / step > 1000 {
+                continue;
+            }
             assert_eq!(decode(Role::Server, bytes, step), expected.map(strings), "step {step}");
         }
         let tail = [bytes, &frame(0x81, b"tail")].concat();

@@ -126,6 +126,8 @@ fn draft75_wants_exact_values() {
 fn a_newer_header_decides_over_an_older_one() {
     let both = with_line(DRAFT76, "Sec-WebSocket-Version: 13");
     assert_eq!(serve_default(both).unwrap_err(), HandshakeError::Missing("Sec-WebSocket-Key"));
+    let key = with_line(DRAFT76, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(serve_default(key).unwrap_err(), HandshakeError::NoVersion);
 }
 
 #[test]
