@@ -1,0 +1,85 @@
+//! What the examples of every runtime share: options, logs and Ctrl-C.
+// Each example uses a part of it.
+#![allow(dead_code)]
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::str::FromStr;
+
+/// The value of an option, or an error that names it.
+pub(crate) fn value<T: FromStr<Err: Display>>(
+    option: &str,
+    parser: &mut lexopt::Parser,
+) -> Result<T, String> {
+    let value = parser.value().map_err(|error| error.to_string())?;
+    parse(option, &value)
+}
+
+/// The options of a program that has `--listen` only; anything else is an error that names it.
+pub(crate) fn only_listen(default: &str) -> Result<String, String> {
+    let usage = format!("usage: chat [--listen ADDRESS]    default {default}");
+    let mut parser = lexopt::Parser::from_env();
+    let mut listen = default.to_owned();
+    while let Some(arg) = parser.next().map_err(|error| format!("{error}\n{usage}"))? {
+        match arg {
+            lexopt::Arg::Long("listen") => listen = value("--listen", &mut parser)?,
+            lexopt::Arg::Long("help") => {
+                println!("{usage}");
+                std::process::exit(0);
+            }
+            other => return Err(format!("{}\n{usage}", other.unexpected())),
+        }
+    }
+    Ok(listen)
+}
+
+/// Ends a program: an error goes to the terminal, with the exit code for wrong use.
+pub(crate) fn exit(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Says why a server cannot start, and which option helps.
+pub(crate) fn cannot_start(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{error}\nanother program has this port: choose one with --listen")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::AddrNotAvailable => {
+            format!("{error}\nchoose another address with --listen")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Writes logs from `info` on to the terminal; `RUST_LOG=debug` and the like change that.
+pub(crate) fn log_to_terminal() {
+    let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_max_level(level.unwrap_or(tracing::Level::INFO))
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}
+
+/// Calls `f` once, on Ctrl-C or a termination signal. A second signal ends the program.
+pub(crate) fn on_ctrl_c(f: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let mut f = Some(f);
+    let handler = move || match f.take() {
+        Some(f) => f(),
+        None => std::process::exit(130),
+    };
+    ctrlc::set_handler(handler).map_err(|error| format!("cannot listen for Ctrl-C: {error}"))
+}
+
+fn parse<T: FromStr<Err: Display>>(option: &str, value: &OsString) -> Result<T, String> {
+    let text = value.to_str().ok_or_else(|| format!("{option}: not UTF-8"))?;
+    text.parse().map_err(|error| format!("{option}: {text:?}: {error}"))
+}

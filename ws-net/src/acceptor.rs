@@ -1,0 +1,89 @@
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use crate::door::Door;
+use crate::driver::Driver;
+use crate::endpoint::Endpoint;
+use crate::gate::Phase;
+use crate::runtime::{Listener, Runtime};
+
+/// The first pause after the system could not accept; doubled from one failure to the next.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest pause: an operator who raises a limit sees the effect at once.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Accepts streams and starts their drivers until the server stops. Dropping the future stops it
+/// too, and closes the socket.
+pub(crate) async fn accept_all<R: Runtime, D: Door>(
+    runtime: R,
+    endpoint: Arc<Endpoint<R::Stream>>,
+    mut listener: R::Listener,
+    door: D,
+) {
+    let gate = &endpoint.common.gate;
+    let mut stopped = pin!(gate.phase.wait(|phase| (*phase > Phase::Open).then_some(())));
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = poll_fn(|cx| listener.poll_accept(cx));
+        let Some(accepted) = unless(stopped.as_mut(), accepted).await else { return };
+        match accepted {
+            Ok((stream, peer)) => {
+                pause = FIRST_PAUSE;
+                if gate.is_full() {
+                    warn!(target: "ws::server", %peer, "full: clients wait until others leave");
+                }
+                let Some(seat) = unless(stopped.as_mut(), gate.admit()).await else { return };
+                let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
+                let driver = Driver::server(own, endpoint, door.clone(), seat, stream, peer);
+                // A shutdown that began meanwhile has not seen it.
+                if gate.is_open() {
+                    runtime.spawn(driver);
+                }
+            }
+            Err(error) if concerns_one_client(&error) => {
+                debug!(target: "ws::server", "a client left before it was accepted: {error}");
+            }
+            Err(error) => {
+                warn!(
+                    target: "ws::server",
+                    "the system could not accept a connection: {error}; next try in {pause:?}",
+                );
+                let deadline = runtime.now() + pause;
+                if unless(stopped.as_mut(), runtime.sleep_until(deadline)).await.is_none() {
+                    return;
+                }
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
+        }
+    }
+}
+
+/// What `future` completes with, or `None` when `stopped` completes first.
+async fn unless<F: Future>(
+    mut stopped: Pin<&mut impl Future<Output = ()>>,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(move |cx| {
+        if stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+fn concerns_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut, WouldBlock};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | TimedOut | WouldBlock
+    )
+}

@@ -1,0 +1,165 @@
+use std::fmt;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+
+use ws_proto::{
+    Config, ConfigBuilder, ConfigError, Limits, OriginPolicy, SubprotocolPolicy, Timeouts, Versions,
+};
+
+use crate::endpoint::{Endpoint, Http};
+use crate::gate::Gate;
+use crate::listeners::Listeners;
+use crate::roster::Roster;
+use crate::runtime::Runtime;
+use crate::server::Server;
+use crate::shared::Common;
+
+impl<R: Runtime + Default> Server<R> {
+    /// A server with the default options, bound to `address`; port 0 is any free port, see
+    /// [`local_addr`](Self::local_addr). Names are resolved at once, without a pause for others.
+    ///
+    /// # Errors
+    /// What the system says, with the address: `AddrInUse`, `PermissionDenied` and others.
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::builder().bind(address).await
+    }
+
+    /// The options, to be changed before [`Builder::bind`].
+    pub fn builder() -> Builder<R> {
+        Builder::new(R::default())
+    }
+}
+
+/// The options of a [`Server`].
+#[must_use]
+pub struct Builder<R: Runtime> {
+    pub(crate) runtime: R,
+    pub(crate) http: Http<R::Stream>,
+    config: ConfigBuilder,
+    max_connections: usize,
+    max_handshakes: usize,
+}
+
+impl<R: Runtime> Builder<R> {
+    /// Starts from the defaults, on `runtime`.
+    pub fn new(runtime: R) -> Self {
+        Self {
+            runtime,
+            http: None,
+            config: Config::builder(),
+            max_connections: 16_384,
+            max_handshakes: 1_024,
+        }
+    }
+
+    /// The versions that are spoken. Default: [`Versions::AUTO`], all of them.
+    pub fn versions(self, versions: impl Into<Versions>) -> Self {
+        self.change(|config| config.versions(versions))
+    }
+
+    /// Which origins may connect. Default: the host of the request, see
+    /// [`OriginPolicy::same_host`].
+    pub fn origin(self, origin: OriginPolicy) -> Self {
+        self.change(|config| config.origin(origin))
+    }
+
+    /// Which subprotocols are spoken. Default: none.
+    pub fn subprotocols(self, subprotocols: SubprotocolPolicy) -> Self {
+        self.change(|config| config.subprotocols(subprotocols))
+    }
+
+    /// What a peer may make this side hold or do. Default: [`Limits::default`].
+    pub fn limits(self, limits: Limits) -> Self {
+        self.change(|config| config.limits(limits))
+    }
+
+    /// How long to wait for what. Default: [`Timeouts::default`].
+    pub fn timeouts(self, timeouts: Timeouts) -> Self {
+        self.change(|config| config.timeouts(timeouts))
+    }
+
+    /// Whether clients reach this server over TLS that a proxy ends, which the answers to draft75
+    /// and draft76 clients must say. Default: no.
+    pub fn secure(self, secure: bool) -> Self {
+        self.change(|config| config.secure(secure))
+    }
+
+    /// All protocol options at once, in place of what was set before.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config.into_builder();
+        self
+    }
+
+    /// How many connections may be open at a time, handshakes and HTTP included. Further clients
+    /// wait in the system's queue. Default 16,384: beyond it the worst case of memory (16,384
+    /// messages of 1 MiB) should be a decision.
+    pub fn max_connections(mut self, max: usize) -> Self {
+        self.max_connections = max;
+        self
+    }
+
+    /// How many of them may be in their handshake. Further clients wait in the system's queue.
+    /// Default 1,024: clients that never finish hold back others no longer than the handshake
+    /// timeout, and cost 16 KiB each.
+    pub fn max_handshakes(mut self, max: usize) -> Self {
+        self.max_handshakes = max;
+        self
+    }
+
+    /// Makes a server that is bound to no address yet, see [`Server::listen`] and
+    /// [`Server::adopt`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first option that makes no sense.
+    pub fn build(self) -> Result<Server<R>, ConfigError> {
+        for (option, value) in
+            [("max_connections", self.max_connections), ("max_handshakes", self.max_handshakes)]
+        {
+            if value == 0 {
+                return Err(ConfigError { option, problem: "is zero: nobody could connect" });
+            }
+        }
+        let hand_over = self.http.is_some();
+        let config = self.config.hand_over_http(hand_over).build()?;
+        let runtime = self.runtime.clone();
+        let common = Common {
+            config: Arc::new(config),
+            clock: Box::new(move || runtime.now()),
+            opening: Roster::default(),
+            members: Roster::default(),
+            gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes)),
+        };
+        let endpoint =
+            Endpoint { common: Arc::new(common), listeners: Listeners::default(), http: self.http };
+        Ok(Server::new(self.runtime, endpoint))
+    }
+
+    /// Makes a server and binds it to `address`, as [`Server::bind`] does.
+    ///
+    /// # Errors
+    /// An option that makes no sense is `InvalidInput` with a [`ConfigError`] inside; otherwise
+    /// what the system says, with the address.
+    #[expect(clippy::unused_async, reason = "a runtime must be running, and may have to wait")]
+    pub async fn bind(self, address: impl ToSocketAddrs) -> io::Result<Server<R>> {
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let server = self.build().map_err(invalid)?;
+        server.add_address(address)?;
+        Ok(server)
+    }
+
+    fn change(self, f: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        Self { config: f(self.config), ..self }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Builder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("max_connections", &self.max_connections)
+            .field("max_handshakes", &self.max_handshakes)
+            .field("http", &self.http.is_some())
+            .finish_non_exhaustive()
+    }
+}

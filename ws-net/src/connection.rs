@@ -1,0 +1,191 @@
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use ws_proto::{Close, Closed, Message, Prepared, Request, SendError, SendStatus, State, Version};
+
+use crate::fanout::{self, Delivery};
+use crate::shared::{Inner, Shared, Wants};
+use crate::{Address, ConnectionId};
+
+/// A handle of one connection: cheap to clone, the same type on every runtime.
+///
+/// Every method may be called from any task or thread at the same time. Only
+/// [`recv`](Self::recv), [`send`](Self::send) and [`closed`](Self::closed) wait, and dropping
+/// their futures loses nothing.
+///
+/// How long the connection lives depends on where it comes from. With
+/// [`serve`](crate::Server::serve) it is closed when the handler returns. One that was accepted
+/// through [`Incoming`](crate::Incoming) is closed with code 1000 when its last handle is dropped.
+/// With [`run`](crate::Server::run) it lives until somebody closes it.
+pub struct Connection {
+    shared: Arc<Shared>,
+}
+
+impl Connection {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        shared.add_handle();
+        Self { shared }
+    }
+
+    /// The next message.
+    ///
+    /// `None` when the connection was closed properly, by whichever side;
+    /// `Some(Err(closed))` once, and `None` from then on, when it ended in another way. Messages
+    /// that came before the end are handed out first. A message that is not taken holds the peer
+    /// back: while one waits here, nothing more is read from the socket.
+    ///
+    /// Waits for the peer. Cancel-safe: a message is taken out only when it is returned. When
+    /// several tasks call it, each message goes to one of them. With `run` the message listeners
+    /// get the messages, and this waits for the end.
+    pub async fn recv(&self) -> Option<Result<Message, Arc<Closed>>> {
+        self.shared.wait(Wants::Message, Inner::poll_recv).await
+    }
+
+    /// Sends a message to this client alone.
+    ///
+    /// It is queued and leaves with everything else that is queued in the same turn of the
+    /// connection's task; no flush is needed. Waits while the outbound buffer is full, that is
+    /// when the peer reads more slowly than this side sends. Cancel-safe: a dropped future has
+    /// either queued the message, or nothing of it. Messages of one task keep their order.
+    ///
+    /// # Errors
+    /// The message comes back when the connection is not open (any more), or when its version
+    /// cannot carry it: draft75 and draft76 have no binary messages.
+    pub fn send(
+        &self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), SendError<Message>>> + Send {
+        let mut message = Some(message.into());
+        self.shared.wait(Wants::Room, move |inner, _| inner.poll_send(&mut message))
+    }
+
+    /// Sends a message to this client alone, without waiting for room.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and with `SendErrorKind::Full` when the outbound buffer is at its
+    /// high-water mark.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<SendStatus, SendError<Message>> {
+        self.shared.command(|inner, _| inner.core.send(message.into()))
+    }
+
+    /// Sends a message to everybody on this server but this client. Does not wait; receivers
+    /// whose outbound buffer is full are left out, and the report counts them.
+    ///
+    /// All receivers see the broadcasts of a server in the same order.
+    pub fn broadcast(&self, message: impl Into<Prepared>) -> Delivery {
+        let me = self.shared.id.serial();
+        fanout::broadcast(&self.shared.common.members, &message.into(), |id| id.serial() != me)
+    }
+
+    /// Sends a message to everybody on this server, this client included, as
+    /// [`broadcast`](Self::broadcast) does.
+    pub fn send_all(&self, message: impl Into<Prepared>) -> Delivery {
+        fanout::broadcast(&self.shared.common.members, &message.into(), |_| true)
+    }
+
+    /// Sends a ping with at most 125 bytes (RFC 6455 section 5.5.2). Does not wait. Pings that
+    /// keep the connection alive are sent without it, see [`Timeouts`](crate::Timeouts).
+    ///
+    /// # Errors
+    /// The payload comes back when it is too long, the connection is not open, or its version has
+    /// no pings (draft75, draft76).
+    pub fn ping(&self, payload: impl Into<Bytes>) -> Result<SendStatus, SendError<Bytes>> {
+        self.shared.command(|inner, _| inner.core.ping(payload.into()))
+    }
+
+    /// Starts the closing handshake. Does not wait; [`closed`](Self::closed) tells when it is
+    /// over. What was sent before still leaves; messages that arrive from now on are discarded.
+    /// draft75 and draft76 carry neither code nor reason. Further calls do nothing.
+    pub fn close(&self, close: Close) {
+        self.shared.command(|inner, now| inner.core.close(close, now));
+    }
+
+    /// Ends the connection at once: what is queued is lost, and the peer sees the stream end
+    /// without a closing handshake. Does not wait.
+    pub fn abort(&self) {
+        self.shared.command(|inner, _| inner.core.abort());
+    }
+
+    /// How the connection ended. Waits until it has; cancel-safe.
+    pub async fn closed(&self) -> Arc<Closed> {
+        let end = self.shared.wait(Wants::End, |inner, _| match &inner.end {
+            Some(end) => Poll::Ready(Arc::clone(end)),
+            None => Poll::Pending,
+        });
+        end.await
+    }
+
+    /// The name of this connection, unique for the life of the process.
+    pub fn id(&self) -> ConnectionId {
+        self.shared.id
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        self.shared.lock().core.state()
+    }
+
+    /// The version, once the handshake is done.
+    pub fn version(&self) -> Option<Version> {
+        self.shared.lock().core.version()
+    }
+
+    /// The subprotocol that both sides agreed to, if there is one.
+    pub fn protocol(&self) -> Option<String> {
+        self.shared.lock().core.subprotocol().map(String::from)
+    }
+
+    /// The request of the client: target and headers, in their order and case. `None` as long as
+    /// it was not read, which only state listeners can see.
+    pub fn request(&self) -> Option<&Request> {
+        self.shared.request.get()
+    }
+
+    /// The address of the client, or of the proxy in front of this server.
+    pub fn peer_addr(&self) -> Address {
+        self.shared.peer
+    }
+
+    /// Bytes that were sent and not yet taken by the system.
+    pub fn buffered_amount(&self) -> usize {
+        self.shared.lock().core.buffered_amount()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Clone for Connection {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.drop_handle();
+    }
+}
+
+/// Handles of the same connection are equal.
+impl PartialEq for Connection {
+    fn eq(&self, other: &Self) -> bool {
+        self.shared.id == other.shared.id
+    }
+}
+
+impl Eq for Connection {}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id())
+            .field("peer", &self.peer_addr())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+use std::collections::VecDeque;
+use std::future::{Future, Ready};
+use std::sync::Arc;
+
+use ws_proto::Request;
+
+use crate::shared::Reader;
+use crate::waiters::Watched;
+use crate::{Connection, Incoming};
+
+/// One of the three ways in which a server hands out its connections.
+pub(crate) trait Door: Clone + Send + 'static {
+    /// Runs in the task of the connection.
+    type Handler: Future<Output = ()> + Send + 'static;
+
+    /// Who takes the messages.
+    const READER: Reader;
+
+    /// A request passed every check. Whether it is accepted now; otherwise somebody else decides.
+    fn request(&self, connection: &Connection, request: Request) -> bool;
+
+    /// The connection is open. Runs code of users.
+    fn open(&self, connection: &Connection) -> Option<Self::Handler>;
+}
+
+/// `serve`: one asynchronous function per connection.
+pub(crate) struct Serve<F>(pub(crate) Arc<F>);
+
+/// `accept`: requests wait until somebody takes them.
+#[derive(Clone)]
+pub(crate) struct Accept(pub(crate) Arc<Watched<Queue>>);
+
+/// The requests that wait, in the order of their arrival.
+#[derive(Default)]
+pub(crate) struct Queue {
+    pub(crate) incoming: VecDeque<Incoming>,
+    /// The server has stopped.
+    pub(crate) closed: bool,
+}
+
+/// `run`: listeners.
+#[derive(Clone)]
+pub(crate) struct Listen;
+
+impl<F> Clone for Serve<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F, H> Door for Serve<F>
+where
+    F: Fn(Connection) -> H + Send + Sync + 'static,
+    H: Future<Output = ()> + Send + 'static,
+{
+    type Handler = H;
+
+    const READER: Reader = Reader::Handles;
+
+    fn request(&self, _: &Connection, _: Request) -> bool {
+        true
+    }
+
+    fn open(&self, connection: &Connection) -> Option<H> {
+        Some((self.0)(connection.clone()))
+    }
+}
+
+impl Door for Accept {
+    type Handler = Ready<()>;
+
+    const READER: Reader = Reader::Handles;
+
+    fn request(&self, connection: &Connection, request: Request) -> bool {
+        // No longer than the limit of handshakes, each of which ends with its deadline.
+        let incoming = Incoming::new(connection.clone(), request);
+        let late = self.0.update(|queue| {
+            if queue.closed {
+                return Some(incoming);
+            }
+            queue.incoming.push_back(incoming);
+            None
+        });
+        // Dropping it is an answer.
+        drop(late);
+        false
+    }
+
+    fn open(&self, _: &Connection) -> Option<Ready<()>> {
+        None
+    }
+}
+
+impl Door for Listen {
+    type Handler = Ready<()>;
+
+    const READER: Reader = Reader::Listeners;
+
+    fn request(&self, _: &Connection, _: Request) -> bool {
+        true
+    }
+
+    fn open(&self, _: &Connection) -> Option<Ready<()>> {
+        None
+    }
+}

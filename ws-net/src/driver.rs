@@ -1,0 +1,346 @@
+use std::future::Future;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use pin_project_lite::pin_project;
+use tracing::{debug, error};
+use ws_proto::{Accept, Close, CloseCode, Closed, Event, Instant, Message, Reject, Request, State};
+
+use crate::alarm::Alarm;
+use crate::door::Door;
+use crate::endpoint::{BoxFuture, Client, Endpoint};
+use crate::gate::Seat;
+use crate::guard::guard;
+use crate::listeners::{StateChange, Table};
+use crate::log;
+use crate::membership::Membership;
+use crate::outbox::Outbox;
+use crate::runtime::{Runtime, Transport};
+use crate::shared::{Owner, Reader, Shared, Wants};
+use crate::turn::{Rest, StreamEnd, Turn, Work};
+use crate::{Address, Connection};
+
+/// How much one poll does before other tasks get their turn: this many messages and polls of the
+/// handler, or 16 reads.
+const BUDGET: usize = 1024;
+
+/// What reading and writing costs of it.
+const TRANSFER: usize = BUDGET / 16;
+
+pin_project! {
+    /// One connection: a future that moves bytes between the socket and the core, tells what
+    /// happened, and polls the handler, all in one task.
+    #[project = DriverProjection]
+    pub(crate) struct Driver<R, S, D>
+    where
+        R: Runtime,
+        D: Door,
+    {
+        runtime: R,
+        door: D,
+        endpoint: Arc<Endpoint<S>>,
+        listeners: Arc<Table>,
+        membership: Membership,
+        socket: Socket<S>,
+        rest: Rest,
+        #[pin]
+        alarm: Alarm<R::Sleep>,
+        #[pin]
+        handler: Option<D::Handler>,
+    }
+}
+
+/// Where the bytes go.
+enum Socket<S> {
+    /// Between the stream and the core.
+    Open(S),
+    /// Through HTTP: for the core the connection is over, for the task it is not.
+    Http(BoxFuture),
+    /// Nowhere any more.
+    Gone,
+}
+
+impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
+    /// The server's side of a stream that was accepted just now.
+    pub(crate) fn server(
+        runtime: R,
+        endpoint: Arc<Endpoint<S>>,
+        door: D,
+        seat: Seat,
+        socket: S,
+        peer: Address,
+    ) -> Self {
+        let now = runtime.now();
+        let common = Arc::clone(&endpoint.common);
+        let core = ws_proto::Connection::server(Arc::clone(&common.config), now);
+        let shared = Arc::new(Shared::new(common, core, peer, D::READER, now));
+        Self {
+            listeners: endpoint.listeners.table(),
+            membership: Membership::enter(shared, seat),
+            runtime,
+            door,
+            endpoint,
+            socket: Socket::Open(socket),
+            rest: Rest::new(),
+            alarm: Alarm::new(),
+            handler: None,
+        }
+    }
+}
+
+impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let mut turn = Turn::begin(this.rest, this.runtime.now());
+        if turn.reads_first(this.rest) {
+            this.transfer(&mut turn, cx);
+        }
+        let deadline = this.work(&mut turn, cx);
+        let (now, moved) = (turn.now, turn.moved.unwrap_or(true));
+        turn.end(this.rest);
+        let Poll::Ready(deadline) = deadline else {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        match this.socket {
+            Socket::Http(_) => return this.poll_http(cx),
+            Socket::Gone if this.handler.is_none() => return Poll::Ready(()),
+            _ => {}
+        }
+        if this.alarm.as_mut().poll_set(deadline, this.runtime, now, moved, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
+    /// Works until there is nothing to do before the deadline that it answers. Pending when the
+    /// turn was long enough before that.
+    fn work(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
+        let mut budget = BUDGET;
+        while budget > 0 {
+            budget -= 1;
+            match self.next_work(turn, cx.waker()) {
+                Work::Event(event) => self.tell(event, turn),
+                Work::Message(message) => self.deliver(message, turn.now),
+                Work::Handler => self.poll_handler(turn.now, cx),
+                Work::Transfer => {
+                    budget = budget.saturating_sub(TRANSFER);
+                    self.transfer(turn, cx);
+                }
+                Work::Sleep(deadline) => return Poll::Ready(deadline),
+            }
+        }
+        let shared = self.membership.connection.shared();
+        shared.lock().interrupt(&shared.common, turn);
+        turn.wakers.drain(..).for_each(Waker::wake);
+        Poll::Pending
+    }
+
+    /// One look at the connection, under its lock.
+    fn next_work(&mut self, turn: &mut Turn, waker: &Waker) -> Work {
+        let shared = self.membership.connection.shared();
+        let work = shared.lock().next_work(&shared.common, turn, self.rest, waker);
+        turn.wakers.drain(..).for_each(Waker::wake);
+        work
+    }
+
+    /// Writes what is there, then reads once if a chunk was lent.
+    fn transfer(&mut self, turn: &mut Turn, cx: &mut Context<'_>) {
+        let Socket::Open(socket) = self.socket else {
+            return turn.end = Some(StreamEnd::Lost);
+        };
+        if !turn.blocked.write {
+            match turn.outbox.poll_write(socket, cx, &mut turn.written) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return self.lose(&error, "write to", turn),
+                Poll::Pending => turn.blocked.write = true,
+            }
+        }
+        let Some(input) = &mut turn.input else { return };
+        match socket.poll_read(cx, input.spare_mut()) {
+            Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),
+            Poll::Ready(Ok(n)) => input.filled(n),
+            Poll::Ready(Err(error)) => self.lose(&error, "read from", turn),
+            Poll::Pending => turn.blocked.read = true,
+        }
+    }
+
+    /// The socket failed: the connection is over.
+    fn lose(&self, error: &io::Error, action: &str, turn: &mut Turn) {
+        debug!(
+            target: "ws::connection",
+            id = %self.membership.connection.id(),
+            peer = %self.membership.connection.peer_addr(),
+            "the system could not {action} the socket: {error}",
+        );
+        turn.end = Some(StreamEnd::Lost);
+        turn.outbox = Outbox::default();
+    }
+
+    fn tell(&mut self, event: Event, turn: &mut Turn) {
+        self.endpoint.listeners.renew(self.listeners);
+        match event {
+            Event::State { from, to } => self.tell_state(StateChange { from, to }, turn),
+            Event::Request(request) => self.tell_request(request, turn.now),
+            Event::Http(received) => self.hand_over(received),
+            Event::Closed(closed) => self.finish(Arc::from(closed), turn),
+            // Pings are answered by the core, and nobody asked for pongs.
+            _ => {}
+        }
+    }
+
+    fn tell_state(&mut self, change: StateChange, turn: &mut Turn) {
+        let connection = &self.membership.connection;
+        debug!(target: "ws::connection", id = %connection.id(), "{} -> {}", change.from, change.to);
+        match change.to {
+            State::Connected => self.membership.attach(),
+            State::Closed => self.membership.detach(),
+            _ => {}
+        }
+        let connection = &self.membership.connection;
+        for (_, listener) in &self.listeners.state_change {
+            if guard("a state listener", connection, || listener(connection, change)).is_none() {
+                close_after_panic(connection, turn.now);
+            }
+        }
+        if change.to == State::Connected {
+            self.open(turn);
+        }
+        let mut inner = self.membership.connection.shared().lock();
+        inner.announced = change.to;
+        inner.waiters.take(|wants| wants == Wants::Open, &mut turn.wakers);
+    }
+
+    /// Tells the connection listeners, then starts the handler.
+    fn open(&mut self, turn: &mut Turn) {
+        let connection = &self.membership.connection;
+        log::opened(connection);
+        for (_, listener) in &self.listeners.connection {
+            if guard("a connection listener", connection, || listener(connection)).is_none() {
+                close_after_panic(connection, turn.now);
+            }
+        }
+        match guard("the handler", connection, || self.door.open(connection)) {
+            Some(Some(handler)) => {
+                connection.shared().hand_over(Owner::Handler);
+                self.handler.set(Some(handler));
+                turn.handler_due = true;
+            }
+            Some(None) => {}
+            None => close_after_panic(connection, turn.now),
+        }
+    }
+
+    fn tell_request(&mut self, request: Request, now: Instant) {
+        let connection = &self.membership.connection;
+        let shared = connection.shared();
+        // It comes once.
+        let _ = shared.request.set(request.clone());
+        if !self.door.request(connection, request) {
+            return;
+        }
+        let mut inner = shared.lock();
+        let accepted = inner.core.accept(&Accept::new(), now);
+        if let Err(error) = accepted {
+            let _ = inner.core.reject(&Reject::new(500), now);
+            drop(inner);
+            error!(
+                target: "ws::server",
+                id = %connection.id(),
+                peer = %connection.peer_addr(),
+                "a request could not be accepted by default: {error}",
+            );
+        }
+    }
+
+    fn deliver(&mut self, message: Message, now: Instant) {
+        self.endpoint.listeners.renew(self.listeners);
+        let connection = &self.membership.connection;
+        let Some(((_, last), others)) = self.listeners.message.split_last() else { return };
+        let tell = || {
+            for (_, listener) in others {
+                listener(connection, message.clone());
+            }
+            last(connection, message);
+        };
+        if guard("a message listener", connection, tell).is_none() {
+            close_after_panic(connection, now);
+        }
+    }
+
+    fn poll_handler(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Some(handler) = self.handler.as_mut().as_pin_mut() else { return };
+        let connection = &self.membership.connection;
+        let poll = guard("the handler", connection, || handler.poll(cx).is_ready());
+        if poll == Some(false) {
+            return;
+        }
+        // What the future still holds is code of users, too.
+        let dropped = guard("the handler's end", connection, || self.handler.set(None));
+        if poll.and(dropped).is_none() {
+            return close_after_panic(connection, now);
+        }
+        let mut inner = connection.shared().lock();
+        inner.stop_reading();
+        inner.core.close(Close::normal(), now);
+    }
+
+    /// The client speaks ordinary HTTP; for the core the connection is over.
+    fn hand_over(&mut self, received: Bytes) {
+        let Some(http) = &self.endpoint.http else { return };
+        let Socket::Open(stream) = mem::replace(self.socket, Socket::Gone) else { return };
+        let connection = &self.membership.connection;
+        let client = Client {
+            id: connection.id(),
+            peer: connection.peer_addr(),
+            common: Arc::clone(&self.endpoint.common),
+        };
+        *self.socket = Socket::Http(http.take_over(stream, received, client));
+        self.membership.settle();
+    }
+
+    /// The connection is over and nothing more will happen to it.
+    fn finish(&mut self, end: Arc<Closed>, turn: &mut Turn) {
+        let connection = &self.membership.connection;
+        log::closed(connection, &end);
+        if self.membership.was_open() {
+            for (_, listener) in &self.listeners.close {
+                guard("a close listener", connection, || listener(connection, &end));
+            }
+        }
+        if matches!(self.socket, Socket::Open(_)) {
+            *self.socket = Socket::Gone;
+        }
+        turn.outbox = Outbox::default();
+        turn.handler_due = true;
+        let mut inner = connection.shared().lock();
+        inner.end = Some(end);
+        inner.waiters.take(|_| true, &mut turn.wakers);
+    }
+
+    fn poll_http(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Socket::Http(http) = self.socket else { return Poll::Ready(()) };
+        let connection = &self.membership.connection;
+        guard("an HTTP service", connection, || http.as_mut().poll(cx)).unwrap_or(Poll::Ready(()))
+    }
+}
+
+/// Code of users panicked (RFC 6455 section 7.4.1: 1011).
+fn close_after_panic(connection: &Connection, now: Instant) {
+    let mut inner = connection.shared().lock();
+    if inner.reader != Reader::Nobody {
+        inner.stop_reading();
+    }
+    inner.core.close(Close::from(CloseCode::INTERNAL), now);
+}
+
+#[cfg(test)]
+mod tests;

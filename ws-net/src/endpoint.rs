@@ -1,0 +1,35 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::listeners::Listeners;
+use crate::shared::Common;
+use crate::{Address, ConnectionId};
+
+/// A future of which only the end matters.
+pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Who serves the ordinary HTTP requests on the port, if anybody.
+pub(crate) type Http<S> = Option<Box<dyn TakeOver<S>>>;
+
+/// What the drivers of one server share: what the handles share, and what only drivers need.
+pub(crate) struct Endpoint<S> {
+    pub(crate) common: Arc<Common>,
+    pub(crate) listeners: Listeners,
+    pub(crate) http: Http<S>,
+}
+
+/// Takes over streams whose clients speak ordinary HTTP.
+pub(crate) trait TakeOver<S>: Send + Sync {
+    /// Serves the stream to its end. `received` was read from it already.
+    fn take_over(&self, stream: S, received: Bytes, client: Client) -> BoxFuture;
+}
+
+/// Who speaks HTTP.
+pub(crate) struct Client {
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: Address,
+    pub(crate) common: Arc<Common>,
+}

@@ -1,0 +1,30 @@
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tracing::error;
+
+use crate::Connection;
+
+/// Runs code of users; a panic is logged and answered with `None`, and nobody else notices.
+pub(crate) fn guard<T>(what: &str, connection: &Connection, f: impl FnOnce() -> T) -> Option<T> {
+    let payload = match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(answer) => return Some(answer),
+        Err(payload) => payload,
+    };
+    error!(
+        target: "ws::connection",
+        id = %connection.id(),
+        peer = %connection.peer_addr(),
+        "{what} panicked: {:?}; this connection is closed with 1011, the others go on",
+        message(payload.as_ref()),
+    );
+    None
+}
+
+fn message(payload: &(dyn Any + Send)) -> &str {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "a value that is no text",
+    }
+}

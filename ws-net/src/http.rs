@@ -1,0 +1,231 @@
+//! Ordinary HTTP on the same port, served by hyper in the task of the connection.
+//!
+//! Without [`Builder::on_request`] such requests are answered with 426 and a hint.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use hyper::rt::ReadBufCursor;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use pin_project_lite::pin_project;
+use tracing::debug;
+
+pub use hyper::body::{Body, Incoming};
+pub use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+
+use crate::Builder;
+use crate::endpoint::{BoxFuture, Client, TakeOver};
+use crate::gate::Phase;
+use crate::runtime::{Runtime, Transport};
+
+/// How long a client may take no byte of an answer.
+const STALL: Duration = Duration::from_secs(30);
+
+/// How much is read at a time: heads and small bodies; hyper asks again for more.
+const CHUNK: usize = 8 << 10;
+
+impl<R: Runtime> Builder<R> {
+    /// Calls `handler` with every request on this port that asks for no WebSocket. Bodies are
+    /// streams in both directions; connections are kept alive. A head has to come within the
+    /// handshake timeout, also the next one on a connection that is kept alive.
+    ///
+    /// Default: such requests are answered with 426.
+    pub fn on_request<F, H, B>(mut self, handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> H + Send + Sync + 'static,
+        H: Future<Output = Response<B>> + Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let runtime = self.runtime.clone();
+        self.http = Some(Box::new(Service { runtime, handler: Arc::new(handler) }));
+        self
+    }
+}
+
+struct Service<R, F> {
+    runtime: R,
+    handler: Arc<F>,
+}
+
+impl<R, F, H, B> TakeOver<R::Stream> for Service<R, F>
+where
+    R: Runtime,
+    F: Fn(Request<Incoming>) -> H + Send + Sync + 'static,
+    H: Future<Output = Response<B>> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    fn take_over(&self, stream: R::Stream, received: Bytes, client: Client) -> BoxFuture {
+        let handler = Arc::clone(&self.handler);
+        let service = service_fn(move |request| {
+            let response = handler(request);
+            async move { Ok::<_, Infallible>(response.await) }
+        });
+        let limits = client.common.config.limits();
+        let connection = http1::Builder::new()
+            .timer(Timer(self.runtime.clone()))
+            .header_read_timeout(client.common.config.timeouts().handshake)
+            .max_headers(limits.max_headers)
+            .max_buf_size(limits.max_head.max(MIN_BUF))
+            .serve_connection(Io::new(self.runtime.clone(), stream, received), service);
+        Box::pin(async move {
+            let mut connection = pin!(connection);
+            let phase = &client.common.gate.phase;
+            let mut stopping = pin!(phase.wait(|phase| (*phase > Phase::Open).then_some(())));
+            let mut killed = pin!(phase.wait(|phase| (*phase > Phase::Stopping).then_some(())));
+            let mut graceful = false;
+            let end = poll_fn(|cx| {
+                if !graceful && stopping.as_mut().poll(cx).is_ready() {
+                    graceful = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                if killed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Ok(()));
+                }
+                connection.as_mut().poll(cx)
+            });
+            if let Err(error) = end.await {
+                let (id, peer) = (client.id, client.peer);
+                debug!(target: "ws::server", %id, %peer, "an HTTP connection failed: {error}");
+            }
+        })
+    }
+}
+
+/// The least that hyper takes.
+const MIN_BUF: usize = 8 << 10;
+
+/// A stream as hyper wants it, with what was read from it before in front.
+struct Io<R: Runtime> {
+    runtime: R,
+    stream: R::Stream,
+    received: Bytes,
+    /// Runs while the client takes no bytes.
+    stall: Option<Pin<Box<R::Sleep>>>,
+}
+
+impl<R: Runtime> Io<R> {
+    fn new(runtime: R, stream: R::Stream, received: Bytes) -> Self {
+        Self { runtime, stream, received, stall: None }
+    }
+
+    /// Passes on what became of a write, unless the client has taken nothing for too long.
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            self.stall = None;
+            return write;
+        }
+        let runtime = &self.runtime;
+        let start = || Box::pin(runtime.sleep_until(runtime.now() + STALL));
+        match self.stall.get_or_insert_with(start).as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<R: Runtime> Unpin for Io<R> {}
+
+impl<R: Runtime> hyper::rt::Read for Io<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.received.has_remaining() {
+            let n = this.received.len().min(buf.remaining());
+            buf.put_slice(&this.received.split_to(n));
+            return Poll::Ready(Ok(()));
+        }
+        let mut chunk = [0; CHUNK];
+        let room = buf.remaining().min(CHUNK);
+        let (spare, _) = chunk.split_at_mut(room);
+        this.stream.poll_read(cx, spare).map_ok(|n| {
+            let (filled, _) = spare.split_at(n.min(room));
+            buf.put_slice(filled);
+        })
+    }
+}
+
+impl<R: Runtime> hyper::rt::Write for Io<R> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.stream.poll_flush(cx);
+        self.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ended = self.stream.poll_shutdown(cx);
+        self.watch(cx, ended)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        let written = self.stream.poll_write_vectored(cx, bufs);
+        self.watch(cx, written)
+    }
+}
+
+/// The runtime's timers as hyper wants them.
+struct Timer<R>(R);
+
+impl<R: Runtime> hyper::rt::Timer for Timer<R> {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        let sleep = self.0.sleep_until(self.0.now() + duration);
+        Box::pin(Sleeping { sleep })
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep(deadline.saturating_duration_since(std::time::Instant::now()))
+    }
+}
+
+pin_project! {
+    struct Sleeping<S> {
+        #[pin]
+        sleep: S,
+    }
+}
+
+impl<S: Future<Output = ()>> Future for Sleeping<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().sleep.poll(cx)
+    }
+}
+
+impl<S: crate::runtime::Sleep> hyper::rt::Sleep for Sleeping<S> {}

@@ -1,0 +1,95 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ws_proto::{Accept, Closed, CommandError, Reject, Request, State};
+
+use crate::shared::{Owner, Wants};
+use crate::{Address, Connection, ConnectionId};
+
+/// A client that asks for a WebSocket, with a request that passed every check: accept it or
+/// reject it.
+///
+/// The deadline of the handshake goes on. Dropping it unanswered rejects it with status 503.
+pub struct Incoming {
+    connection: Connection,
+    request: Request,
+}
+
+impl Incoming {
+    pub(crate) fn new(connection: Connection, request: Request) -> Self {
+        connection.shared().hand_over(Owner::Handles);
+        Self { connection, request }
+    }
+
+    /// Opens the connection.
+    ///
+    /// Waits until both sides have shaken hands, which for draft76 takes a round trip. Dropping
+    /// the future closes the connection.
+    ///
+    /// # Errors
+    /// [`AcceptError::Command`] when `accept` does not fit the request, which is then answered
+    /// with 503; [`AcceptError::Closed`] when the client left or was too slow.
+    pub async fn accept(self, accept: Accept) -> Result<Connection, AcceptError> {
+        let connection = self.connection.clone();
+        let shared = connection.shared();
+        shared.command(|inner, now| inner.core.accept(&accept, now))?;
+        let opened = shared.wait(Wants::Open, |inner, _| match &inner.end {
+            _ if inner.announced >= State::Connected => Poll::Ready(Ok(())),
+            Some(end) => Poll::Ready(Err(AcceptError::Closed(Arc::clone(end)))),
+            None => Poll::Pending,
+        });
+        opened.await?;
+        Ok(connection)
+    }
+
+    /// Refuses it with an HTTP answer. Does not wait. One that has ended meanwhile is left alone.
+    pub fn reject(self, reject: &Reject) {
+        let _ = self.connection.shared().command(|inner, now| inner.core.reject(reject, now));
+    }
+
+    /// The request: target and headers, in their order and case.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The address of the client, or of the proxy in front of this server.
+    pub fn peer_addr(&self) -> Address {
+        self.connection.peer_addr()
+    }
+
+    /// The name that the connection has and keeps.
+    pub fn id(&self) -> ConnectionId {
+        self.connection.id()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let reject = Reject::new(503);
+        // An answer that was given stands: there is no request to be rejected then.
+        let _ = self.connection.shared().command(|inner, now| inner.core.reject(&reject, now));
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("id", &self.id())
+            .field("peer", &self.peer_addr())
+            .field("request", self.request())
+            .finish()
+    }
+}
+
+/// Why a request that was accepted did not become a connection.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The caller's choice does not fit the request.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The connection ended before it was open.
+    #[error("the connection ended before it was open: {0}")]
+    Closed(Arc<Closed>),
+}

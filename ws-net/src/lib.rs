@@ -1,0 +1,74 @@
+//! The half of a WebSocket server that no runtime changes: drivers, servers, connection handles,
+//! listeners, the manager, and ordinary HTTP on the same port.
+//!
+//! Use it through an adapter such as `ws-tokio`, which implements [`Runtime`] and exports the same
+//! names with the runtime filled in. A handle ([`Connection`]) is the same type on all of them.
+//!
+//! # The way of a message
+//!
+//! A socket becomes readable and its task runs. The driver reads into a chunk borrowed from the
+//! thread; the core (`ws-proto`) unmasks and checks the bytes in place and makes one [`Message`].
+//! The handler, which is polled in the same task, takes it with [`Connection::recv`] and may
+//! answer with [`Connection::send`], which frames into the connection's outbox. When everything
+//! that was read is used up, the outbox leaves in one write and the chunk goes back to the thread.
+//!
+//! # Limits
+//!
+//! Every queue, buffer and wait is bounded: see [`Limits`], [`Timeouts`] and [`Builder`], where
+//! each has a default with its reason.
+#![deny(unsafe_code)]
+
+mod acceptor;
+mod alarm;
+mod door;
+mod driver;
+mod endpoint;
+mod fanout;
+mod gate;
+mod guard;
+mod log;
+mod membership;
+mod outbox;
+mod pool;
+mod roster;
+mod shared;
+#[cfg(test)]
+mod toy;
+mod turn;
+mod waiters;
+
+mod builder;
+pub use builder::Builder;
+
+mod connection;
+pub use connection::Connection;
+pub use fanout::Delivery;
+
+#[cfg(feature = "http")]
+pub mod http;
+
+mod id;
+pub use id::{ConnectionId, InvalidConnectionId};
+
+mod incoming;
+pub use incoming::{AcceptError, Incoming};
+
+mod listeners;
+pub use listeners::{ListenerId, StateChange};
+
+mod manager;
+pub use manager::Manager;
+
+mod runtime;
+pub use runtime::{Address, Listener, Runtime, Sleep, Transport};
+
+mod server;
+pub use server::{Server, Shutdown};
+
+pub use bytes::Bytes;
+pub use ws_proto::{
+    Accept, Cause, Close, CloseCode, Closed, CommandError, Config, ConfigError, Expired,
+    HandshakeError, Headers, Instant, InvalidClose, InvalidHeader, Limits, Message, OriginPolicy,
+    OriginRequest, Prepared, ProtocolError, Reject, Request, SendError, SendErrorKind, SendStatus,
+    State, SubprotocolPolicy, Timeouts, UnknownVersion, Utf8Bytes, Version, Versions,
+};

@@ -1,0 +1,46 @@
+use tracing::{debug, info, warn};
+use ws_proto::{Cause, Closed};
+
+use crate::Connection;
+
+/// One line for a connection that was opened.
+pub(crate) fn opened(connection: &Connection) {
+    let version = connection.version().map_or("", |version| version.name());
+    debug!(
+        target: "ws::connection",
+        id = %connection.id(),
+        peer = %connection.peer_addr(),
+        version,
+        "open",
+    );
+}
+
+/// One line for a connection that ended: who is at fault, and which rule was broken. What peers
+/// wrote is escaped by the types that hold it.
+pub(crate) fn closed(connection: &Connection, closed: &Closed) {
+    let id = connection.id();
+    let peer = connection.peer_addr();
+    match &closed.cause {
+        Cause::Protocol(error) => warn!(
+            target: "ws::protocol",
+            %id, %peer,
+            rule = error.clause(),
+            code = %error.close_code(),
+            "the peer broke the protocol: {error}",
+        ),
+        Cause::Handshake(error) => warn!(
+            target: "ws::protocol",
+            %id, %peer,
+            rule = error.clause(),
+            status = error.status(),
+            "the peer's handshake was refused: {error}",
+        ),
+        Cause::Timeout(_) | Cause::Eof => {
+            info!(target: "ws::connection", %id, %peer, "the peer was lost: {closed}");
+        }
+        Cause::Rejected(_) => {
+            info!(target: "ws::server", %id, %peer, "the application refused: {closed}");
+        }
+        _ => debug!(target: "ws::connection", %id, %peer, code = closed.code(), "over: {closed}"),
+    }
+}

@@ -1,0 +1,75 @@
+use std::sync::Arc;
+
+use ws_proto::{Event, RecvBuf};
+
+use crate::Connection;
+use crate::gate::Seat;
+use crate::shared::Shared;
+
+/// A connection's place in the lists and limits of its server, which it leaves when its task
+/// ends, in whatever way.
+pub(crate) struct Membership {
+    pub(crate) connection: Connection,
+    seat: Seat,
+    was_open: bool,
+}
+
+impl Membership {
+    /// Enters a connection that shakes hands.
+    pub(crate) fn enter(shared: Arc<Shared>, seat: Seat) -> Self {
+        shared.common.opening.insert(shared.id.serial(), Arc::clone(&shared));
+        Self { connection: Connection::new(shared), seat, was_open: false }
+    }
+
+    /// The connection is open: everybody can find it.
+    pub(crate) fn attach(&mut self) {
+        let shared = self.connection.shared();
+        shared.common.members.insert(shared.id.serial(), Arc::clone(shared));
+        self.was_open = true;
+        self.settle();
+    }
+
+    /// Whether the connection was ever attached.
+    pub(crate) fn was_open(&self) -> bool {
+        self.was_open
+    }
+
+    /// The handshake is over.
+    pub(crate) fn settle(&mut self) {
+        let shared = self.connection.shared();
+        shared.common.opening.remove(shared.id.serial());
+        self.seat.settle();
+    }
+
+    /// The connection is closed: nobody finds it any more.
+    pub(crate) fn detach(&self) {
+        let shared = self.connection.shared();
+        shared.common.opening.remove(shared.id.serial());
+        shared.common.members.remove(shared.id.serial());
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.detach();
+        let mut wakers = Vec::new();
+        let mut inner = self.connection.shared().lock();
+        if inner.end.is_none() {
+            // The runtime ended the task: the waiting must not wait for ever.
+            inner.core.abort();
+            let mut input =
+                inner.input.take().unwrap_or_else(|| Box::new(RecvBuf::with_capacity(0)));
+            let now = inner.now;
+            while let Some(event) = inner.core.poll_event(&mut input, now) {
+                if let Event::Closed(closed) = event {
+                    inner.end = Some(Arc::from(closed));
+                }
+            }
+        }
+        inner.waiters.take(|_| true, &mut wakers);
+        let waker = inner.waker.take();
+        drop(inner);
+        drop(waker);
+        wakers.into_iter().for_each(std::task::Waker::wake);
+    }
+}

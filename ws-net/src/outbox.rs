@@ -1,0 +1,94 @@
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use ws_proto::{SendBuf, Transmit};
+
+use crate::runtime::Transport;
+
+/// Pieces per vectored write. Small frames share a piece, so this many large payloads.
+const PIECES: usize = 64;
+
+/// What the core handed out and the socket has not taken yet.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    bytes: SendBuf,
+    stage: Stage,
+}
+
+#[derive(Default, PartialEq)]
+enum Stage {
+    /// Nothing to do behind `bytes`.
+    #[default]
+    Clean,
+    /// The transport may hold something back.
+    Unflushed,
+    /// The outgoing direction ends behind `bytes`.
+    Ending,
+}
+
+impl Outbox {
+    /// Takes what the core handed out. Bytes are taken only while none are left.
+    pub(crate) fn put(&mut self, transmit: Transmit) {
+        match transmit {
+            Transmit::Data(bytes) => {
+                debug_assert!(!self.has_bytes());
+                self.bytes = bytes;
+            }
+            Transmit::Shutdown => self.stage = Stage::Ending,
+        }
+    }
+
+    /// Whether bytes are left.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.bytes.has_remaining()
+    }
+
+    /// Whether there is nothing to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.has_bytes() && self.stage == Stage::Clean
+    }
+
+    /// Writes until nothing is left or the socket takes no more, and adds to `written`.
+    pub(crate) fn poll_write(
+        &mut self,
+        socket: &mut impl Transport,
+        cx: &mut Context<'_>,
+        written: &mut usize,
+    ) -> Poll<io::Result<()>> {
+        while self.has_bytes() {
+            let n = ready!(self.poll_write_some(socket, cx))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.bytes.advance(n);
+            *written += n;
+            if self.stage == Stage::Clean {
+                self.stage = Stage::Unflushed;
+            }
+        }
+        if self.is_idle() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(socket.poll_flush(cx))?;
+        if self.stage == Stage::Ending {
+            ready!(socket.poll_shutdown(cx))?;
+        }
+        self.stage = Stage::Clean;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_some(
+        &self,
+        socket: &mut impl Transport,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let first = self.bytes.chunk();
+        if first.len() == self.bytes.remaining() {
+            return socket.poll_write_vectored(cx, &[IoSlice::new(first)]);
+        }
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        let count = self.bytes.chunks_vectored(&mut slices);
+        socket.poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+    }
+}

@@ -1,0 +1,114 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use crate::waiters::lock;
+
+/// Entries under serial numbers: found and taken out in constant time, gone through without gaps.
+pub(crate) struct Roster<T> {
+    table: Mutex<Table<T>>,
+}
+
+struct Table<T> {
+    entries: Vec<(u64, T)>,
+    index: HashMap<u64, u32>,
+}
+
+impl<T> Roster<T> {
+    /// Puts an entry in. One with the same serial number is replaced.
+    pub(crate) fn insert(&self, serial: u64, entry: T) {
+        let table = &mut *lock(&self.table);
+        let at = *table.index.entry(serial).or_insert(table.entries.len() as u32) as usize;
+        match table.entries.get_mut(at) {
+            Some(old) => old.1 = entry,
+            None => table.entries.push((serial, entry)),
+        }
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&self, serial: u64) -> Option<T> {
+        let table = &mut *lock(&self.table);
+        let at = table.index.remove(&serial)? as usize;
+        let (_, entry) = table.entries.swap_remove(at);
+        if let Some((moved, _)) = table.entries.get(at) {
+            table.index.insert(*moved, at as u32);
+        }
+        if table.entries.len() < table.entries.capacity() / 4 {
+            table.entries.shrink_to(table.entries.len() * 2);
+            table.index.shrink_to(table.entries.len() * 2);
+        }
+        Some(entry)
+    }
+
+    /// Number of entries.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.table).entries.len()
+    }
+
+    /// Looks at one entry.
+    pub(crate) fn find<V>(&self, serial: u64, f: impl FnOnce(&T) -> V) -> Option<V> {
+        let table = lock(&self.table);
+        let at = *table.index.get(&serial)? as usize;
+        table.entries.get(at).map(|(_, entry)| f(entry))
+    }
+
+    /// Looks at every entry, in no order, under the lock: `f` runs no code of users.
+    pub(crate) fn each(&self, mut f: impl FnMut(u64, &T)) {
+        for (serial, entry) in &lock(&self.table).entries {
+            f(*serial, entry);
+        }
+    }
+}
+
+impl<T> Default for Roster<T> {
+    fn default() -> Self {
+        Self { table: Mutex::new(Table { entries: Vec::new(), index: HashMap::new() }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serials(roster: &Roster<u64>) -> Vec<u64> {
+        let mut serials = Vec::new();
+        roster.each(|serial, entry| {
+            assert_eq!(*entry, serial * 10);
+            serials.push(serial);
+        });
+        serials.sort_unstable();
+        serials
+    }
+
+    #[test]
+    fn entries_are_found_after_others_left() {
+        let roster = Roster::default();
+        (1..=100).for_each(|serial| roster.insert(serial, serial * 10));
+        for serial in (1..=100).filter(|serial| serial % 3 != 0) {
+            assert_eq!(roster.remove(serial), Some(serial * 10));
+            assert_eq!(roster.remove(serial), None);
+        }
+        let left: Vec<_> = (1..=100).filter(|serial| serial % 3 == 0).collect();
+        assert_eq!((serials(&roster), roster.len()), (left.clone(), 33));
+        for serial in left {
+            assert_eq!(roster.find(serial, |entry| *entry), Some(serial * 10));
+        }
+        assert_eq!(roster.find(1, |entry| *entry), None);
+    }
+
+    #[test]
+    fn memory_follows_the_number_of_entries() {
+        let roster = Roster::default();
+        (0..10_000).for_each(|serial| roster.insert(serial, serial * 10));
+        (10..10_000).for_each(|serial| assert!(roster.remove(serial).is_some()));
+        assert!(lock(&roster.table).entries.capacity() < 100);
+        assert_eq!(serials(&roster), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_serial_number_has_one_entry() {
+        let roster = Roster::default();
+        roster.insert(1, 0);
+        roster.insert(1, 10);
+        assert_eq!((serials(&roster), roster.len()), (vec![1], 1));
+    }
+}

@@ -1,0 +1,132 @@
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use ws_proto::Instant;
+
+/// What a runtime has to offer; everything else is the same on all of them.
+///
+/// A value of this type is cheap to clone and every clone means the same runtime.
+pub trait Runtime: Clone + Send + Sync + 'static {
+    /// A connected stream socket.
+    type Stream: Transport;
+    /// A socket that accepts such streams.
+    type Listener: Listener<Stream = Self::Stream>;
+    /// A timer.
+    type Sleep: Sleep;
+
+    /// The time, counted from the same start for the life of the process. Never goes back.
+    fn now(&self) -> Instant;
+
+    /// A timer that completes at `deadline`, at once when that has passed.
+    fn sleep_until(&self, deadline: Instant) -> Self::Sleep;
+
+    /// Runs `future` to its end beside the caller, also when nobody waits for it.
+    ///
+    /// No future given to this function panics: the driver catches what handlers throw.
+    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static);
+
+    /// Takes over a listening socket, which is in non-blocking mode.
+    ///
+    /// # Errors
+    /// When the runtime cannot register the socket.
+    fn listen(&self, socket: std::net::TcpListener) -> io::Result<Self::Listener>;
+
+    /// Connects to `address` and turns Nagle's algorithm off. Dropping the future gives up.
+    fn connect(&self, address: SocketAddr)
+    -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// A socket that accepts streams.
+pub trait Listener: Send + Unpin + 'static {
+    /// What is accepted.
+    type Stream: Transport;
+
+    /// The next stream, with Nagle's algorithm off, and the address of its other end, which the
+    /// system tells here for free and later only for a system call.
+    ///
+    /// An error concerns this call alone; the next one may succeed.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Address)>>;
+}
+
+/// A byte stream in both directions. Only one task uses it.
+///
+/// `Pending` means that the task of `cx` is woken when it is worth trying again; nothing was read
+/// or written then.
+pub trait Transport: Send + Unpin + 'static {
+    /// Reads what is there, at most `buf.len()` bytes; 0 is the end of the stream.
+    ///
+    /// After a read that did not fill its buffer the next call should register for readiness
+    /// without asking the system again: the driver calls once more before it sleeps, and most
+    /// messages arrive alone. A level-triggered reactor, or one that clears its own note after a
+    /// short read, does this by itself; the others remember it.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes some of `bufs`, in order, and answers how many bytes it took. `bufs` holds at least
+    /// one byte.
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>;
+
+    /// Sends what the transport itself holds back, such as TLS records. A socket holds nothing.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ends the outgoing direction; reading goes on. Called after the last write was flushed.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// A timer that can be moved.
+pub trait Sleep: Future<Output = ()> + Send + Sync + 'static {
+    /// Moves the deadline, whether the timer has completed or not. The next poll registers.
+    ///
+    /// A timer must not complete before [`Runtime::now`] has reached its deadline.
+    fn reset(self: Pin<&mut Self>, deadline: Instant);
+}
+
+/// The other end of a stream.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Address {
+    /// An internet socket.
+    Tcp(SocketAddr),
+    /// A stream whose other end has no address: a pipe in memory, the client of a Unix socket.
+    Unnamed,
+}
+
+impl Address {
+    /// The IP address, if there is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip()),
+            Self::Unnamed => None,
+        }
+    }
+
+    /// The port, if there is one.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) => Some(address.port()),
+            Self::Unnamed => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unnamed => f.pad("unnamed"),
+        }
+    }
+}

@@ -1,0 +1,346 @@
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use ws_proto::{
+    Close, Closed, Config, Event, Instant, Message, RecvBuf, Request, SendError, SendErrorKind,
+    State,
+};
+
+use crate::gate::Gate;
+use crate::roster::Roster;
+use crate::waiters::{Key, Waiters, lock};
+use crate::{Address, ConnectionId};
+
+/// What the connections of one server have in common.
+pub(crate) struct Common {
+    pub(crate) config: Arc<Config>,
+    /// The runtime's clock.
+    pub(crate) clock: Box<dyn Fn() -> Instant + Send + Sync>,
+    /// The connections that shake hands.
+    pub(crate) opening: Roster<Arc<Shared>>,
+    /// The connections in state 4 and 5.
+    pub(crate) members: Roster<Arc<Shared>>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// What the handles of one connection and its driver share.
+///
+/// No lock is held while code of users runs, wakers included.
+pub(crate) struct Shared {
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: Address,
+    pub(crate) common: Arc<Common>,
+    /// Set before the request is judged.
+    pub(crate) request: OnceLock<Request>,
+    /// Handles of users, and one of the driver.
+    pub(crate) handles: AtomicUsize,
+    inner: Mutex<Inner>,
+}
+
+/// The connection's own part, behind its lock.
+pub(crate) struct Inner {
+    pub(crate) core: ws_proto::Connection,
+    /// Bytes that were received and not all parsed; `None` while the connection is idle.
+    pub(crate) input: Option<Box<RecvBuf>>,
+    /// A message that waits for [`poll_recv`](Self::poll_recv).
+    pub(crate) slot: Option<Message>,
+    /// An event met while looking for a message; only the driver tells events.
+    pub(crate) stash: Option<Box<Event>>,
+    pub(crate) waiters: Waiters<Wants>,
+    pub(crate) reader: Reader,
+    pub(crate) owner: Owner,
+    /// The state that was told last.
+    pub(crate) announced: State,
+    /// How the connection ended, from the moment everything about it has been told.
+    pub(crate) end: Option<Arc<Closed>>,
+    pub(crate) driver: Activity,
+    /// Wakes the task of the driver.
+    pub(crate) waker: Option<Waker>,
+    /// The time at which the driver's turn began.
+    pub(crate) now: Instant,
+    /// A send was refused: tell when there is room.
+    pub(crate) room_wanted: bool,
+    /// The end was handed out by `recv` as an error.
+    end_told: bool,
+    /// The driver has to look again, although it sleeps.
+    called: bool,
+}
+
+/// What the driver is doing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Activity {
+    /// It is in its turn, and looks at everything once more before it sleeps.
+    Running,
+    /// Its task was woken.
+    Woken,
+    /// It sleeps.
+    Asleep,
+}
+
+/// Who takes the messages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reader {
+    /// Whoever calls `recv`.
+    Handles,
+    /// The message listeners.
+    Listeners,
+    /// Nobody: the messages are discarded.
+    Nobody,
+}
+
+/// Who keeps the connection, and what happens when its last handle is dropped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Owner {
+    /// The server: nothing happens.
+    Server,
+    /// A handler that runs on: nobody takes messages any more, so they are discarded.
+    Handler,
+    /// The handles: nobody can use the connection any more, so it is closed.
+    Handles,
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wants {
+    /// A message, or the end.
+    Message,
+    /// Room in the outbound buffer, or the end.
+    Room,
+    /// The handshake's end.
+    Open,
+    /// The end.
+    End,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        common: Arc<Common>,
+        core: ws_proto::Connection,
+        peer: Address,
+        reader: Reader,
+        now: Instant,
+    ) -> Self {
+        let inner = Inner {
+            core,
+            input: None,
+            slot: None,
+            stash: None,
+            waiters: Waiters::default(),
+            reader,
+            owner: Owner::Server,
+            announced: State::Unknown,
+            end: None,
+            driver: Activity::Woken,
+            waker: None,
+            now,
+            room_wanted: false,
+            end_told: false,
+            called: false,
+        };
+        Self {
+            id: ConnectionId::next(peer),
+            peer,
+            common,
+            request: OnceLock::new(),
+            handles: AtomicUsize::new(0),
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// Looks at the connection, and wakes the driver afterwards if it was called.
+    pub(crate) fn visit<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let answer = f(&mut inner);
+        let waker = inner.called_driver();
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        answer
+    }
+
+    /// Changes the connection at the present time; the driver will look at what has changed.
+    pub(crate) fn command<T>(&self, f: impl FnOnce(&mut Inner, Instant) -> T) -> T {
+        self.visit(|inner| {
+            inner.called = true;
+            let now = inner.now(&self.common);
+            f(inner, now)
+        })
+    }
+
+    /// Changes the connection, and answers the waker of the driver if it has to be woken.
+    pub(crate) fn command_quietly<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> (T, Option<Waker>) {
+        let mut inner = self.lock();
+        inner.called = true;
+        (f(&mut inner), inner.called_driver())
+    }
+
+    /// Completes with what `attempt` answers, tried now and whenever what it `wants` may be there.
+    pub(crate) fn wait<T, F>(&self, wants: Wants, attempt: F) -> Wait<'_, F>
+    where
+        F: FnMut(&mut Inner, &Common) -> Poll<T> + Unpin,
+    {
+        Wait { shared: self, wants, key: 0, attempt }
+    }
+
+    /// The lock itself, for the driver.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+
+    /// One more handle.
+    pub(crate) fn add_handle(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One handle less. That of the driver does not count.
+    pub(crate) fn drop_handle(&self) {
+        if self.handles.fetch_sub(1, Ordering::AcqRel) == 2 {
+            self.visit(|inner| inner.abandon(&self.common));
+        }
+    }
+
+    /// From now on it is the `owner` who keeps the connection.
+    pub(crate) fn hand_over(&self, owner: Owner) {
+        self.visit(|inner| {
+            inner.owner = owner;
+            if self.handles.load(Ordering::Acquire) == 1 {
+                inner.abandon(&self.common);
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// The next message, which the driver put aside or which is parsed now.
+    pub(crate) fn poll_recv(
+        &mut self,
+        common: &Common,
+    ) -> Poll<Option<Result<Message, Arc<Closed>>>> {
+        if let Some(message) = self.slot.take() {
+            self.called = true;
+            return Poll::Ready(Some(Ok(message)));
+        }
+        if let Some(end) = &self.end {
+            let failed = !end.clean && !mem::replace(&mut self.end_told, true);
+            return Poll::Ready(failed.then(|| Err(Arc::clone(end))));
+        }
+        let now = self.now(common);
+        let (None, Some(input)) = (&self.stash, &mut self.input) else { return Poll::Pending };
+        match self.core.poll_event(input, now) {
+            Some(Event::Message(message)) => {
+                self.called = true;
+                return Poll::Ready(Some(Ok(message)));
+            }
+            Some(event) => self.stash = Some(Box::new(event)),
+            None => {}
+        }
+        // Input that is used up, or an event: both are the driver's.
+        self.called = true;
+        Poll::Pending
+    }
+
+    /// Queues `message`, which is taken out unless there is no room.
+    pub(crate) fn poll_send(
+        &mut self,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<(), SendError<Message>>> {
+        // Once refused, messages wait until the buffer is low, so that writes stay large.
+        if self.room_wanted && self.is_open() {
+            return Poll::Pending;
+        }
+        let Some(taken) = message.take() else { return Poll::Ready(Ok(())) };
+        match self.core.send(taken) {
+            Ok(_) => {
+                self.called = true;
+                Poll::Ready(Ok(()))
+            }
+            Err(error) if error.kind == SendErrorKind::Full => {
+                *message = Some(error.message);
+                self.room_wanted = true;
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// From now on messages are discarded.
+    pub(crate) fn stop_reading(&mut self) {
+        self.reader = Reader::Nobody;
+        self.slot = None;
+    }
+
+    /// The last handle is gone.
+    fn abandon(&mut self, common: &Common) {
+        if self.owner == Owner::Server {
+            return;
+        }
+        self.called = true;
+        self.stop_reading();
+        if self.owner == Owner::Handles {
+            let now = self.now(common);
+            self.core.close(Close::normal(), now);
+        }
+    }
+
+    /// Whether messages can still be sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.core.state() < State::Closing
+    }
+
+    /// The time: the turn's while the driver runs, the clock's otherwise.
+    pub(crate) fn now(&self, common: &Common) -> Instant {
+        if self.driver == Activity::Running { self.now } else { (common.clock)() }
+    }
+
+    fn called_driver(&mut self) -> Option<Waker> {
+        if !mem::take(&mut self.called) || self.driver != Activity::Asleep {
+            return None;
+        }
+        self.driver = Activity::Woken;
+        self.waker.clone()
+    }
+}
+
+/// The future of [`Shared::wait`]. Dropping it loses nothing.
+pub(crate) struct Wait<'a, F> {
+    shared: &'a Shared,
+    wants: Wants,
+    key: Key,
+    attempt: F,
+}
+
+impl<T, F> Future for Wait<'_, F>
+where
+    F: FnMut(&mut Inner, &Common) -> Poll<T> + Unpin,
+{
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Self { shared, wants, key, attempt } = &mut *self;
+        shared.visit(|inner| {
+            let answer = attempt(inner, &shared.common);
+            let in_turn = inner.driver == Activity::Running
+                && inner.waker.as_ref().is_some_and(|driver| driver.will_wake(cx.waker()));
+            if answer.is_pending() && !in_turn {
+                inner.waiters.wait(key, *wants, cx.waker());
+            } else if *key != 0 {
+                // The driver polls its handler whenever there is something to wait for.
+                inner.waiters.forget(mem::take(key));
+            }
+            answer
+        })
+    }
+}
+
+impl<F> Drop for Wait<'_, F> {
+    fn drop(&mut self) {
+        if self.key != 0 {
+            self.shared.lock().waiters.forget(self.key);
+        }
+    }
+}

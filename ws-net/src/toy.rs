@@ -1,0 +1,312 @@
+//! A runtime in memory for unit tests: one thread, an invented clock, pipes that count writes.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use ws_proto::Instant;
+
+use crate::endpoint::BoxFuture;
+use crate::runtime::{Address, Listener, Runtime, Sleep, Transport};
+use crate::waiters::lock;
+
+#[derive(Clone, Default)]
+pub(crate) struct Toy(Arc<World>);
+
+#[derive(Default)]
+struct World {
+    now: AtomicU64,
+    tasks: Mutex<Vec<Arc<Task>>>,
+    timers: Mutex<Vec<(Instant, Waker)>>,
+    /// How often any timer was set.
+    alarms: AtomicUsize,
+    backlog: Mutex<(VecDeque<Pipe>, Option<Waker>)>,
+}
+
+struct Task {
+    future: Mutex<Option<BoxFuture>>,
+    wakes: AtomicUsize,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.wakes.fetch_add(1, Relaxed);
+    }
+}
+
+impl Toy {
+    /// Polls what was woken until nothing is. Answers how many polls that took.
+    pub(crate) fn settle(&self) -> usize {
+        let mut polls = 0;
+        loop {
+            let tasks = lock(&self.0.tasks).clone();
+            let before = polls;
+            for task in tasks {
+                if task.wakes.swap(0, Relaxed) > 0 {
+                    polls += 1;
+                    assert!(polls < 10_000, "a task does not come to rest");
+                    self.poll(&task);
+                }
+            }
+            if polls == before {
+                return polls;
+            }
+        }
+    }
+
+    fn poll(&self, task: &Arc<Task>) {
+        let Some(mut future) = lock(&task.future).take() else { return };
+        let waker = Waker::from(Arc::clone(task));
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => *lock(&task.future) = Some(future),
+            Poll::Ready(()) => lock(&self.0.tasks).retain(|other| !Arc::ptr_eq(other, task)),
+        }
+    }
+
+    /// Runs a future on the side, to its end.
+    pub(crate) fn block_on<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let slot = Arc::new(Mutex::new(None));
+        let out = Arc::clone(&slot);
+        self.spawn(async move { *lock(&out) = Some(future.await) });
+        self.settle();
+        lock(&slot).take().expect("the future waits for something that does not come")
+    }
+
+    pub(crate) fn advance(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap();
+        self.0.now.fetch_add(nanos, Relaxed);
+        let now = self.now();
+        let due: Vec<_> = lock(&self.0.timers).extract_if(.., |timer| timer.0 <= now).collect();
+        for (_, waker) in due {
+            waker.wake();
+        }
+        self.settle();
+    }
+
+    pub(crate) fn alarms(&self) -> usize {
+        self.0.alarms.load(Relaxed)
+    }
+
+    pub(crate) fn tasks(&self) -> usize {
+        lock(&self.0.tasks).len()
+    }
+
+    /// Drops every task, as a runtime does that shuts down.
+    pub(crate) fn drop_tasks(&self) {
+        let tasks = std::mem::take(&mut *lock(&self.0.tasks));
+        for task in tasks {
+            drop(lock(&task.future).take());
+        }
+    }
+
+    /// A client's end of a new stream to the server.
+    pub(crate) fn dial(&self) -> Pipe {
+        let wire = Arc::new(Mutex::new(Wire { room: usize::MAX, ..Wire::default() }));
+        let client = Pipe { wire: Arc::clone(&wire), me: 0 };
+        let mut backlog = lock(&self.0.backlog);
+        backlog.0.push_back(Pipe { wire, me: 1 });
+        if let Some(waker) = backlog.1.take() {
+            waker.wake();
+        }
+        drop(backlog);
+        self.settle();
+        client
+    }
+}
+
+impl Runtime for Toy {
+    type Stream = Pipe;
+    type Listener = Dock;
+    type Sleep = Nap;
+
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.0.now.load(Relaxed))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Nap {
+        self.0.alarms.fetch_add(1, Relaxed);
+        Nap { toy: self.clone(), deadline }
+    }
+
+    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        let future = Mutex::new(Some(Box::pin(future) as BoxFuture));
+        let task = Arc::new(Task { future, wakes: AtomicUsize::new(1) });
+        lock(&self.0.tasks).push(task);
+    }
+
+    fn listen(&self, _: std::net::TcpListener) -> io::Result<Dock> {
+        Ok(Dock(self.clone()))
+    }
+
+    async fn connect(&self, _: SocketAddr) -> io::Result<Pipe> {
+        Ok(self.dial())
+    }
+}
+
+pub(crate) struct Dock(Toy);
+
+impl Listener for Dock {
+    type Stream = Pipe;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Pipe, Address)>> {
+        let mut backlog = lock(&self.0.0.backlog);
+        let Some(pipe) = backlog.0.pop_front() else {
+            backlog.1 = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok((pipe, Address::Unnamed)))
+    }
+}
+
+pub(crate) struct Nap {
+    toy: Toy,
+    deadline: Instant,
+}
+
+impl Future for Nap {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.toy.now() >= self.deadline {
+            return Poll::Ready(());
+        }
+        lock(&self.toy.0.timers).push((self.deadline, cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Sleep for Nap {
+    fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
+        self.toy.0.alarms.fetch_add(1, Relaxed);
+        self.deadline = deadline;
+    }
+}
+
+/// One end of a stream; index 0 is the client's.
+pub(crate) struct Pipe {
+    wire: Arc<Mutex<Wire>>,
+    me: usize,
+}
+
+#[derive(Default)]
+struct Wire {
+    /// What each end has sent and the other has not read.
+    bytes: [VecDeque<u8>; 2],
+    ended: [bool; 2],
+    wakers: [Option<Waker>; 2],
+    /// Bytes that the server's side may still write.
+    room: usize,
+    writes: usize,
+    fails: bool,
+}
+
+impl Pipe {
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        let mut wire = lock(&self.wire);
+        wire.bytes[self.me].extend(bytes);
+        wire.wake(1 - self.me);
+    }
+
+    /// Everything that the server has written since the last call, and in how many writes.
+    pub(crate) fn take(&self) -> (Vec<u8>, usize) {
+        let mut wire = lock(&self.wire);
+        (wire.bytes[1].drain(..).collect(), std::mem::take(&mut wire.writes))
+    }
+
+    /// How many bytes the server may write from now on.
+    pub(crate) fn set_room(&self, room: usize) {
+        let mut wire = lock(&self.wire);
+        wire.room = room;
+        wire.wake(1);
+    }
+
+    /// Makes every use of the stream an error.
+    pub(crate) fn fail(&self) {
+        let mut wire = lock(&self.wire);
+        wire.fails = true;
+        wire.wake(1);
+    }
+
+    /// Whether the server has ended its side.
+    pub(crate) fn ended(&self) -> bool {
+        lock(&self.wire).ended[1]
+    }
+}
+
+impl Wire {
+    fn wake(&mut self, end: usize) {
+        if let Some(waker) = self.wakers[end].take() {
+            waker.wake();
+        }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.fails { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        let mut wire = lock(&self.wire);
+        wire.ended[self.me] = true;
+        wire.wake(1 - self.me);
+    }
+}
+
+impl Transport for Pipe {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        assert!(!buf.is_empty(), "a read without room looks like the end of the stream");
+        let mut wire = lock(&self.wire);
+        wire.check()?;
+        let other = 1 - self.me;
+        let n = buf.len().min(wire.bytes[other].len());
+        if n == 0 && !wire.ended[other] {
+            wire.wakers[self.me] = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        for (to, from) in buf.iter_mut().zip(wire.bytes[other].drain(..n)) {
+            *to = from;
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut wire = lock(&self.wire);
+        wire.check()?;
+        if wire.room == 0 {
+            wire.wakers[self.me] = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+        let n = bytes.len().min(wire.room);
+        wire.room -= n;
+        wire.writes += 1;
+        wire.bytes[self.me].extend(&bytes[..n]);
+        wire.wake(1 - self.me);
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(lock(&self.wire).check())
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut wire = lock(&self.wire);
+        wire.ended[self.me] = true;
+        wire.wake(1 - self.me);
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,239 @@
+use std::mem;
+use std::task::Waker;
+
+use ws_proto::{Event, Instant, Message, RecvBuf, State};
+
+use crate::outbox::Outbox;
+use crate::pool;
+use crate::shared::{Activity, Common, Inner, Reader, Wants};
+
+/// What the driver does next. It is decided under the connection's lock and done without it.
+pub(crate) enum Work {
+    /// Tell an event.
+    Event(Event),
+    /// Give a message to the listeners.
+    Message(Message),
+    /// Poll the handler.
+    Handler,
+    /// Write, and read if a chunk was lent.
+    Transfer,
+    /// Sleep until something happens, or until this deadline.
+    Sleep(Option<Instant>),
+}
+
+/// One poll of the driver: what it knows and the connection's lock does not guard.
+pub(crate) struct Turn {
+    pub(crate) now: Instant,
+    /// Where the next bytes are read to, when the connection has lent it.
+    pub(crate) input: Option<Box<RecvBuf>>,
+    pub(crate) outbox: Outbox,
+    /// Bytes that were written and not yet reported.
+    pub(crate) written: usize,
+    /// How the stream ended, until that is reported.
+    pub(crate) end: Option<StreamEnd>,
+    /// What the socket cannot do now; its readiness wakes the task.
+    pub(crate) blocked: Blocked,
+    /// The handler may have been woken, or something happened that it may wait for.
+    pub(crate) handler_due: bool,
+    /// Whether the task is another one than in the last turn; `None` until the first look.
+    pub(crate) moved: Option<bool>,
+    /// Tasks to be woken when the lock is free.
+    pub(crate) wakers: Vec<Waker>,
+}
+
+/// What is kept from one turn to the next. An idle connection keeps nothing.
+#[derive(Default)]
+pub(crate) struct Rest {
+    /// What lies in the middle of a message.
+    input: Option<Box<RecvBuf>>,
+    /// What the socket did not take.
+    outbox: Option<Box<Outbox>>,
+    /// The connection was waiting for bytes and nothing else can come first: the next turn may
+    /// read before it looks.
+    reads_first: bool,
+}
+
+/// How a stream ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum StreamEnd {
+    /// The peer sends nothing more.
+    Eof,
+    /// The socket failed, or it is gone.
+    Lost,
+}
+
+/// Directions in which the socket has to be waited for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Blocked {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+impl Rest {
+    /// For a connection that has received nothing yet.
+    pub(crate) fn new() -> Self {
+        Self { reads_first: true, ..Self::default() }
+    }
+}
+
+impl Turn {
+    /// A new turn: the socket may be ready, and the handler may have been woken.
+    pub(crate) fn begin(rest: &mut Rest, now: Instant) -> Self {
+        Self {
+            now,
+            input: rest.input.take(),
+            outbox: rest.outbox.take().map(|outbox| *outbox).unwrap_or_default(),
+            written: 0,
+            end: None,
+            blocked: Blocked::default(),
+            handler_due: true,
+            moved: None,
+            wakers: Vec::new(),
+        }
+    }
+
+    /// Whether to read before anything else; there is room for it then.
+    pub(crate) fn reads_first(&mut self, rest: &mut Rest) -> bool {
+        mem::take(&mut rest.reads_first)
+            && !self.input.get_or_insert_with(pool::take).spare_mut().is_empty()
+    }
+
+    /// Keeps what has to be kept. The chunk goes back to the thread.
+    pub(crate) fn end(self, rest: &mut Rest) {
+        rest.outbox = (!self.outbox.is_idle()).then(|| Box::new(self.outbox));
+        rest.input = self.input.and_then(pool::give_back);
+    }
+}
+
+impl Inner {
+    /// What to do next. Everything received is used up before anything is written, so that the
+    /// replies to all messages of one read leave in one write; and everything is written before
+    /// more is read, so that a slow receiver holds its own sending back.
+    pub(crate) fn next_work(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn,
+        rest: &mut Rest,
+        waker: &Waker,
+    ) -> Work {
+        if turn.moved.is_none() {
+            turn.moved = Some(self.wake_up(turn.now, waker));
+        }
+        self.report(common, turn);
+        if let Some(work) = self.next_event(common, turn) {
+            return work;
+        }
+        if mem::take(&mut turn.handler_due) {
+            return Work::Handler;
+        }
+        while !turn.outbox.has_bytes() {
+            let Some(transmit) = self.core.poll_transmit() else { break };
+            turn.outbox.put(transmit);
+        }
+        let writes = !turn.blocked.write && !turn.outbox.is_idle();
+        if self.lend_input(common, turn) || writes {
+            return Work::Transfer;
+        }
+        self.sleep(common, turn, rest)
+    }
+
+    /// The turn was long enough. The task wakes itself.
+    pub(crate) fn interrupt(&mut self, common: &Common, turn: &mut Turn) {
+        self.report(common, turn);
+        self.driver = Activity::Woken;
+    }
+
+    /// The driver's task was woken. Judges the deadline by the clock, not by the timer, which may
+    /// be late. Answers whether the task is another one than before.
+    fn wake_up(&mut self, now: Instant, waker: &Waker) -> bool {
+        self.driver = Activity::Running;
+        self.now = now;
+        if self.core.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.core.handle_timeout(now);
+        }
+        let moved = !self.waker.as_ref().is_some_and(|known| known.will_wake(waker));
+        if moved {
+            self.waker = Some(waker.clone());
+        }
+        moved
+    }
+
+    /// Tells the core what became of the sockets, and the waiting what became of the core.
+    fn report(&mut self, common: &Common, turn: &mut Turn) {
+        if turn.written > 0 {
+            self.core.handle_transmitted(mem::take(&mut turn.written));
+        }
+        if let Some(input) = turn.input.take() {
+            self.input = Some(input);
+        }
+        if let Some(end) = turn.end.take() {
+            self.core.handle_eof(self.now);
+            if end == StreamEnd::Lost {
+                self.core.abort();
+            }
+        }
+        let has_room = || self.core.buffered_amount() <= common.config.limits().outbound_low;
+        if self.room_wanted && (!self.is_open() || has_room()) {
+            self.room_wanted = false;
+            turn.handler_due = true;
+            self.waiters.take(|wants| wants == Wants::Room, &mut turn.wakers);
+        }
+    }
+
+    /// Takes events until one has to be told, a message is put aside, or nothing is left.
+    fn next_event(&mut self, common: &Common, turn: &mut Turn) -> Option<Work> {
+        if let Some(event) = self.stash.take() {
+            return Some(Work::Event(*event));
+        }
+        // Once the connection is over no message can come any more, only the news of it.
+        while self.core.state() == State::Closed || !self.is_blocked(common) {
+            let now = self.now;
+            let input = self.input.get_or_insert_with(pool::take);
+            match self.core.poll_event(input, now)? {
+                Event::Message(message) => match self.reader {
+                    Reader::Listeners => return Some(Work::Message(message)),
+                    Reader::Nobody => {}
+                    Reader::Handles => {
+                        self.slot = Some(message);
+                        turn.handler_due = true;
+                        self.waiters.take(|wants| wants == Wants::Message, &mut turn.wakers);
+                    }
+                },
+                Event::Writable => {}
+                event => return Some(Work::Event(event)),
+            }
+        }
+        None
+    }
+
+    /// Whether messages wait for their reader, or its answers for the socket.
+    fn is_blocked(&self, common: &Common) -> bool {
+        match self.reader {
+            Reader::Handles => self.slot.is_some(),
+            Reader::Listeners => {
+                self.core.buffered_amount() >= common.config.limits().outbound_high
+            }
+            Reader::Nobody => false,
+        }
+    }
+
+    /// Lends the chunk to the driver if bytes are of use. It is used up then.
+    fn lend_input(&mut self, common: &Common, turn: &mut Turn) -> bool {
+        if turn.blocked.read || self.is_blocked(common) || !self.core.wants_input() {
+            return false;
+        }
+        self.input = self.input.take().map(pool::with_room);
+        turn.input = self.input.take_if(|input| !input.spare_mut().is_empty());
+        turn.input.is_some()
+    }
+
+    fn sleep(&mut self, common: &Common, turn: &mut Turn, rest: &mut Rest) -> Work {
+        let blocked = self.is_blocked(common);
+        self.core.set_paused(blocked);
+        rest.reads_first = !blocked && self.core.wants_input();
+        // What is left unparsed stays where `recv` finds it.
+        turn.input = self.input.take_if(|input| !blocked || input.is_idle());
+        self.driver = Activity::Asleep;
+        Work::Sleep(self.core.poll_timeout())
+    }
+}

@@ -1,0 +1,155 @@
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// Locks; a panic elsewhere does not spread, since no value is left half-changed by one.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The tasks that wait for something, each under a key of its own and for one kind of change.
+///
+/// It lies behind the same lock as what is waited for. A future that is dropped takes its entry
+/// out with [`forget`](Self::forget), so the list is never longer than the futures that wait.
+pub(crate) struct Waiters<K> {
+    list: Vec<(Key, K, Waker)>,
+    last: Key,
+}
+
+/// Zero is no key.
+pub(crate) type Key = u32;
+
+impl<K: Copy> Waiters<K> {
+    /// Puts the task of `waker` in, or renews its entry.
+    pub(crate) fn wait(&mut self, key: &mut Key, kind: K, waker: &Waker) {
+        if let Some((_, _, old)) = self.list.iter_mut().find(|entry| entry.0 == *key) {
+            return old.clone_from(waker);
+        }
+        if *key == 0 {
+            self.last = self.last.wrapping_add(1).max(1);
+            *key = self.last;
+        }
+        self.list.push((*key, kind, waker.clone()));
+    }
+
+    /// Takes out the entry of a future that waits no more.
+    pub(crate) fn forget(&mut self, key: Key) {
+        self.list.retain(|entry| entry.0 != key);
+    }
+
+    /// Takes out the tasks that wait for a kind that `concerns`; wake them outside of the lock.
+    pub(crate) fn take(&mut self, concerns: impl Fn(K) -> bool, out: &mut Vec<Waker>) {
+        if !self.list.is_empty() {
+            out.extend(self.list.extract_if(.., |entry| concerns(entry.1)).map(|entry| entry.2));
+        }
+    }
+}
+
+impl<K> Default for Waiters<K> {
+    fn default() -> Self {
+        Self { list: Vec::new(), last: 0 }
+    }
+}
+
+/// A value behind a lock, and the tasks that wait for it to change.
+#[derive(Default)]
+pub(crate) struct Watched<T> {
+    state: Mutex<(T, Waiters<()>)>,
+}
+
+impl<T> Watched<T> {
+    /// Looks at the value.
+    pub(crate) fn read<V>(&self, f: impl FnOnce(&T) -> V) -> V {
+        f(&lock(&self.state).0)
+    }
+
+    /// Changes the value, then wakes every task that waits.
+    pub(crate) fn update<V>(&self, f: impl FnOnce(&mut T) -> V) -> V {
+        let mut wakers = Vec::new();
+        let value = {
+            let mut state = lock(&self.state);
+            state.1.take(|()| true, &mut wakers);
+            f(&mut state.0)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        value
+    }
+
+    /// Completes with what `attempt` answers, tried now and after every change.
+    pub(crate) fn wait<V, F>(&self, attempt: F) -> Wait<'_, T, F>
+    where
+        F: FnMut(&mut T) -> Option<V> + Unpin,
+    {
+        Wait { watched: self, key: 0, attempt }
+    }
+}
+
+/// The future of [`Watched::wait`]. Dropping it loses nothing.
+pub(crate) struct Wait<'a, T, F> {
+    watched: &'a Watched<T>,
+    key: Key,
+    attempt: F,
+}
+
+impl<T, V, F: FnMut(&mut T) -> Option<V> + Unpin> Future for Wait<'_, T, F> {
+    type Output = V;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<V> {
+        let this = &mut *self;
+        let mut state = lock(&this.watched.state);
+        let (value, waiters) = &mut *state;
+        if let Some(answer) = (this.attempt)(value) {
+            waiters.forget(mem::take(&mut this.key));
+            return Poll::Ready(answer);
+        }
+        waiters.wait(&mut this.key, (), cx.waker());
+        Poll::Pending
+    }
+}
+
+impl<T, F> Drop for Wait<'_, T, F> {
+    fn drop(&mut self) {
+        if self.key != 0 {
+            lock(&self.watched.state).1.forget(self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[test]
+    fn waiting_ends_with_the_change_and_leaves_no_entry() {
+        let watched = Watched::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut first = pin!(watched.wait(|n| (*n == 2).then_some("two")));
+        {
+            let mut dropped = pin!(watched.wait(|n| (*n == 9).then_some(())));
+            assert!(first.as_mut().poll(&mut cx).is_pending());
+            assert!(dropped.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(lock(&watched.state).1.list.len(), 2);
+        }
+        assert_eq!(lock(&watched.state).1.list.len(), 1);
+        watched.update(|n| *n = 1);
+        assert!(first.as_mut().poll(&mut cx).is_pending());
+        watched.update(|n| *n = 2);
+        assert_eq!(first.as_mut().poll(&mut cx), Poll::Ready("two"));
+        assert!(lock(&watched.state).1.list.is_empty());
+    }
+
+    #[test]
+    fn only_those_concerned_are_taken() {
+        let mut waiters = Waiters::default();
+        let (mut a, mut b, mut woken) = (0, 0, Vec::new());
+        waiters.wait(&mut a, 'a', Waker::noop());
+        waiters.wait(&mut b, 'b', Waker::noop());
+        waiters.wait(&mut b, 'b', Waker::noop());
+        waiters.take(|kind| kind == 'b', &mut woken);
+        assert_eq!((woken.len(), waiters.list.len()), (1, 1));
+    }
+}
