@@ -1,0 +1,282 @@
+//! The invariants that a compiler does not check.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CRATES: [&str; 5] = ["ws-proto", "ws-net", "ws-tokio", "ws-async-std", "ws-smol"];
+const RUNTIMES: [&str; 5] = ["tokio", "async-std", "smol", "async-io", "async-executor"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is in the workspace").into()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut files = Vec::new();
+    for path in entries.map(|entry| entry.expect("a readable folder").path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() && name != "target" && !name.starts_with('.') && name != "node_modules" {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn no_file_is_longer_than_600_lines() {
+    let files = rust_files(&root());
+    assert!(files.len() > 30, "only {} files were found", files.len());
+    for file in files {
+        let lines = read(&file).lines().count();
+        assert!(lines <= 600, "{} has {lines} lines: split it by concept", file.display());
+    }
+}
+
+#[test]
+fn no_adapter_file_is_longer_than_200_lines() {
+    for adapter in ["ws-tokio", "ws-async-std", "ws-smol"] {
+        for file in rust_files(&root().join(adapter).join("src")) {
+            let lines = read(&file).lines().count();
+            assert!(lines <= 200, "{} has {lines} lines: move it to ws-net", file.display());
+        }
+    }
+}
+
+#[test]
+fn unsafe_is_in_one_file_per_crate_with_a_reason() {
+    for name in CRATES {
+        let files = rust_files(&root().join(name).join("src"));
+        let with_unsafe: Vec<_> =
+            files.iter().filter(|file| read(file).contains("unsafe {")).collect();
+        assert!(with_unsafe.len() <= 1, "{name} has unsafe in {with_unsafe:?}");
+        for file in with_unsafe {
+            let text = read(file);
+            let blocks = text.matches("unsafe {").count();
+            assert_eq!(text.matches("// SAFETY:").count(), blocks, "{}", file.display());
+        }
+    }
+}
+
+/// The packages that `package` is built with, as `name vVERSION FEATURES`.
+fn dependencies(package: &str, features: &str) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--package", package])
+        .args(["--format", "{p} {f}", features])
+        .current_dir(root())
+        .output()
+        .expect("cargo tree runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8_lossy(&output.stdout);
+    assert!(tree.contains("bytes v"), "cargo tree printed {tree:?}");
+    tree.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_core_and_the_neutral_half_depend_on_no_runtime() {
+    for name in ["ws-proto", "ws-net"] {
+        for package in dependencies(name, "--no-default-features") {
+            let runtime = RUNTIMES.iter().find(|name| package.starts_with(&format!("{name} v")));
+            assert_eq!(runtime, None, "{name} depends on {package}");
+        }
+    }
+    // hyper takes its channels from tokio; what it takes must not be a runtime.
+    for package in dependencies("ws-net", "--all-features") {
+        let used = |runtime: &&&str| package.starts_with(&format!("{runtime} v"));
+        if RUNTIMES.iter().find(used).is_some() {
+            let features = package.split_whitespace().nth(2).unwrap_or_default();
+            assert!(package.starts_with("tokio v"), "ws-net depends on {package}");
+            assert!(
+                features.split(',').all(|feature| matches!(feature, "sync" | "default")),
+                "ws-net depends on more of tokio than its channels: {features}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    for name in CRATES {
+        let source = root().join(name).join("src");
+        let graph = imports(&source);
+        for start in graph.keys() {
+            if let Some(path) = circle(&graph, start) {
+                panic!("{name}: these files import each other: {}", path.join(" -> "));
+            }
+        }
+    }
+}
+
+/// A shortest way from a file back to itself.
+fn circle(graph: &BTreeMap<String, BTreeSet<String>>, start: &String) -> Option<Vec<String>> {
+    let mut paths = vec![vec![start.clone()]];
+    let mut seen = BTreeSet::new();
+    while !paths.is_empty() {
+        let mut longer = Vec::new();
+        for path in paths {
+            for next in path.last().and_then(|last| graph.get(last)).into_iter().flatten() {
+                let extended = [path.as_slice(), std::slice::from_ref(next)].concat();
+                if next == start {
+                    return Some(extended);
+                }
+                if seen.insert(next.clone()) {
+                    longer.push(extended);
+                }
+            }
+        }
+        paths = longer;
+    }
+    None
+}
+
+/// Which module imports names that are defined in which other module, tests left out. Names that
+/// a crate's root re-exports count as imports of the module that defines them.
+fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let mut modules: BTreeMap<String, String> = BTreeMap::new();
+    for file in rust_files(source) {
+        let relative = file.strip_prefix(source).expect("a file of this crate");
+        let module = relative.with_extension("").to_string_lossy().replace('/', "::");
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
+        modules.insert(module, code);
+    }
+    let homes: BTreeMap<&String, BTreeMap<String, String>> =
+        modules.iter().map(|(module, code)| (module, reexports(code, module))).collect();
+    let mut graph = BTreeMap::new();
+    for (module, code) in modules.iter().filter(|(module, _)| *module != "lib") {
+        let mut targets = BTreeSet::new();
+        for path in uses(code, module) {
+            let mut path = if path.contains("::") { path } else { format!("lib::{path}") };
+            while let Some(home) = path
+                .rsplit_once("::")
+                .and_then(|(module, name)| homes.get(&module.to_owned())?.get(name))
+            {
+                path.clone_from(home);
+            }
+            let target = longest_module(&path, &modules);
+            targets.extend(target.filter(|target| target != module));
+        }
+        graph.insert(module.clone(), targets);
+    }
+    graph
+}
+
+/// The names that a module takes from its own children and passes on, with where they live.
+fn reexports(code: &str, module: &str) -> BTreeMap<String, String> {
+    let children = if module == "lib" { String::new() } else { format!("{module}::") };
+    uses(code, module)
+        .into_iter()
+        .filter(|path| path.starts_with(&children))
+        .filter_map(|path| Some((path.rsplit_once("::")?.1.to_owned(), path)))
+        .collect()
+}
+
+fn longest_module(path: &str, modules: &BTreeMap<String, String>) -> Option<String> {
+    let mut path = path;
+    loop {
+        if modules.contains_key(path) {
+            return Some(path.to_owned());
+        }
+        path = path.rsplit_once("::")?.0;
+    }
+}
+
+/// Every path of this crate that the `use` items of a module name, from the crate's root.
+fn uses(code: &str, module: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices("use ") {
+        let before = code[..at].rsplit('\n').next().unwrap_or_default().trim();
+        if !(before.is_empty() || before.starts_with("pub")) {
+            continue;
+        }
+        let Some(end) = code[at..].find(';') else { continue };
+        let item: String = code[at + 4..at + end].split_whitespace().collect::<Vec<_>>().join(" ");
+        expand(&item, "", &mut paths);
+    }
+    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+    let children: Vec<_> = code
+        .lines()
+        .filter_map(|line| line.trim().trim_start_matches("pub(crate) ").strip_prefix("mod "))
+        .map(|name| name.trim_end_matches(';').to_owned())
+        .collect();
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            if let Some(path) = path.strip_prefix("crate::") {
+                return Some(path.to_owned());
+            }
+            if let Some(path) = path.strip_prefix("super::") {
+                return Some(format!("{parent}::{path}").trim_start_matches(':').to_owned());
+            }
+            let first = path.split("::").next().unwrap_or_default();
+            let own = children.iter().any(|child| child == first);
+            match (own, module) {
+                (true, "lib") => Some(path),
+                (true, _) => Some(format!("{module}::{path}")),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+/// Writes `a::{b, c::d}` out as `a::b` and `a::c::d`.
+fn expand(item: &str, prefix: &str, paths: &mut Vec<String>) {
+    let item = item.trim();
+    let Some((head, group)) = item.split_once('{') else {
+        let name = item.split(" as ").next().unwrap_or_default();
+        let path = format!("{prefix}{name}");
+        paths.push(path.strip_suffix("::self").unwrap_or(&path).to_owned());
+        return;
+    };
+    let prefix = format!("{prefix}{head}");
+    let group = group.rsplit_once('}').map_or(group, |(group, _)| group);
+    let mut depth = 0;
+    let mut start = 0;
+    for (at, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                expand(&group[start..at], &prefix, paths);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if !group[start..].trim().is_empty() {
+        expand(&group[start..], &prefix, paths);
+    }
+}
+
+#[test]
+fn the_circle_check_sees_a_circle() {
+    let edge = |to: &str| BTreeSet::from([to.to_owned()]);
+    let graph = BTreeMap::from([("a".into(), edge("b")), ("b".into(), edge("a"))]);
+    assert!(circle(&graph, &"a".into()).is_some());
+    let mut paths = Vec::new();
+    expand("crate::{a::{B, c::D}, E}", "", &mut paths);
+    assert_eq!(paths, ["crate::a::B", "crate::a::c::D", "crate::E"]);
+}
+
+#[test]
+fn the_repository_speaks_of_the_project_alone() {
+    let output = Command::new("git")
+        .args([
+            "grep",
+            "-nIE",
+            r"/(work|root|tmp/w)/|\.\./shared|DESIGN\.md|PROTOCOLS\.md|STYLE\.md",
+        ])
+        .args(["--", ".", ":!tests/tests/tidy.rs"])
+        .current_dir(root())
+        .output()
+        .expect("git runs");
+    assert!(output.status.code().is_some_and(|code| code < 2), "git grep failed");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+}
