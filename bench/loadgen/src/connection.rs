@@ -1,0 +1,164 @@
+use std::{
+    io::{self, ErrorKind, Write as _},
+    net::{SocketAddr, TcpStream},
+    os::fd::AsRawFd as _,
+    time::Instant,
+};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, recv},
+};
+
+use crate::wire::{Wire, fault};
+
+/// The least payload that is thrown away in the kernel instead of being copied out of it.
+const SKIP_FROM: usize = 4096;
+
+/// One connection that sends batches and checks what comes back.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// How much of the batch has been written; all of it when nothing is to be sent.
+    written: usize,
+    /// Messages of the batch that have come back whole.
+    received: usize,
+    /// Bytes of the next message that have come.
+    at: usize,
+    /// When the batch was begun.
+    pub(crate) begun: Instant,
+}
+
+impl Connection {
+    /// Connects and opens the WebSocket.
+    pub(crate) fn open(address: SocketAddr, wire: &Wire) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        wire.open(&mut stream)?;
+        stream.set_nonblocking(true)?;
+        let written = wire.batch.len();
+        Ok(Self { stream, written, received: 0, at: 0, begun: Instant::now() })
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sends the batch, or as much of it as the socket takes now.
+    pub(crate) fn begin(&mut self, wire: &Wire) -> io::Result<()> {
+        self.begun = Instant::now();
+        self.expect_batch();
+        self.written = 0;
+        self.flush(wire)
+    }
+
+    /// Waits for a batch that another connection sends.
+    pub(crate) fn expect_batch(&mut self) {
+        self.received = 0;
+    }
+
+    /// Sends more of the batch, if there is more of it.
+    pub(crate) fn flush(&mut self, wire: &Wire) -> io::Result<()> {
+        while self.written < wire.batch.len() {
+            match self.stream.write(&wire.batch[self.written..]) {
+                Ok(n) => self.written += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until the socket is empty. Returns how many messages that completed.
+    pub(crate) fn receive(&mut self, wire: &Wire, buffer: &mut [u8]) -> io::Result<usize> {
+        let before = self.received;
+        loop {
+            let skippable = self.skippable(wire).min(buffer.len());
+            let (wanted, flags) = match skippable {
+                0 => (buffer.len(), MsgFlags::empty()),
+                n => (n, MsgFlags::MSG_TRUNC),
+            };
+            let n = match recv(self.stream.as_raw_fd(), &mut buffer[..wanted], flags) {
+                Ok(0) => return Err(fault("the server closed")),
+                Ok(n) => n,
+                Err(Errno::EAGAIN) => break,
+                Err(Errno::EINTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if skippable > 0 {
+                self.at += n;
+                self.complete(wire);
+            } else {
+                self.check(wire, &buffer[..n])?;
+            }
+            if n < wanted {
+                break;
+            }
+        }
+        Ok(self.received - before)
+    }
+
+    /// Whether the whole batch has come back.
+    pub(crate) fn done(&self, wire: &Wire) -> bool {
+        self.received == wire.payloads.len()
+    }
+
+    /// Reads all that is there and forgets it.
+    pub(crate) fn discard(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        loop {
+            match recv(self.stream.as_raw_fd(), buffer, MsgFlags::empty()) {
+                Ok(0) => return Err(fault("the server closed")),
+                Ok(n) if n == buffer.len() => {}
+                Ok(_) | Err(Errno::EAGAIN) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Bytes that are payload for sure and that nobody wants to see.
+    fn skippable(&self, wire: &Wire) -> usize {
+        let end = wire.head.len() + wire.payloads[0].len();
+        let inside = self.at >= wire.head.len() && self.at < end;
+        let left = end.saturating_sub(self.at);
+        if inside && !wire.verify && left >= SKIP_FROM { left } else { 0 }
+    }
+
+    fn check(&mut self, wire: &Wire, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let Some(payload) = wire.payloads.get(self.received) else {
+                return Err(fault(format!("{} bytes came that nobody asked for", bytes.len())));
+            };
+            let body = wire.head.len();
+            let tail = body + payload.len();
+            let (expected, compare) = if self.at < body {
+                (&wire.head[self.at..], true)
+            } else if self.at < tail {
+                (&payload[self.at - body..], wire.verify)
+            } else {
+                (&wire.tail[self.at - tail..], true)
+            };
+            let n = expected.len().min(bytes.len());
+            let (now, later) = bytes.split_at(n);
+            if compare && now != &expected[..n] {
+                return Err(fault(format!(
+                    "message {} differs at byte {}: expected {}, got {}",
+                    self.received,
+                    self.at,
+                    expected[..n.min(32)].escape_ascii(),
+                    now[..n.min(32)].escape_ascii(),
+                )));
+            }
+            self.at += n;
+            bytes = later;
+            self.complete(wire);
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, wire: &Wire) {
+        if self.at == wire.head.len() + wire.payloads[0].len() + wire.tail.len() {
+            self.at = 0;
+            self.received += 1;
+        }
+    }
+}

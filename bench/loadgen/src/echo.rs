@@ -1,0 +1,112 @@
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    connection::Connection,
+    options::{Echo, Options},
+    poller::Poller,
+    report::{Measurement, Report},
+    wire::Wire,
+};
+
+/// What one read takes at most. Larger payloads are skipped in steps of this.
+const BUFFER: usize = 1024 * 1024;
+
+/// Batches on every connection, each sent when all of the last has come back.
+pub(crate) fn run(options: &Options, work: Echo) -> io::Result<Report> {
+    let wire = Wire::new(options, work.size, work.in_flight);
+    let mut load = Load::open(options, &wire, work.connections)?;
+    load.run(Bound { until: options.warm_up, messages: u64::MAX }, |_, _| {})?;
+
+    let mut measurement = Measurement::start(options)?;
+    let bound = Bound { until: options.seconds, messages: options.messages };
+    let done = load.run(bound, |time, count| measurement.record(time, count))?;
+    measurement.finish(Report {
+        size: work.size,
+        connections: work.connections,
+        in_flight: work.in_flight,
+        messages: done.messages,
+        seconds: done.time.as_secs_f64(),
+        ..Report::of("echo", options)
+    })
+}
+
+/// When to begin no further batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    pub(crate) until: Duration,
+    pub(crate) messages: u64,
+}
+
+/// What was done until then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) messages: u64,
+    pub(crate) time: Duration,
+}
+
+/// Open connections that echo.
+#[derive(Debug)]
+pub(crate) struct Load<'a> {
+    wire: &'a Wire,
+    poller: Poller,
+    connections: Vec<Connection>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Load<'a> {
+    pub(crate) fn open(options: &Options, wire: &'a Wire, connections: usize) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        let open = |index| {
+            let connection = Connection::open(options.connect, wire)?;
+            poller.watch(connection.stream(), index)?;
+            Ok(connection)
+        };
+        let connections = (0..connections).map(open).collect::<io::Result<_>>()?;
+        Ok(Self { wire, poller, connections, buffer: vec![0; BUFFER] })
+    }
+
+    /// Sends batches until `bound`, at least one on each connection, and waits for all echoes.
+    pub(crate) fn run(
+        &mut self,
+        bound: Bound,
+        mut record: impl FnMut(Duration, usize),
+    ) -> io::Result<Done> {
+        let Self { wire, poller, connections, buffer } = self;
+        let start = Instant::now();
+        let mut messages = 0;
+        let mut busy = connections.len();
+        for connection in connections.iter_mut() {
+            connection.begin(wire)?;
+        }
+        while busy > 0 {
+            for ready in poller.wait()? {
+                let connection = &mut connections[ready.index];
+                if ready.writable {
+                    connection.flush(wire)?;
+                }
+                if !ready.readable {
+                    continue;
+                }
+                let count = connection.receive(wire, buffer)?;
+                if count == 0 {
+                    continue;
+                }
+                let now = Instant::now();
+                record(now - connection.begun, count);
+                messages += count as u64;
+                if !connection.done(wire) {
+                    continue;
+                }
+                if now - start < bound.until && messages < bound.messages {
+                    connection.begin(wire)?;
+                } else {
+                    busy -= 1;
+                }
+            }
+        }
+        Ok(Done { messages, time: start.elapsed() })
+    }
+}

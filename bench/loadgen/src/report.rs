@@ -1,0 +1,120 @@
+use std::{io, time::Duration};
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    options::{Options, Protocol},
+    process::{Probe, own_cpu_ns},
+};
+
+/// Latencies are told apart up to a minute, with three digits.
+const LONGEST_NS: u64 = 60_000_000_000;
+
+/// What was done and what it cost.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Report {
+    /// `echo`, `broadcast`, `idle` or `connect`.
+    pub work: String,
+    /// How the server was spoken to.
+    pub protocol: Protocol,
+    /// Bytes of payload in a message.
+    pub size: usize,
+    /// Connections, the publisher of a broadcast not among them.
+    pub connections: usize,
+    /// Messages of one connection, or of the publisher, that were under way at the same time.
+    pub in_flight: usize,
+    /// Whether the messages were text.
+    pub text: bool,
+    /// Whether every byte was compared.
+    pub verify: bool,
+    /// Messages that came back (one per receiver for a broadcast), or connections made and closed.
+    pub messages: u64,
+    /// How long that took.
+    pub seconds: f64,
+    /// Messages per second.
+    pub rate: f64,
+    /// From the start of a batch until each of its messages is back.
+    pub latency: Latency,
+    /// Nanoseconds of CPU per message in the server; `None` when its process is not known.
+    pub server_ns: Option<f64>,
+    /// Nanoseconds of CPU per message in the generator.
+    pub generator_ns: f64,
+    /// Bytes resident in the server afterwards; `None` when its process is not known.
+    pub resident: Option<u64>,
+    /// Bytes that each connection added to what is resident (idle work only).
+    pub resident_per_connection: Option<f64>,
+}
+
+/// Microseconds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub struct Latency {
+    /// Half of the messages are faster.
+    pub p50: f64,
+    /// 99 % of the messages are faster.
+    pub p99: f64,
+    /// 99.9 % of the messages are faster.
+    pub p999: f64,
+}
+
+/// The clocks at the start of a measurement.
+#[derive(Debug)]
+pub(crate) struct Measurement {
+    server: Option<(Probe, u64)>,
+    own: u64,
+    pub(crate) latency: Histogram<u64>,
+}
+
+impl Measurement {
+    /// Reads the clocks.
+    pub(crate) fn start(options: &Options) -> io::Result<Self> {
+        let probe = options.server_pid.map(Probe::new).transpose()?;
+        let server = probe.map(|probe| probe.cpu_ns().map(|ns| (probe, ns))).transpose()?;
+        let latency = Histogram::new_with_max(LONGEST_NS, 3).map_err(io::Error::other)?;
+        Ok(Self { server, own: own_cpu_ns()?, latency })
+    }
+
+    /// Notes that `count` messages took `time`.
+    pub(crate) fn record(&mut self, time: Duration, count: usize) {
+        self.latency.saturating_record_n(time.as_nanos() as u64, count as u64);
+    }
+
+    /// Reads the clocks again; `report` says what was done in between.
+    pub(crate) fn finish(self, mut report: Report) -> io::Result<Report> {
+        let messages = report.messages.max(1) as f64;
+        report.generator_ns = (own_cpu_ns()? - self.own) as f64 / messages;
+        if let Some((probe, before)) = self.server {
+            report.server_ns = Some((probe.cpu_ns()? - before) as f64 / messages);
+            report.resident = Some(probe.resident_bytes()?);
+        }
+        let at = |quantile| self.latency.value_at_quantile(quantile) as f64 / 1000.0;
+        report.latency = Latency { p50: at(0.5), p99: at(0.99), p999: at(0.999) };
+        if report.messages > 0 {
+            report.rate = report.messages as f64 / report.seconds;
+        }
+        Ok(report)
+    }
+}
+
+impl Report {
+    /// A report of which only the work is known.
+    pub(crate) fn of(work: &str, options: &Options) -> Self {
+        Self {
+            work: work.to_owned(),
+            protocol: options.protocol,
+            size: 0,
+            connections: 0,
+            in_flight: 1,
+            text: options.text || options.protocol == Protocol::Draft76,
+            verify: options.verify,
+            messages: 0,
+            seconds: 0.0,
+            rate: 0.0,
+            latency: Latency::default(),
+            server_ns: None,
+            generator_ns: 0.0,
+            resident: None,
+            resident_per_connection: None,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::servers::{Server, Source};
+
+/// The folder `bench`.
+pub(crate) fn home() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Builds a server and says how to start it.
+///
+/// # Errors
+/// Why it cannot be built.
+pub(crate) fn build(server: &Server) -> Result<Vec<String>, String> {
+    let peer = format!("peer-{}", server.library);
+    let (folder, choice) = match server.source {
+        Source::Floor => (home(), ["-p", "floors", "--bin", server.name]),
+        Source::Peer => (home(), ["-p", peer.as_str(), "--bin", peer.as_str()]),
+        Source::Ours => (home().join(".."), ["-p", server.library, "--example", "echo"]),
+        Source::Node => return install(),
+    };
+    cargo(&folder, &choice).map(|program| vec![program])
+}
+
+/// The version of the library under a server, as its lock file has it.
+pub(crate) fn version(server: &Server) -> String {
+    let version = match server.source {
+        Source::Ours => None,
+        Source::Node => node_version(server.library),
+        Source::Floor | Source::Peer => locked_version(server.library),
+    };
+    version.unwrap_or_else(|| "this tree".to_owned())
+}
+
+fn cargo(folder: &Path, choice: &[&str]) -> Result<String, String> {
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(folder)
+        .args(["build", "--release", "--quiet", "--message-format", "json-render-diagnostics"])
+        .args(choice)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cargo does not start: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("cargo build {} failed", choice.join(" ")));
+    }
+    let program = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        Some(message.get("executable")?.as_str()?.to_owned())
+    };
+    let programs = String::from_utf8_lossy(&output.stdout).lines().rev().find_map(program);
+    programs.ok_or_else(|| "cargo built no program".to_owned())
+}
+
+fn install() -> Result<Vec<String>, String> {
+    let folder = home().join("node");
+    if !folder.join("node_modules/ws").exists() {
+        let status = Command::new("npm")
+            .current_dir(&folder)
+            .args(["ci", "--silent", "--no-audit", "--no-fund"])
+            .status()
+            .map_err(|error| format!("npm does not start: {error}"))?;
+        if !status.success() {
+            return Err("npm ci failed".to_owned());
+        }
+    }
+    let script = folder.join("server.js");
+    Ok(vec!["node".to_owned(), script.display().to_string()])
+}
+
+fn node_version(package: &str) -> Option<String> {
+    let file = home().join("node/node_modules").join(package).join("package.json");
+    let package: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    Some(package.get("version")?.as_str()?.to_owned())
+}
+
+fn locked_version(package: &str) -> Option<String> {
+    let lock = fs::read_to_string(home().join("Cargo.lock")).ok()?;
+    let (_, after) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
+    Some(after.split_once('"')?.0.to_owned())
+}
+
+/// The output of a command, trimmed, or nothing.
+pub(crate) fn output_of(program: &str, args: &[&str]) -> io::Result<String> {
+    let output = Command::new(program).args(args).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

@@ -1,0 +1,134 @@
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use loadgen::{
+    Report,
+    options::{Options as Generator, Protocol},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::servers::{Server, Source};
+
+/// How long a server gets to begin to listen.
+const START: Duration = Duration::from_secs(10);
+
+/// A server process, which ends with this value.
+struct Process(Child);
+
+impl Process {
+    fn start(command: &[String], server: &Server, address: SocketAddr) -> io::Result<Self> {
+        let child = Command::new(&command[0])
+            .args(&command[1..])
+            .args(["--listen", &address.to_string()])
+            .args(server.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            // Servers log that the generator closes; it would fill the terminal.
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut process = Self(child);
+        let deadline = Instant::now() + START;
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = process.0.try_wait()? {
+                return Err(io::Error::other(format!(
+                    "the server ended with {status}; by hand: {}",
+                    command.join(" ")
+                )));
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other("the server did not listen within 10 s"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(process)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a server on `core`, puts the load on it, and stops it.
+///
+/// # Errors
+/// The server does not start, or the generator was not answered as it should be.
+pub(crate) fn take(
+    command: &[String],
+    server: &Server,
+    core: usize,
+    generator: &Generator,
+) -> io::Result<Report> {
+    let (process, generator) = prepare(command, server, core, generator)?;
+    let report = loadgen::run(&generator);
+    drop(process);
+    report
+}
+
+/// The same, to count the system calls of the server for each message.
+///
+/// # Errors
+/// As for [`take`], or perf may not count.
+pub(crate) fn count_system_calls(
+    command: &[String],
+    server: &Server,
+    core: usize,
+    generator: &Generator,
+) -> io::Result<f64> {
+    let (process, mut generator) = prepare(command, server, core, generator)?;
+    generator.warm_up = Duration::ZERO;
+    let perf = Command::new("perf")
+        .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p"])
+        .arg(process.0.id().to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // perf says nothing when it has attached.
+    thread::sleep(Duration::from_millis(300));
+    let report = loadgen::run(&generator);
+    kill(Pid::from_raw(perf.id().cast_signed()), Signal::SIGINT)?;
+    let output = perf.wait_with_output()?;
+    drop(process);
+    let report = report?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let count = text
+        .lines()
+        .find(|line| line.contains("sys_enter"))
+        .and_then(|line| line.split(',').next()?.parse::<f64>().ok())
+        .ok_or_else(|| io::Error::other(format!("perf counted nothing: {}", text.trim())))?;
+    Ok(count / report.messages.max(1) as f64)
+}
+
+fn prepare(
+    command: &[String],
+    server: &Server,
+    core: usize,
+    generator: &Generator,
+) -> io::Result<(Process, Generator)> {
+    let mut generator = *generator;
+    generator.connect = free_address()?;
+    if server.source == Source::Floor {
+        generator.protocol = Protocol::Raw;
+    }
+    // The child has the core of who starts it; the generator moves to its own afterwards.
+    loadgen::pin_to(core)?;
+    let process = Process::start(command, server, generator.connect)?;
+    generator.server_pid = Some(process.0.id().cast_signed());
+    Ok((process, generator))
+}
+
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
+}
