@@ -38,14 +38,21 @@ pub struct Side {
     pub accepts: bool,
     /// Whether messages are sent back.
     pub echoes: bool,
+    /// Whether the socket takes no bytes.
+    pub stops_writing: bool,
+    /// What was received and not parsed.
+    pub input: RecvBuf,
     /// Sees every event whole.
     pub watch: Option<Watch>,
-    input: RecvBuf,
+    unwritten: Option<Transmit>,
     arriving: VecDeque<(Instant, Packet)>,
 }
 
 /// Sees events as they come.
 pub type Watch = Box<dyn FnMut(&Event)>;
+
+/// What one read takes.
+const CHUNK: usize = 20_000;
 
 enum Packet {
     Data(Vec<u8>),
@@ -107,6 +114,21 @@ impl Pair {
         self.settle();
     }
 
+    /// Delivers the next `n` bytes of the client to the server, in one piece each, and no more.
+    pub fn drive_client(&mut self, n: usize) {
+        let mut bytes = Vec::new();
+        for packet in self.client.settle(self.now, usize::MAX) {
+            if let Packet::Data(data) = packet {
+                bytes.extend(data);
+            }
+        }
+        let rest = bytes.split_off(n.min(bytes.len()));
+        self.server.arriving.push_back((self.now, Packet::Data(bytes)));
+        self.settle();
+        let later = self.now + Duration::from_secs(1);
+        self.server.arriving.push_back((later, Packet::Data(rest)));
+    }
+
     /// Lets `time` pass, with every delivery and every deadline in it.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
@@ -158,7 +180,9 @@ impl Side {
             accepts: true,
             echoes: false,
             watch: None,
-            input: RecvBuf::with_capacity(4096),
+            stops_writing: false,
+            input: RecvBuf::with_capacity(CHUNK),
+            unwritten: None,
             arriving: VecDeque::new(),
         }
     }
@@ -182,7 +206,7 @@ impl Side {
             match packet {
                 Packet::End => self.connection.handle_eof(now),
                 Packet::Data(bytes) => {
-                    for piece in bytes.chunks(cut.min(4096)) {
+                    for piece in bytes.chunks(cut.min(CHUNK)) {
                         let mut piece = piece;
                         while !piece.is_empty() {
                             let n = self.input.feed(piece);
@@ -215,7 +239,13 @@ impl Side {
                     _ => {}
                 }
             }
-            match self.connection.poll_transmit() {
+            if self.unwritten.is_none() {
+                self.unwritten = self.connection.poll_transmit();
+            }
+            if self.stops_writing && self.unwritten.is_some() {
+                return;
+            }
+            match self.unwritten.take() {
                 None => return,
                 Some(Transmit::Shutdown) => sent.push(Packet::End),
                 Some(Transmit::Data(mut data)) => {

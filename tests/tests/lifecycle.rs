@@ -184,6 +184,75 @@ fn who_stops_reading_does_not_blame_the_peer() {
 }
 
 #[test]
+fn a_peer_that_takes_nothing_is_dropped_even_by_a_paused_side() {
+    for version in Version::ALL {
+        let mut pair = Pair::connected(version);
+        pair.server.stops_writing = true;
+        pair.server.connection.set_paused(true);
+        pair.client.connection.set_paused(true);
+        pair.server.connection.send("never taken".into()).unwrap();
+        pair.pass(Duration::from_secs(29));
+        assert_eq!(pair.server.connection.state(), State::Connected);
+        pair.pass(Duration::from_secs(35));
+        let last = "closed 1006 the peer took no byte of what waited for it";
+        assert_eq!(pair.server.last(), last, "{version}");
+    }
+}
+
+#[test]
+fn draft76_starts_its_short_deadline_when_everything_was_taken() {
+    let mut pair = Pair::connected(Version::Draft76);
+    pair.server.stops_writing = true;
+    pair.server.connection.send("slow".into()).unwrap();
+    pair.server.connection.close(Close::normal(), pair.now);
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(pair.server.connection.state(), State::Closing);
+    pair.server.stops_writing = false;
+    pair.pass(Duration::from_secs(1));
+    assert!(pair.client.saw("text slow"));
+    assert_eq!(pair.server.connection.state(), State::Closed);
+}
+
+#[test]
+fn draft75_closed_by_either_side_is_clean() {
+    for server_closes in [true, false] {
+        let mut pair = Pair::connected(Version::Draft75);
+        let now = pair.now;
+        let side = if server_closes { &mut pair.server } else { &mut pair.client };
+        side.connection.close(Close::normal(), now);
+        pair.pass(Duration::from_secs(2));
+        assert!(pair.server.last().starts_with("closed 1005"), "{}", pair.server.last());
+        assert!(pair.client.last().starts_with("closed 1005"), "{}", pair.client.last());
+    }
+}
+
+#[test]
+fn the_applications_pings_have_the_limit_of_messages() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    let ping = || Bytes::from_static(&[0; 125]);
+    let sent = (0..10_000).take_while(|_| pair.server.connection.ping(ping()).is_ok()).count();
+    assert_eq!(sent, (256 << 10) / 127 + 1);
+    assert_eq!(pair.server.connection.ping(ping()).unwrap_err().kind, SendErrorKind::Full);
+}
+
+#[test]
+fn an_exchanged_receive_buffer_is_the_callers_fault_and_harms_nobody() {
+    let mut pairs = [Pair::connected(Version::Rfc6455), Pair::connected(Version::Rfc6455)];
+    pairs[0].client.connection.send("x".repeat(70_000).into()).unwrap();
+    pairs[1].client.connection.send(Message::binary(vec![0xFF; 70_000])).unwrap();
+    let [first, second] = &mut pairs;
+    first.drive_client(30_000);
+    second.drive_client(30_000);
+    std::mem::swap(&mut first.server.input, &mut second.server.input);
+    for pair in &mut pairs {
+        pair.pass(Duration::from_secs(3));
+        assert!(!pair.server.events.iter().any(|event| event.contains("70000 bytes")));
+        let last = pair.server.last();
+        assert!(last.contains("the receive buffer was exchanged"), "{last}");
+    }
+}
+
+#[test]
 fn a_busy_connection_never_moves_its_deadline() {
     let mut pair = Pair::connected(Version::Rfc6455);
     let deadline = pair.server.connection.poll_timeout();
@@ -279,4 +348,14 @@ fn a_close_during_the_handshake_is_an_answer() {
     pair.pass(Duration::from_secs(3));
     assert_eq!(pair.server.connection.state(), State::Closed);
     assert!(pair.client.last().contains("503"), "{}", pair.client.last());
+}
+
+#[test]
+fn a_pong_deadline_that_is_noticed_late_blames_no_peer_that_answered() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    pair.pass(Duration::from_secs(21));
+    assert!(pair.client.saw("ping b\"\""), "{:?}", pair.client.events);
+    pair.now = pair.now + Duration::from_secs(30);
+    pair.server.connection.handle_timeout(pair.now);
+    assert_eq!(pair.server.connection.state(), State::Connected);
 }

@@ -1,4 +1,5 @@
 mod receive;
+pub(crate) use receive::Loan;
 pub use receive::RecvBuf;
 
 mod send;

@@ -40,10 +40,11 @@ pub struct Connection {
     ending: Option<Box<Closed>>,
     eof: bool,
     paused: bool,
-    reported: bool,
     /// The time of the last call that told it.
     now: Instant,
     last_received: Instant,
+    /// Bytes wait since the last look at them, and the peer took none.
+    stalled: bool,
     control_since: Instant,
     control_count: u32,
 }
@@ -113,9 +114,9 @@ impl Connection {
             ending: None,
             eof: false,
             paused: false,
-            reported: false,
             now,
             last_received: now,
+            stalled: false,
             control_since: now,
             control_count: 0,
         }
@@ -130,6 +131,10 @@ impl Connection {
     #[must_use]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.out.poll()?;
+        if self.state() == State::Connected {
+            let deadline = self.now + self.config.timeouts.stall;
+            self.timers.set_if_stopped(Timer::Stall, deadline);
+        }
         if matches!(transmit, Transmit::Shutdown) {
             self.timers.set_sooner(Timer::Close, self.now + self.config.timeouts.linger);
             self.finish_if_over();
@@ -140,6 +145,13 @@ impl Connection {
     /// Says that `n` bytes from [`poll_transmit`](Self::poll_transmit) were written.
     pub fn handle_transmitted(&mut self, n: usize) {
         self.out.transmitted(n, &self.config.limits);
+        self.stalled &= n == 0;
+        let waits = self.state() == State::Closing && self.version() == Some(Version::Draft76);
+        if waits && self.out.buffered() == 0 {
+            // From here on only the peer's `FF 00` is missing.
+            let deadline = self.now + self.config.timeouts.close_sentinel;
+            self.timers.set_sooner(Timer::Close, deadline);
+        }
     }
 
     /// The next deadline; call [`handle_timeout`](Self::handle_timeout) when it has come. Moves
@@ -148,41 +160,18 @@ impl Connection {
         self.timers.next()
     }
 
-    /// Says that the time is `now`. A call before the deadline does nothing.
+    /// Says that the time is `now`. A call before the deadline does nothing. Take the events of
+    /// bytes that were received already first, so that the peer is not blamed for their delay.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
-        while let Some(timer) = self.timers.take_expired(now) {
-            let timeouts = &self.config.timeouts;
+        while let Some((timer, at)) = self.timers.take_expired(now) {
             match timer {
                 Timer::Handshake => self.fail(Cause::Timeout(Expired::Handshake)),
                 Timer::Close => self.finish(),
-                Timer::Ping => {
-                    let due = self.last_received + timeouts.ping_interval.unwrap_or_default();
-                    if due > now {
-                        self.timers.set(Timer::Ping, due);
-                    } else {
-                        self.timers.set(Timer::Pong, now + timeouts.pong);
-                        self.out.put_ping(&Bytes::new());
-                    }
-                }
-                Timer::Pong => {
-                    let silent = self.last_received + timeouts.pong <= now;
-                    if silent && !self.paused {
-                        self.fail(Cause::Timeout(Expired::Pong));
-                    } else if let Some(interval) = timeouts.ping_interval {
-                        self.timers.set(Timer::Ping, now + interval);
-                    }
-                }
-                Timer::Idle => {
-                    let due = self.last_received + self.idle_limit().unwrap_or_default();
-                    if due > now {
-                        self.timers.set(Timer::Idle, due);
-                    } else if self.paused {
-                        self.timers.set(Timer::Idle, now + self.idle_limit().unwrap_or_default());
-                    } else {
-                        self.fail(Cause::Timeout(Expired::Idle));
-                    }
-                }
+                Timer::Ping => self.ping_if_silent(),
+                Timer::Pong => self.judge_pong(at),
+                Timer::Idle => self.judge_idle(),
+                Timer::Stall => self.judge_stall(),
             }
         }
     }
@@ -192,6 +181,13 @@ impl Connection {
     pub fn handle_eof(&mut self, now: Instant) {
         self.now = now;
         self.eof = true;
+        if self.version() == Some(Version::Draft75)
+            && let Some(ending) = &mut self.ending
+            && ending.cause == Cause::Local
+        {
+            // Both sides ended their streams, which is all that draft75 knows of closing.
+            ending.clean = true;
+        }
         if self.state() < State::Closing {
             // draft75 has no other way to close (draft-hixie-75 section 4.2).
             let proper = self.version() == Some(Version::Draft75)
@@ -281,8 +277,8 @@ impl Connection {
     /// Queues a ping (RFC 6455 section 5.5.2) of at most 125 bytes.
     ///
     /// # Errors
-    /// The payload comes back when it is too long, the connection is not open, or the version has
-    /// no pings (draft75, draft76).
+    /// The payload comes back when it is too long, the connection is not open, the outbound buffer
+    /// is at its high-water mark, or the version has no pings (draft75, draft76).
     pub fn ping(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
         match self.check_control(&payload) {
             Ok(()) => {
@@ -317,12 +313,8 @@ impl Connection {
             State::Connected => {
                 self.begin_closing(Cause::Local);
                 self.send_close(close);
-                match self.version() {
-                    Some(Version::Draft75) => self.end_stream(),
-                    Some(Version::Draft76) => {
-                        self.timers.set(Timer::Close, now + self.config.timeouts.close_sentinel);
-                    }
-                    _ => {}
+                if self.version() == Some(Version::Draft75) {
+                    self.end_stream();
                 }
             }
             State::Closing | State::Closed => {}
@@ -402,6 +394,53 @@ impl Connection {
         }
     }
 
+    /// Sends a ping unless something came meanwhile, or still waits to be taken: then the peer is
+    /// judged by whether it takes it.
+    fn ping_if_silent(&mut self) {
+        let Some(interval) = self.config.timeouts.ping_interval else { return };
+        let due = self.last_received + interval;
+        if due > self.now {
+            self.timers.set(Timer::Ping, due);
+        } else if self.out.buffered() > 0 {
+            self.timers.set(Timer::Ping, self.now + interval);
+        } else {
+            self.timers.set(Timer::Pong, self.now + self.config.timeouts.pong);
+            self.out.put_ping(&Bytes::new());
+        }
+    }
+
+    fn judge_pong(&mut self, deadline: Instant) {
+        let timeouts = &self.config.timeouts;
+        // Since the ping, however late the deadline is noticed.
+        let silent = self.last_received + timeouts.pong <= deadline;
+        if silent && !self.paused {
+            self.fail(Cause::Timeout(Expired::Pong));
+        } else if let Some(interval) = timeouts.ping_interval {
+            self.timers.set(Timer::Ping, self.now + interval);
+        }
+    }
+
+    fn judge_idle(&mut self) {
+        let Some(limit) = self.idle_limit() else { return };
+        let since = if self.paused { self.now } else { self.last_received };
+        if since + limit > self.now {
+            self.timers.set(Timer::Idle, since + limit);
+        } else {
+            self.fail(Cause::Timeout(Expired::Idle));
+        }
+    }
+
+    fn judge_stall(&mut self) {
+        let waiting = self.out.buffered() > 0;
+        if waiting && self.stalled {
+            return self.fail(Cause::Timeout(Expired::Stall));
+        }
+        self.stalled = waiting;
+        if waiting {
+            self.timers.set(Timer::Stall, self.now + self.config.timeouts.stall);
+        }
+    }
+
     /// Fails the connection (RFC 6455 section 7.1.7): the one way in which a fault ends it.
     fn fail(&mut self, cause: Cause) {
         if self.state() < State::Closing {
@@ -410,14 +449,32 @@ impl Connection {
                 let config = Arc::clone(&self.config);
                 self.out.buf().put_with(|out| handshake::refuse(error, &config, out));
             }
+            if let (Cause::Timeout(Expired::Handshake), Role::Server) = (&cause, self.role) {
+                self.answer_late_handshake();
+            }
             let close = cause.close();
+            let gone = was_open && matches!(cause, Cause::Timeout(_));
             self.begin_closing(cause);
+            if gone {
+                // Who let a deadline pass will probably not take the close frame either.
+                self.timers.set(Timer::Close, self.now + self.config.timeouts.linger);
+            }
             // 7.1.7: an endpoint that fails an open connection should say why.
             if let (true, Some(close)) = (was_open, close) {
                 self.send_close(close);
             }
         }
         self.end_stream();
+    }
+
+    /// A request that is not complete gets 408, one that nobody decided about 503.
+    fn answer_late_handshake(&mut self) {
+        let status = match (&self.phase, self.state()) {
+            (Phase::Decide(_), _) => 503,
+            (Phase::Request(_), State::Opening) => 408,
+            _ => return,
+        };
+        self.out.buf().put_with(|out| handshake::reject(&Reject::new(status), out));
     }
 
     /// Leaves the states in which anything can be sent, and remembers the first cause.
@@ -472,14 +529,14 @@ impl Connection {
         Ok(version)
     }
 
-    fn check_control(&self, payload: &Bytes) -> Result<(), SendErrorKind> {
+    fn check_control(&mut self, payload: &Bytes) -> Result<(), SendErrorKind> {
         if !self.check_open()?.has_frames() {
             return Err(SendErrorKind::TextOnly);
         }
         if payload.len() > crate::wire::rfc6455::MAX_CONTROL {
             return Err(SendErrorKind::ControlTooLong);
         }
-        Ok(())
+        self.out.check_room(&self.config.limits)
     }
 
     fn check_open(&self) -> Result<Version, SendErrorKind> {

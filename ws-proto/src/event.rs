@@ -111,6 +111,9 @@ impl Cause {
             Self::Timeout(Expired::Idle) => {
                 Some(Close::truncated(CloseCode::GOING_AWAY, "idle for too long"))
             }
+            Self::Timeout(Expired::Stall) => {
+                Some(Close::truncated(CloseCode::POLICY, "reading too slowly"))
+            }
             Self::Timeout(_) => Some(Close::truncated(CloseCode::INTERNAL, "no answer to a ping")),
             _ => None,
         }
@@ -143,6 +146,8 @@ pub enum Expired {
     Pong,
     /// Nothing came for the idle limit.
     Idle,
+    /// The peer took no byte of what waited for it.
+    Stall,
 }
 
 impl fmt::Display for Expired {
@@ -151,6 +156,7 @@ impl fmt::Display for Expired {
             Self::Handshake => "the handshake was not complete in time",
             Self::Pong => "nothing came after a ping",
             Self::Idle => "nothing came for the idle limit",
+            Self::Stall => "the peer took no byte of what waited for it",
         })
     }
 }

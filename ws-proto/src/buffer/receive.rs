@@ -1,3 +1,4 @@
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
@@ -23,7 +24,12 @@ struct Target {
     parsed: usize,
     /// The payload never grows beyond this.
     want: usize,
+    loan: Loan,
 }
+
+/// Tells whose message a buffer reads into: only who holds the same loan gets it back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Loan(Arc<()>);
 
 /// A message's first direct read asks for no more than this, so that claiming a length costs the
 /// peer as much as it costs us.
@@ -108,20 +114,35 @@ impl RecvBuf {
         self.chunk.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// Forgets everything that was received.
+    pub(crate) fn clear(&mut self) {
+        self.message = None;
+        self.start = self.end;
+    }
+
     pub(crate) fn consume(&mut self, n: usize) {
         self.start = self.end.min(self.start.saturating_add(n));
     }
 
-    /// Makes the next reads go behind `payload` until it has `want` bytes.
-    pub(crate) fn lend(&mut self, payload: Vec<u8>, want: usize) {
-        debug_assert!(self.is_empty() && payload.len() < want);
-        let parsed = payload.len();
-        self.message = Some(Target { payload, filled: parsed, parsed, want });
+    /// Whether a message is being read into.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.message.is_some()
     }
 
-    /// Takes back what was lent, with what was received behind it.
-    pub(crate) fn reclaim(&mut self) -> Option<Vec<u8>> {
-        let Target { mut payload, filled, .. } = self.message.take()?;
+    /// Makes the next reads go behind `payload` until it has `want` bytes.
+    pub(crate) fn lend(&mut self, payload: Vec<u8>, want: usize) -> Loan {
+        debug_assert!(self.is_empty() && payload.len() < want);
+        let parsed = payload.len();
+        let loan = Loan::default();
+        self.message = Some(Target { payload, filled: parsed, parsed, want, loan: loan.clone() });
+        loan
+    }
+
+    /// Takes back what was lent under `loan`, with what was received behind it. `None` when this
+    /// buffer holds no message, or another connection's.
+    pub(crate) fn reclaim(&mut self, loan: &Loan) -> Option<Vec<u8>> {
+        let own = |target: &mut Target| Arc::ptr_eq(&target.loan.0, &loan.0);
+        let Target { mut payload, filled, .. } = self.message.take_if(own)?;
         payload.truncate(filled);
         Some(payload)
     }
@@ -184,25 +205,26 @@ mod tests {
     fn the_chunk_of_a_lent_message_can_be_used_elsewhere() {
         let mut buf = RecvBuf::with_capacity(16);
         assert!(buf.take_chunk().is_none());
-        buf.lend(vec![1; 3], 5);
+        let loan = buf.lend(vec![1; 3], 5);
         let mut chunk = buf.take_chunk().unwrap();
         assert!(chunk.is_idle());
         assert_eq!(chunk.spare_mut().len(), 16);
         assert_eq!(buf.feed(&[2; 9]), 2);
-        assert_eq!(buf.reclaim().unwrap(), [1, 1, 1, 2, 2]);
+        assert!(buf.reclaim(&Loan::default()).is_none(), "another's loan");
+        assert_eq!(buf.reclaim(&loan).unwrap(), [1, 1, 1, 2, 2]);
         assert!(buf.is_idle() && buf.spare_mut().is_empty());
     }
 
     #[test]
     fn a_lent_message_is_read_into_and_grows_with_what_arrives() {
         let mut buf = RecvBuf::with_capacity(16);
-        buf.lend(vec![1; 10], 10 << 20);
+        let loan = buf.lend(vec![1; 10], 10 << 20);
         assert!(buf.spare_mut().len() <= FIRST_STEP);
         assert!(buf.is_empty() && !buf.is_idle(), "nothing new has arrived yet");
         buf.filled(3);
         assert_eq!(buf.len(), 3);
         assert!(!buf.is_idle());
-        let payload = buf.reclaim().unwrap();
+        let payload = buf.reclaim(&loan).unwrap();
         assert_eq!(payload, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]);
         assert!(payload.capacity() <= 10 + FIRST_STEP);
         assert!(buf.is_idle());

@@ -8,6 +8,9 @@ use bytes::{Buf, Bytes};
 /// this size costs less than another segment in a vectored write.
 const COPY_MAX: usize = 4 << 10;
 
+/// The most that is allocated because the last write was large.
+const HINT_MAX: usize = 16 << 10;
+
 /// Bytes on their way to the socket, ready for one vectored write.
 ///
 /// Small frames lie behind each other in one piece; large payloads are shared, not copied. Read
@@ -21,6 +24,8 @@ pub struct SendBuf {
     /// How much of the first piece is gone already.
     offset: usize,
     remaining: usize,
+    /// Capacity of the first allocation of `tail`.
+    hint: usize,
 }
 
 enum Segment {
@@ -38,6 +43,12 @@ impl Segment {
 }
 
 impl SendBuf {
+    /// Hands out the content. The next one probably is as large, so it will be allocated at once.
+    pub(crate) fn hand_out(&mut self) -> Self {
+        let hint = self.tail.len().min(HINT_MAX);
+        core::mem::replace(self, Self { hint, ..Self::default() })
+    }
+
     /// Appends bytes by copying.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
@@ -47,7 +58,8 @@ impl SendBuf {
     /// Appends a header and its payload, which is copied when small and shared when large.
     pub(crate) fn put_frame(&mut self, header: &[u8], payload: &Bytes) {
         let copied = payload.len() <= COPY_MAX;
-        self.tail.reserve(header.len() + if copied { payload.len() } else { 0 });
+        let room = header.len() + if copied { payload.len() } else { 0 };
+        self.tail.reserve(if self.tail.capacity() == 0 { room.max(self.hint) } else { room });
         self.put(header);
         if copied { self.put(payload) } else { self.put_shared(payload.clone()) }
     }

@@ -16,6 +16,10 @@ pub struct Timeouts {
     pub close_sentinel: Duration,
     /// How long the peer has to end its side of the stream once this side has. Default 1 s.
     pub linger: Duration,
+    /// How long the peer may take no byte of what waits for it; it is looked at once in this time,
+    /// so the end comes within twice of it. Default 30 s: beyond any honest stall, and without it
+    /// a peer that writes and never reads would hold its queue for ever.
+    pub stall: Duration,
     /// Silence after which a ping is sent (RFC 6455 section 5.5.2); `None` for never. Default
     /// 20 s: shorter than the idle limits of common proxies.
     pub ping_interval: Option<Duration>,
@@ -36,6 +40,7 @@ impl Default for Timeouts {
             close: Duration::from_secs(15),
             close_sentinel: Duration::from_secs(1),
             linger: Duration::from_secs(1),
+            stall: Duration::from_secs(30),
             ping_interval: Some(Duration::from_secs(20)),
             pong: Duration::from_secs(20),
             idle: None,
@@ -52,6 +57,7 @@ impl Timeouts {
             ("close", self.close),
             ("close_sentinel", self.close_sentinel),
             ("linger", self.linger),
+            ("stall", self.stall),
             ("ping_interval", some(self.ping_interval)),
             ("pong", self.pong),
             ("idle", some(self.idle)),

@@ -29,6 +29,9 @@ impl Connection {
             if input.is_empty() {
                 return None;
             }
+            if input.is_lent() && !matches!(self.phase, Phase::Open(_) | Phase::Discard) {
+                self.fail(Cause::Protocol(ProtocolError::BufferExchanged));
+            }
             let pulled = match &mut self.phase {
                 Phase::Request(_) => self.pull_request(input),
                 Phase::Decide(_) => return None,
@@ -43,8 +46,7 @@ impl Connection {
                 Phase::Response(_) => self.pull_response(input),
                 Phase::Open(_) => self.pull_frame(input),
                 Phase::Discard => {
-                    let _ = input.reclaim();
-                    input.consume(usize::MAX);
+                    input.clear();
                     None
                 }
             };
@@ -62,8 +64,7 @@ impl Connection {
         if self.out.take_writable() {
             return Some(Event::Writable);
         }
-        if self.state() == State::Closed && !self.reported {
-            self.reported = true;
+        if self.state() == State::Closed {
             return self.ending.take().map(Event::Closed);
         }
         None

@@ -62,7 +62,7 @@ impl Outbound {
         self.answer_ping();
         if self.buf.has_remaining() {
             self.pongs = 0;
-            let buf = core::mem::take(&mut self.buf);
+            let buf = self.buf.hand_out();
             self.in_flight += buf.remaining();
             return Some(Transmit::Data(buf));
         }

@@ -14,11 +14,13 @@ pub(crate) enum Timer {
     Pong,
     /// Something must have been received since the last time.
     Idle,
+    /// The peer must have taken something of what waits for it.
+    Stall,
 }
 
 impl Timer {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Handshake, Self::Close, Self::Ping, Self::Pong, Self::Idle];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Handshake, Self::Close, Self::Ping, Self::Pong, Self::Idle, Self::Stall];
 }
 
 /// The deadlines of one connection; `None` means not waiting.
@@ -38,6 +40,13 @@ impl Timers {
         self.set(timer, standing.map_or(deadline, |standing| standing.min(deadline)));
     }
 
+    /// Sets the deadline unless one stands.
+    pub(crate) fn set_if_stopped(&mut self, timer: Timer, deadline: Instant) {
+        if let Some(slot) = self.0.get_mut(timer as usize) {
+            slot.get_or_insert(deadline);
+        }
+    }
+
     pub(crate) fn stop(&mut self, timer: Timer) {
         if let Some(slot) = self.0.get_mut(timer as usize) {
             *slot = None;
@@ -53,12 +62,13 @@ impl Timers {
         self.0.iter().flatten().min().copied()
     }
 
-    /// Stops and returns one timer whose deadline has come.
-    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Timer> {
-        let expired = Timer::ALL.into_iter().find(|timer| {
-            self.0.get(*timer as usize).copied().flatten().is_some_and(|at| at <= now)
+    /// Stops and returns one timer whose deadline has come, with that deadline.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<(Timer, Instant)> {
+        let expired = Timer::ALL.into_iter().find_map(|timer| {
+            let at = self.0.get(timer as usize).copied().flatten()?;
+            (at <= now).then_some((timer, at))
         })?;
-        self.stop(expired);
+        self.stop(expired.0);
         Some(expired)
     }
 }
@@ -76,7 +86,7 @@ mod tests {
         timers.set(Timer::Ping, at(5));
         assert_eq!(timers.next(), Some(at(5)));
         assert_eq!(timers.take_expired(at(4)), None);
-        assert_eq!(timers.take_expired(at(5)), Some(Timer::Ping));
+        assert_eq!(timers.take_expired(at(5)), Some((Timer::Ping, at(5))));
         assert_eq!(timers.take_expired(at(5)), None);
         assert_eq!(timers.next(), Some(at(9)));
         timers.stop_all();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::item::Item;
 use super::utf8::Validator;
 use super::{mask, utf8};
+use crate::buffer::Loan;
 use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes};
 
 /// Opcodes of RFC 6455 section 5.2.
@@ -114,8 +115,10 @@ pub(crate) struct Decoder {
     fragments: u32,
     utf8: Validator,
     payload: Vec<u8>,
-    /// Whether `payload` is lent to the receive buffer; its length before.
-    lent: Option<usize>,
+    /// How much of `payload` was unmasked and checked when it was lent.
+    validated: usize,
+    /// Whether `payload` is lent to the receive buffer.
+    lent: Option<Loan>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,6 +149,7 @@ impl Decoder {
             fragments: 0,
             utf8: Validator::default(),
             payload: Vec::new(),
+            validated: 0,
             lent: None,
         }
     }
@@ -159,7 +163,7 @@ impl Decoder {
         input: &mut RecvBuf,
         limits: &Limits,
     ) -> Result<Option<Item>, ProtocolError> {
-        if self.lent.is_some() {
+        if self.lent.is_some() || input.is_lent() {
             self.reclaim(input)?;
         }
         loop {
@@ -364,15 +368,16 @@ impl Decoder {
         let Some(frame) = &self.frame else { return };
         let len = self.payload.len();
         if !frame.opcode.is_control() && len >= DIRECT_MIN && frame.remaining >= DIRECT_MIN {
-            self.lent = Some(len);
-            input.lend(core::mem::take(&mut self.payload), len + frame.remaining);
+            let want = len + frame.remaining;
+            self.validated = len;
+            self.lent = Some(input.lend(core::mem::take(&mut self.payload), want));
         }
     }
 
     fn reclaim(&mut self, input: &mut RecvBuf) -> Result<(), ProtocolError> {
-        let Some(payload) = input.reclaim() else { return Err(ProtocolError::BufferExchanged) };
-        self.payload = payload;
-        let start = self.lent.take().unwrap_or_default();
+        let payload = self.lent.take().and_then(|loan| input.reclaim(&loan));
+        self.payload = payload.ok_or(ProtocolError::BufferExchanged)?;
+        let start = self.validated;
         let fresh = self.payload.get_mut(start..).unwrap_or_default();
         let n = fresh.len();
         if let Some(key) = self.frame.as_ref().and_then(|frame| frame.key) {
@@ -502,11 +507,12 @@ mod tests {
 
     #[test]
     fn a_large_frame_is_read_straight_into_its_message() {
-        let payload: Vec<u8> = (0..=250).cycle().take(900_000).collect();
+        let length = if cfg!(miri) { 100_000 } else { 900_000 };
+        let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
         let bytes = frame(0x82, &payload);
         let mut decoder = Decoder::new(Role::Server);
         let limits = Limits::default();
-        let mut input = RecvBuf::default();
+        let mut input = RecvBuf::with_capacity(17_000);
         let mut at = 0;
         let mut direct = 0;
         let message = loop {
@@ -517,7 +523,7 @@ mod tests {
             }
             direct += usize::from(!input.is_idle());
         };
-        assert!(direct >= 3, "only {direct} direct reads");
+        assert!(direct >= 2, "only {direct} direct reads");
         assert!(message.as_bytes() == payload);
     }
 

@@ -66,6 +66,9 @@ impl Decoder {
         input: &mut RecvBuf,
         limits: &Limits,
     ) -> Result<Option<Item>, ProtocolError> {
+        if input.is_lent() {
+            return Err(ProtocolError::BufferExchanged);
+        }
         while let Some(first) = input.unread().first().copied() {
             let item = match self.frame {
                 Frame::Type => {
