@@ -14,6 +14,7 @@ use crate::roster::Roster;
 use crate::runtime::Runtime;
 use crate::server::Server;
 use crate::shared::Common;
+use crate::storage::choice::StorageChoice;
 
 impl<R: Runtime + Default> Server<R> {
     /// A server with the default options, bound to `address`; port 0 is any free port, see
@@ -39,6 +40,7 @@ pub struct Builder<R: Runtime> {
     config: ConfigBuilder,
     max_connections: usize,
     max_handshakes: usize,
+    storage: StorageChoice,
 }
 
 impl<R: Runtime> Builder<R> {
@@ -50,6 +52,7 @@ impl<R: Runtime> Builder<R> {
             config: Config::builder(),
             max_connections: 16_384,
             max_handshakes: 1_024,
+            storage: StorageChoice::default(),
         }
     }
 
@@ -107,6 +110,14 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
+    /// Which store connections get, see [`Connection::storage`](crate::Connection::storage):
+    /// `true` and `false`, limits, one store for all, or a factory. Default: one in memory each,
+    /// made when it is first asked for.
+    pub fn storage(mut self, storage: impl Into<StorageChoice>) -> Self {
+        self.storage = storage.into();
+        self
+    }
+
     /// Makes a server that is bound to no address yet, see [`Server::listen`] and
     /// [`Server::adopt`].
     ///
@@ -120,6 +131,7 @@ impl<R: Runtime> Builder<R> {
                 return Err(ConfigError { option, problem: "is zero: nobody could connect" });
             }
         }
+        self.storage.check()?;
         let hand_over = self.http.is_some();
         let config = self.config.hand_over_http(hand_over).build()?;
         let runtime = self.runtime.clone();
@@ -129,6 +141,7 @@ impl<R: Runtime> Builder<R> {
             opening: Roster::default(),
             members: Roster::default(),
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes)),
+            storage: self.storage,
         };
         let endpoint =
             Endpoint { common: Arc::new(common), listeners: Listeners::default(), http: self.http };

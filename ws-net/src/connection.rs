@@ -8,7 +8,7 @@ use ws_proto::{Close, Closed, Message, Prepared, Request, SendError, SendStatus,
 
 use crate::fanout::{self, Delivery};
 use crate::shared::{Inner, Shared, Wants};
-use crate::{Address, ConnectionId};
+use crate::{Address, ConnectionId, Storage};
 
 /// A handle of one connection: cheap to clone, the same type on every runtime.
 ///
@@ -142,6 +142,20 @@ impl Connection {
     /// it was not read, which only state listeners can see.
     pub fn request(&self) -> Option<&Request> {
         self.shared.request.get()
+    }
+
+    /// The store of this connection, which speaks the commands of Redis. `None` when the server
+    /// gives none, before the request was read, and from the moment the connection is over and
+    /// everybody was told; the store is let go then.
+    ///
+    /// It is made at the first call. A factory of users runs in that call.
+    pub fn storage(&self) -> Option<Arc<dyn Storage>> {
+        let request = self.request()?;
+        if self.shared.lock().end.is_some() {
+            return None;
+        }
+        let choice = &self.shared.common.storage;
+        self.shared.storage.open(|| choice.open(self.shared.id, request))
     }
 
     /// The address of the client, or of the proxy in front of this server.

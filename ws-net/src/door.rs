@@ -1,5 +1,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, Ready};
+use std::iter;
+use std::mem;
 use std::sync::Arc;
 
 use ws_proto::Request;
@@ -38,6 +40,25 @@ pub(crate) struct Queue {
     pub(crate) closed: bool,
 }
 
+impl Queue {
+    /// Takes out those that have ended meanwhile, before the queue would have to grow. So it is no
+    /// longer than twice the limit of handshakes, each of which ends with its deadline.
+    fn make_room(&mut self) -> Vec<Incoming> {
+        if self.incoming.len() < self.incoming.capacity() {
+            return Vec::new();
+        }
+        let (waiting, ended): (_, VecDeque<_>) =
+            mem::take(&mut self.incoming).into_iter().partition(|one| !one.has_ended());
+        self.incoming = waiting;
+        ended.into()
+    }
+
+    /// The next one that still waits for its answer, behind those that have ended meanwhile.
+    pub(crate) fn pop(&mut self) -> Option<Incoming> {
+        iter::from_fn(|| self.incoming.pop_front()).find(|one| !one.has_ended())
+    }
+}
+
 /// `run`: listeners.
 #[derive(Clone)]
 pub(crate) struct Listen;
@@ -72,14 +93,14 @@ impl Door for Accept {
     const READER: Reader = Reader::Handles;
 
     fn request(&self, connection: &Connection, request: Request) -> bool {
-        // No longer than the limit of handshakes, each of which ends with its deadline.
         let incoming = Incoming::new(connection.clone(), request);
         let late = self.0.update(|queue| {
             if queue.closed {
-                return Some(incoming);
+                return vec![incoming];
             }
+            let ended = queue.make_room();
             queue.incoming.push_back(incoming);
-            None
+            ended
         });
         // Dropping it is an answer.
         drop(late);

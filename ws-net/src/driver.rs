@@ -13,7 +13,7 @@ use ws_proto::{Accept, Close, CloseCode, Closed, Event, Instant, Message, Reject
 use crate::alarm::Alarm;
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint};
-use crate::gate::Seat;
+use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
 use crate::listeners::{StateChange, Table};
 use crate::log;
@@ -160,7 +160,11 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         if !turn.blocked.write {
             match turn.outbox.poll_write(socket, cx, &mut turn.written) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return self.lose(&error, "write to", turn),
+                Poll::Ready(Err(error)) => {
+                    // The peer may have sent its last words before it went.
+                    log_failure(&self.membership.connection, &error, "write to");
+                    turn.written += turn.outbox.break_off();
+                }
                 Poll::Pending => turn.blocked.write = true,
             }
         }
@@ -168,21 +172,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         match socket.poll_read(cx, input.spare_mut()) {
             Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),
             Poll::Ready(Ok(n)) => input.filled(n),
-            Poll::Ready(Err(error)) => self.lose(&error, "read from", turn),
+            Poll::Ready(Err(error)) => {
+                log_failure(&self.membership.connection, &error, "read from");
+                turn.end = Some(StreamEnd::Lost);
+                turn.outbox = Outbox::default();
+            }
             Poll::Pending => turn.blocked.read = true,
         }
-    }
-
-    /// The socket failed: the connection is over.
-    fn lose(&self, error: &io::Error, action: &str, turn: &mut Turn) {
-        debug!(
-            target: "ws::connection",
-            id = %self.membership.connection.id(),
-            peer = %self.membership.connection.peer_addr(),
-            "the system could not {action} the socket: {error}",
-        );
-        turn.end = Some(StreamEnd::Lost);
-        turn.outbox = Outbox::default();
     }
 
     fn tell(&mut self, event: Event, turn: &mut Turn) {
@@ -215,7 +211,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             self.open(turn);
         }
         let mut inner = self.membership.connection.shared().lock();
-        inner.announced = change.to;
+        if change.to <= State::Connected {
+            inner.announced = change.to;
+        }
         inner.waiters.take(|wants| wants == Wants::Open, &mut turn.wakers);
     }
 
@@ -304,7 +302,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             common: Arc::clone(&self.endpoint.common),
         };
         *self.socket = Socket::Http(http.take_over(stream, received, client));
-        self.membership.settle();
+        self.membership.settle(Purpose::Http);
     }
 
     /// The connection is over and nothing more will happen to it.
@@ -324,6 +322,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let mut inner = connection.shared().lock();
         inner.end = Some(end);
         inner.waiters.take(|_| true, &mut turn.wakers);
+        drop(inner);
+        connection.shared().storage.close();
     }
 
     fn poll_http(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -331,6 +331,15 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let connection = &self.membership.connection;
         guard("an HTTP service", connection, || http.as_mut().poll(cx)).unwrap_or(Poll::Ready(()))
     }
+}
+
+fn log_failure(connection: &Connection, error: &io::Error, action: &str) {
+    debug!(
+        target: "ws::connection",
+        id = %connection.id(),
+        peer = %connection.peer_addr(),
+        "the system could not {action} the socket: {error}",
+    );
 }
 
 /// Code of users panicked (RFC 6455 section 7.4.1: 1011).

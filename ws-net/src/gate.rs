@@ -59,7 +59,7 @@ impl Gate {
             free.then_some(())
         };
         self.load.wait(take).await;
-        Seat { gate: Arc::clone(self), handshaking: true }
+        Seat { gate: Arc::clone(self), purpose: Purpose::Handshake }
     }
 
     /// Whether the next one has to wait for a seat.
@@ -83,15 +83,31 @@ impl Gate {
 /// One connection's place in the limits, given back when it is dropped.
 pub(crate) struct Seat {
     gate: Arc<Gate>,
-    handshaking: bool,
+    purpose: Purpose,
+}
+
+/// What a seat is taken for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// A client that shakes hands, or did so in vain.
+    Handshake,
+    /// A WebSocket that is open, or was.
+    WebSocket,
+    /// Ordinary requests.
+    Http,
 }
 
 impl Seat {
-    /// The handshake is over; the connection goes on.
-    pub(crate) fn settle(&mut self) {
-        if std::mem::take(&mut self.handshaking) {
+    /// The handshake is over; the connection goes on with `purpose`.
+    pub(crate) fn settle(&mut self, purpose: Purpose) {
+        if self.purpose == Purpose::Handshake {
             self.gate.load.update(|load| load.handshakes -= 1);
         }
+        self.purpose = purpose;
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.purpose
     }
 }
 
@@ -99,7 +115,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.gate.load.update(|load| {
             load.connections -= 1;
-            load.handshakes -= usize::from(self.handshaking);
+            load.handshakes -= usize::from(self.purpose == Purpose::Handshake);
         });
     }
 }
@@ -123,9 +139,9 @@ mod tests {
         let gate = Arc::new(Gate::new(3, 1));
         let mut first = try_admit(&gate).unwrap();
         assert!(try_admit(&gate).is_none());
-        first.settle();
+        first.settle(Purpose::WebSocket);
         let mut second = try_admit(&gate).unwrap();
-        second.settle();
+        second.settle(Purpose::Http);
         let third = try_admit(&gate).unwrap();
         assert!(gate.is_full());
         drop(third);

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use hyper::body::{Frame, SizeHint};
 use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -69,8 +70,15 @@ where
     fn take_over(&self, stream: R::Stream, received: Bytes, client: Client) -> BoxFuture {
         let handler = Arc::clone(&self.handler);
         let service = service_fn(move |request| {
-            let response = handler(request);
-            async move { Ok::<_, Infallible>(response.await) }
+            // Nothing of such a request is given to the handler, and nothing behind it is read:
+            // draft76 sends eight bytes there, which would be the beginning of the next request.
+            let response = (!asks_for_websocket(&request)).then(|| handler(request));
+            async move {
+                Ok::<_, Infallible>(match response {
+                    Some(response) => response.await.map(|body| Answer::Page { body }),
+                    None => misdirected(),
+                })
+            }
         });
         let limits = client.common.config.limits();
         let connection = http1::Builder::new()
@@ -82,15 +90,16 @@ where
         Box::pin(async move {
             let mut connection = pin!(connection);
             let phase = &client.common.gate.phase;
-            let mut stopping = pin!(phase.wait(|phase| (*phase > Phase::Open).then_some(())));
-            let mut killed = pin!(phase.wait(|phase| (*phase > Phase::Stopping).then_some(())));
-            let mut graceful = false;
+            let mut known = Phase::Open;
+            let mut later = pin!(phase.wait(|phase| (*phase > Phase::Open).then_some(())));
+            let mut last = pin!(phase.wait(|phase| (*phase > Phase::Stopping).then_some(())));
             let end = poll_fn(|cx| {
-                if !graceful && stopping.as_mut().poll(cx).is_ready() {
-                    graceful = true;
+                if known == Phase::Open && later.as_mut().poll(cx).is_ready() {
+                    known = Phase::Stopping;
                     connection.as_mut().graceful_shutdown();
                 }
-                if killed.as_mut().poll(cx).is_ready() {
+                // The second wait begins only when the first is over: one entry each.
+                if known == Phase::Stopping && last.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Ok(()));
                 }
                 connection.as_mut().poll(cx)
@@ -100,6 +109,64 @@ where
                 debug!(target: "ws::server", %id, %peer, "an HTTP connection failed: {error}");
             }
         })
+    }
+}
+
+/// Whether a request on a connection that is kept alive asks for a WebSocket. The first request of
+/// a connection never does: the core has told it apart.
+fn asks_for_websocket<B>(request: &Request<B>) -> bool {
+    let mut upgrades = request.headers().get_all(header::UPGRADE).iter();
+    let fields = request.headers().keys();
+    upgrades.any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
+        || fields.into_iter().any(|name| name.as_str().starts_with("sec-websocket-"))
+}
+
+/// 421: another connection would be answered (RFC 9110 section 15.5.20). This one is not read on.
+fn misdirected<B>() -> Response<Answer<B>> {
+    let mut response = Response::new(Answer::Nothing);
+    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response
+}
+
+pin_project! {
+    /// The body of an answer: the handler's, or nothing.
+    #[project = AnswerProjection]
+    enum Answer<B> {
+        Page {
+            #[pin]
+            body: B,
+        },
+        Nothing,
+    }
+}
+
+impl<B: Body> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.project() {
+            AnswerProjection::Page { body } => body.poll_frame(cx),
+            AnswerProjection::Nothing => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Page { body } => body.is_end_stream(),
+            Self::Nothing => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Page { body } => body.size_hint(),
+            Self::Nothing => SizeHint::with_exact(0),
+        }
     }
 }
 

@@ -35,7 +35,7 @@ impl Incoming {
         let shared = connection.shared();
         shared.command(|inner, now| inner.core.accept(&accept, now))?;
         let opened = shared.wait(Wants::Open, |inner, _| match &inner.end {
-            _ if inner.announced >= State::Connected => Poll::Ready(Ok(())),
+            _ if inner.announced == State::Connected => Poll::Ready(Ok(())),
             Some(end) => Poll::Ready(Err(AcceptError::Closed(Arc::clone(end)))),
             None => Poll::Pending,
         });
@@ -46,6 +46,11 @@ impl Incoming {
     /// Refuses it with an HTTP answer. Does not wait. One that has ended meanwhile is left alone.
     pub fn reject(self, reject: &Reject) {
         let _ = self.connection.shared().command(|inner, now| inner.core.reject(reject, now));
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.connection.state() >= State::Closing
     }
 
     /// The request: target and headers, in their order and case.

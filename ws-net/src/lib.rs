@@ -65,6 +65,17 @@ pub use runtime::{Address, Listener, Runtime, Sleep, Transport};
 mod server;
 pub use server::{Server, Shutdown};
 
+mod storage;
+pub use storage::choice::{StorageChoice, StorageFactory};
+pub use storage::command::StorageCommand;
+pub use storage::error::StorageError;
+pub use storage::limits::StorageLimits;
+pub use storage::memory::MemoryStorage;
+pub use storage::reply::StorageReply;
+pub use storage::typed::Ttl;
+pub use storage::value::StorageValue;
+pub use storage::{Storage, StorageFuture};
+
 pub use bytes::Bytes;
 pub use ws_proto::{
     Accept, Cause, Close, CloseCode, Closed, CommandError, Config, ConfigError, Expired,

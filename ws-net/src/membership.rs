@@ -3,7 +3,7 @@ use std::sync::Arc;
 use ws_proto::{Event, RecvBuf};
 
 use crate::Connection;
-use crate::gate::Seat;
+use crate::gate::{Purpose, Seat};
 use crate::shared::Shared;
 
 /// A connection's place in the lists and limits of its server, which it leaves when its task
@@ -11,34 +11,32 @@ use crate::shared::Shared;
 pub(crate) struct Membership {
     pub(crate) connection: Connection,
     seat: Seat,
-    was_open: bool,
 }
 
 impl Membership {
     /// Enters a connection that shakes hands.
     pub(crate) fn enter(shared: Arc<Shared>, seat: Seat) -> Self {
         shared.common.opening.insert(shared.id.serial(), Arc::clone(&shared));
-        Self { connection: Connection::new(shared), seat, was_open: false }
+        Self { connection: Connection::new(shared), seat }
     }
 
     /// The connection is open: everybody can find it.
     pub(crate) fn attach(&mut self) {
         let shared = self.connection.shared();
         shared.common.members.insert(shared.id.serial(), Arc::clone(shared));
-        self.was_open = true;
-        self.settle();
+        self.settle(Purpose::WebSocket);
     }
 
     /// Whether the connection was ever attached.
     pub(crate) fn was_open(&self) -> bool {
-        self.was_open
+        self.seat.purpose() == Purpose::WebSocket
     }
 
-    /// The handshake is over.
-    pub(crate) fn settle(&mut self) {
+    /// The handshake is over; the connection goes on with `purpose`.
+    pub(crate) fn settle(&mut self, purpose: Purpose) {
         let shared = self.connection.shared();
         shared.common.opening.remove(shared.id.serial());
-        self.seat.settle();
+        self.seat.settle(purpose);
     }
 
     /// The connection is closed: nobody finds it any more.

@@ -25,18 +25,31 @@ enum Stage {
     Unflushed,
     /// The outgoing direction ends behind `bytes`.
     Ending,
+    /// It takes nothing any more; what the peer sent before is still read.
+    Broken,
 }
 
 impl Outbox {
-    /// Takes what the core handed out. Bytes are taken only while none are left.
-    pub(crate) fn put(&mut self, transmit: Transmit) {
+    /// Takes what the core handed out. Bytes are taken only while none are left. Answers how many
+    /// bytes are dropped, because the socket takes none any more.
+    pub(crate) fn put(&mut self, transmit: Transmit) -> usize {
         match transmit {
+            Transmit::Data(bytes) if self.stage == Stage::Broken => return bytes.remaining(),
+            Transmit::Shutdown if self.stage == Stage::Broken => {}
             Transmit::Data(bytes) => {
                 debug_assert!(!self.has_bytes());
                 self.bytes = bytes;
             }
             Transmit::Shutdown => self.stage = Stage::Ending,
         }
+        0
+    }
+
+    /// Writing failed: drops everything now and from now on. Answers how many bytes that is now.
+    pub(crate) fn break_off(&mut self) -> usize {
+        let dropped = self.bytes.remaining();
+        *self = Self { bytes: SendBuf::default(), stage: Stage::Broken };
+        dropped
     }
 
     /// Whether bytes are left.
@@ -46,7 +59,12 @@ impl Outbox {
 
     /// Whether there is nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.has_bytes() && self.stage == Stage::Clean
+        !self.has_bytes() && !matches!(self.stage, Stage::Unflushed | Stage::Ending)
+    }
+
+    /// Whether a new outbox would do as well.
+    pub(crate) fn is_forgettable(&self) -> bool {
+        self.is_idle() && self.stage != Stage::Broken
     }
 
     /// Writes until nothing is left or the socket takes no more, and adds to `written`.

@@ -105,7 +105,7 @@ impl<R: Runtime> Server<R> {
             let (own, endpoint) = (runtime.clone(), Arc::clone(endpoint));
             runtime.spawn(accept_all(own, endpoint, socket, Accept(Arc::clone(queue))));
         }
-        let next = queue.wait(|queue| match queue.incoming.pop_front() {
+        let next = queue.wait(|queue| match queue.pop() {
             Some(incoming) => Some(Ok(incoming)),
             None => queue.closed.then(|| Err(io::Error::other("the server is closed"))),
         });
@@ -160,9 +160,9 @@ impl<R: Runtime> Server<R> {
     ///
     /// Dropping the future leaves out what it has not done yet.
     pub async fn shutdown(&self, close: Close, grace: Duration) -> Shutdown {
-        self.close();
         let gate = &self.parts.endpoint.common.gate;
         let before = gate.connections();
+        self.close();
         for connection in self.everybody() {
             connection.close(close.clone());
         }

@@ -12,6 +12,8 @@ use ws_proto::{
 
 use crate::gate::Gate;
 use crate::roster::Roster;
+use crate::storage::choice::StorageChoice;
+use crate::storage::slot::StorageSlot;
 use crate::waiters::{Key, Waiters, lock};
 use crate::{Address, ConnectionId};
 
@@ -25,6 +27,7 @@ pub(crate) struct Common {
     /// The connections in state 4 and 5.
     pub(crate) members: Roster<Arc<Shared>>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) storage: StorageChoice,
 }
 
 /// What the handles of one connection and its driver share.
@@ -34,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Address,
     pub(crate) common: Arc<Common>,
+    pub(crate) storage: StorageSlot,
     /// Set before the request is judged.
     pub(crate) request: OnceLock<Request>,
     /// Handles of users, and one of the driver.
@@ -53,7 +57,7 @@ pub(crate) struct Inner {
     pub(crate) waiters: Waiters<Wants>,
     pub(crate) reader: Reader,
     pub(crate) owner: Owner,
-    /// The state that was told last.
+    /// The state that was told last, up to connected: a connection that was open once stays so.
     pub(crate) announced: State,
     /// How the connection ended, from the moment everything about it has been told.
     pub(crate) end: Option<Arc<Closed>>,
@@ -145,6 +149,7 @@ impl Shared {
             id: ConnectionId::next(peer),
             peer,
             common,
+            storage: StorageSlot::default(),
             request: OnceLock::new(),
             handles: AtomicUsize::new(0),
             inner: Mutex::new(inner),
@@ -230,6 +235,9 @@ impl Inner {
             return Poll::Ready(failed.then(|| Err(Arc::clone(end))));
         }
         let now = self.now(common);
+        if self.reader != Reader::Handles {
+            return Poll::Pending;
+        }
         let (None, Some(input)) = (&self.stash, &mut self.input) else { return Poll::Pending };
         match self.core.poll_event(input, now) {
             Some(Event::Message(message)) => {

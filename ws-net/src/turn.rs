@@ -35,6 +35,8 @@ pub(crate) struct Turn {
     pub(crate) blocked: Blocked,
     /// The handler may have been woken, or something happened that it may wait for.
     pub(crate) handler_due: bool,
+    /// The deadline was looked at.
+    pub(crate) judged: bool,
     /// Whether the task is another one than in the last turn; `None` until the first look.
     pub(crate) moved: Option<bool>,
     /// Tasks to be woken when the lock is free.
@@ -87,6 +89,7 @@ impl Turn {
             end: None,
             blocked: Blocked::default(),
             handler_due: true,
+            judged: false,
             moved: None,
             wakers: Vec::new(),
         }
@@ -100,15 +103,15 @@ impl Turn {
 
     /// Keeps what has to be kept. The chunk goes back to the thread.
     pub(crate) fn end(self, rest: &mut Rest) {
-        rest.outbox = (!self.outbox.is_idle()).then(|| Box::new(self.outbox));
+        rest.outbox = (!self.outbox.is_forgettable()).then(|| Box::new(self.outbox));
         rest.input = self.input.and_then(pool::give_back);
     }
 }
 
 impl Inner {
     /// What to do next. Everything received is used up before anything is written, so that the
-    /// replies to all messages of one read leave in one write; and everything is written before
-    /// more is read, so that a slow receiver holds its own sending back.
+    /// replies to all messages of one read leave in one write. A receiver that is slow to take them
+    /// holds its own sending back as soon as the handler waits for room.
     pub(crate) fn next_work(
         &mut self,
         common: &Common,
@@ -123,12 +126,16 @@ impl Inner {
         if let Some(work) = self.next_event(common, turn) {
             return work;
         }
+        if let Some(work) = self.judge_deadline(common, turn) {
+            return work;
+        }
         if mem::take(&mut turn.handler_due) {
             return Work::Handler;
         }
         while !turn.outbox.has_bytes() {
             let Some(transmit) = self.core.poll_transmit() else { break };
-            turn.outbox.put(transmit);
+            let dropped = turn.outbox.put(transmit);
+            self.core.handle_transmitted(dropped);
         }
         let writes = !turn.blocked.write && !turn.outbox.is_idle();
         if self.lend_input(common, turn) || writes {
@@ -143,19 +150,26 @@ impl Inner {
         self.driver = Activity::Woken;
     }
 
-    /// The driver's task was woken. Judges the deadline by the clock, not by the timer, which may
-    /// be late. Answers whether the task is another one than before.
+    /// The driver's task was woken. Answers whether the task is another one than before.
     fn wake_up(&mut self, now: Instant, waker: &Waker) -> bool {
         self.driver = Activity::Running;
         self.now = now;
-        if self.core.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            self.core.handle_timeout(now);
-        }
         let moved = !self.waker.as_ref().is_some_and(|known| known.will_wake(waker));
         if moved {
             self.waker = Some(waker.clone());
         }
         moved
+    }
+
+    /// Judges the deadline once in a turn, by the clock and not by the timer, which may be late,
+    /// and after the bytes that came before it: a busy thread must not blame its peers.
+    fn judge_deadline(&mut self, common: &Common, turn: &mut Turn) -> Option<Work> {
+        let due = self.core.poll_timeout().is_some_and(|deadline| deadline <= turn.now);
+        if mem::replace(&mut turn.judged, true) || !due {
+            return None;
+        }
+        self.core.handle_timeout(turn.now);
+        self.next_event(common, turn)
     }
 
     /// Tells the core what became of the sockets, and the waiting what became of the core.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -14,7 +15,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// It lies behind the same lock as what is waited for. A future that is dropped takes its entry
 /// out with [`forget`](Self::forget), so the list is never longer than the futures that wait.
 pub(crate) struct Waiters<K> {
-    list: Vec<(Key, K, Waker)>,
+    list: BTreeMap<Key, (K, Waker)>,
     last: Key,
 }
 
@@ -24,32 +25,41 @@ pub(crate) type Key = u32;
 impl<K: Copy> Waiters<K> {
     /// Puts the task of `waker` in, or renews its entry.
     pub(crate) fn wait(&mut self, key: &mut Key, kind: K, waker: &Waker) {
-        if let Some((_, _, old)) = self.list.iter_mut().find(|entry| entry.0 == *key) {
+        if let Some((_, old)) = self.list.get_mut(key) {
             return old.clone_from(waker);
         }
         if *key == 0 {
             self.last = self.last.wrapping_add(1).max(1);
             *key = self.last;
         }
-        self.list.push((*key, kind, waker.clone()));
+        self.list.insert(*key, (kind, waker.clone()));
     }
 
     /// Takes out the entry of a future that waits no more.
     pub(crate) fn forget(&mut self, key: Key) {
-        self.list.retain(|entry| entry.0 != key);
+        self.list.remove(&key);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// Takes out the tasks that wait for a kind that `concerns`; wake them outside of the lock.
     pub(crate) fn take(&mut self, concerns: impl Fn(K) -> bool, out: &mut Vec<Waker>) {
-        if !self.list.is_empty() {
-            out.extend(self.list.extract_if(.., |entry| concerns(entry.1)).map(|entry| entry.2));
-        }
+        self.list.retain(|_, (kind, waker)| {
+            let concerned = concerns(*kind);
+            if concerned {
+                out.push(waker.clone());
+            }
+            !concerned
+        });
     }
 }
 
 impl<K> Default for Waiters<K> {
     fn default() -> Self {
-        Self { list: Vec::new(), last: 0 }
+        Self { list: BTreeMap::new(), last: 0 }
     }
 }
 
