@@ -221,9 +221,9 @@ fn floods_of_control_frames_end_with_1008_and_only_the_newest_ping_is_answered()
     let pings: Vec<u8> = (0..100u8).flat_map(|n| frame(0x89, &[n])).collect();
     echo.feed(&[RFC6455.as_bytes(), &pings].concat());
     let outcome = echo.outcome();
-    let pongs = outcome.after_head();
-    assert_eq!(pongs.len(), 17 * 3, "16 pongs for one write, and the newest");
-    assert!(pongs.starts_with(&[0x8A, 1, 0]) && pongs.ends_with(&[0x8A, 1, 99]));
+    let answers = outcome.after_head();
+    assert_eq!(answers.len(), 17 * 3, "16 pongs for one write, and the newest");
+    assert!(answers.starts_with(&[0x8A, 1, 0]) && answers.ends_with(&[0x8A, 1, 99]));
     let flood = frame(0x89, b"").repeat(1001);
     let mut echo = Echo::new(&config());
     echo.feed(RFC6455.as_bytes());

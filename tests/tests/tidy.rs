@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const CRATES: [&str; 5] = ["ws-proto", "ws-net", "ws-tokio", "ws-async-std", "ws-smol"];
-const RUNTIMES: [&str; 5] = ["tokio", "async-std", "smol", "async-io", "async-executor"];
+const RUNTIMES: [&str; 6] =
+    ["tokio", "async-std", "smol", "async-io", "async-executor", "async-global-executor"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is in the workspace").into()

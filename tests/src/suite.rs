@@ -1,0 +1,176 @@
+//! What a server has to do on every runtime: conformance functions, generic over [`Runtime`], with
+//! real sockets on the loopback interface.
+//!
+//! Each function is one case. It runs on the runtime under test; its clients block, so they run on
+//! threads of their own. To add a case write it into the file of its topic and name it in
+//! [`conformance`](crate::conformance); to add a runtime call that macro.
+#![expect(clippy::missing_panics_doc, reason = "a case that fails panics")]
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use ws_net::Runtime;
+
+pub mod backpressure;
+pub mod cancellation;
+pub mod contract;
+pub mod crowd;
+pub mod doors;
+pub mod faults;
+pub mod http;
+pub mod incoming;
+pub mod listeners;
+pub mod messages;
+pub mod shutdown;
+mod support;
+
+/// How long a case may take: longer than its clients have patience, so that they say what is
+/// missing.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs one case on `runtime`, whose tasks run meanwhile.
+pub async fn run<R: Runtime>(runtime: R, case: impl AsyncFnOnce(R)) {
+    let mut timer = pin!(runtime.sleep_until(runtime.now() + LIMIT));
+    let mut case = pin!(case(runtime));
+    poll_fn(|cx| {
+        assert!(timer.as_mut().poll(cx).is_pending(), "the case takes more than {LIMIT:?}");
+        if case.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Makes a test of every case for a runtime that blocks on so many threads:
+/// `conformance!(name_of_the_module, adapter::Runtime, threads)`.
+#[macro_export]
+macro_rules! conformance {
+    ($name:ident, $adapter:ident :: $runtime:ident, $threads:literal) => {
+        $crate::conformance! { @ $name, $adapter::$runtime, $threads;
+            backpressure {
+                try_send_hands_the_message_back_when_there_is_no_room,
+                send_waits_for_room_and_goes_on,
+                a_broadcast_leaves_out_who_reads_too_slowly,
+                messages_that_are_not_taken_hold_the_peer_back,
+                no_message_is_told_while_there_is_no_room_for_an_answer,
+            }
+            cancellation {
+                recv_loses_no_message,
+                recv_elsewhere_loses_no_message,
+                send_neither_loses_nor_doubles,
+                closed_tells_after_all,
+                accept_loses_no_client,
+                an_accept_that_is_dropped_ends_the_connection,
+                serve_and_run_stop_accepting_when_dropped,
+                futures_that_were_never_polled_do_nothing,
+                a_shutdown_that_is_dropped_leaves_out_the_rest,
+            }
+            contract {
+                the_clock_is_one_and_never_goes_back,
+                a_timer_is_never_early,
+                a_deadline_that_has_passed_completes_soon,
+                a_deadline_beyond_all_clocks_is_never,
+                a_timer_can_be_moved,
+                a_timer_that_was_moved_away_stays_silent,
+                a_task_runs_although_nobody_waits,
+                a_task_that_panics_takes_nobody_with_it,
+                a_listener_tells_who_connected,
+                connecting_gives_a_stream_in_both_directions,
+                connecting_to_nobody_is_an_error,
+                a_reader_is_woken_however_its_last_read_ended,
+                shutting_down_ends_the_outgoing_direction_only,
+                a_writer_waits_for_room_and_is_woken,
+            }
+            crowd {
+                a_client_talks_to_the_others_or_to_all,
+                everybody_hears_broadcasts_in_the_same_order,
+                the_manager_knows_who_is_connected,
+                the_manager_finds_maps_and_filters,
+                the_manager_may_be_called_from_its_own_callbacks,
+            }
+            doors {
+                port_zero_is_any_free_port,
+                a_port_in_use_is_an_error_that_names_it,
+                an_option_that_makes_no_sense_is_an_error_that_names_it,
+                serving_nothing_is_an_error,
+                serve_runs_the_handler_for_every_client,
+                serve_closes_when_the_handler_returns,
+                run_tells_the_listeners,
+                accept_hands_out_connections_until_they_are_dropped,
+                listen_binds_and_runs,
+                a_server_serves_several_sockets,
+                close_stops_serving_and_leaves_connections_alone,
+                close_ends_accept,
+            }
+            faults {
+                a_handler_that_panics_ends_its_own_connection_alone,
+                a_handler_that_panics_at_once_does_no_harm,
+                a_listener_that_panics_ends_its_own_connection_alone,
+                a_client_that_never_asks_is_sent_away,
+                a_client_that_is_silent_is_pinged,
+                a_broken_rule_closes_with_its_code,
+                a_reset_ends_the_connection,
+                abort_ends_a_connection_at_once,
+            }
+            http {
+                a_connection_is_kept_alive,
+                bodies_are_read_and_requests_pipelined,
+                websockets_and_http_share_the_port,
+                a_wrong_handshake_is_not_handed_over,
+                a_service_that_panics_does_no_harm,
+                a_client_that_asks_nothing_more_is_sent_away,
+                shutdown_ends_idle_connections,
+            }
+            incoming {
+                a_request_can_be_looked_at,
+                reject_is_an_http_answer,
+                accept_takes_a_subprotocol_and_headers,
+                a_choice_that_was_not_offered_is_an_error,
+                a_request_that_is_dropped_is_answered_with_503,
+                requests_that_wait_when_the_server_closes_get_503,
+                a_client_that_leaves_in_its_handshake_is_an_error,
+            }
+            listeners {
+                everything_is_told_in_order,
+                clients_that_never_open_are_not_told_as_closed,
+                listeners_are_called_in_the_order_they_were_added,
+                a_listener_may_remove_itself_and_add_others,
+                listeners_may_call_anything,
+            }
+            messages {
+                every_version_is_echoed,
+                the_longest_message_is_echoed,
+                pipelined_messages_are_answered_in_order,
+                bytes_may_come_one_by_one,
+                a_handler_sees_what_was_asked,
+                an_id_shows_the_port_and_is_unique,
+                a_clean_close_ends_recv_quietly,
+                a_lost_client_is_an_error_behind_its_messages,
+                what_is_no_websocket_is_refused,
+            }
+            shutdown {
+                shutdown_closes_everybody,
+                shutdown_aborts_who_does_not_end_in_time,
+                an_empty_server_shuts_down_at_once,
+                shutdown_ends_handshakes,
+            }
+        }
+    };
+    (@ $name:ident, $adapter:ident :: $runtime:ident, $threads:literal;
+        $($topic:ident { $($case:ident,)+ })+
+    ) => {
+        mod $name {
+            fn run(case: impl AsyncFnOnce($adapter::$runtime)) {
+                let case = $crate::suite::run($adapter::$runtime, case);
+                $adapter::block_on($threads, case).expect("the runtime starts");
+            }
+
+            $(mod $topic {
+                $(#[test]
+                fn $case() {
+                    super::run($crate::suite::$topic::$case);
+                })+
+            })+
+        }
+    };
+}

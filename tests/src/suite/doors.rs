@@ -1,0 +1,180 @@
+//! Binding, and the three ways to take connections.
+
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::pin::pin;
+
+use ws_net::{Accept, Builder, Close, ConfigError, Runtime, Server, Version};
+
+use super::support::{Mailbox, Running, aside, echo, polled, until};
+use crate::client::Client;
+
+/// Each server gets one of its own.
+pub async fn port_zero_is_any_free_port<R: Runtime>(runtime: R) {
+    let first = Running::bind(&runtime, |builder| builder).await;
+    let second = Running::bind(&runtime, |builder| builder).await;
+    assert!(first.address.port() != 0 && second.address.port() != 0);
+    assert_ne!(first.address.port(), second.address.port());
+}
+
+/// Whoever starts the program twice reads why it does not start.
+pub async fn a_port_in_use_is_an_error_that_names_it<R: Runtime>(runtime: R) {
+    let first = Running::bind(&runtime, |builder| builder).await;
+    let error = Builder::new(runtime).bind(first.address).await.expect_err("it is in use");
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&first.address.to_string()), "{error}");
+}
+
+/// Before any socket is opened.
+pub async fn an_option_that_makes_no_sense_is_an_error_that_names_it<R: Runtime>(runtime: R) {
+    let builder = Builder::new(runtime).max_connections(0);
+    let error = builder.bind("127.0.0.1:0").await.expect_err("nobody could connect");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ConfigError>());
+    assert_eq!(inner.expect("a ConfigError").option, "max_connections");
+}
+
+/// An address is needed, and is served once.
+pub async fn serving_nothing_is_an_error<R: Runtime>(runtime: R) {
+    let server = Builder::new(runtime.clone()).build().unwrap();
+    assert_eq!(server.serve(echo).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(server.run().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(server.accept().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let running = Running::serve(&runtime, echo).await;
+    let address = running.address;
+    aside(move || Client::open(address, Version::Rfc6455)).await;
+    assert_eq!(running.serve(echo).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// All at the same time.
+pub async fn serve_runs_the_handler_for_every_client<R: Runtime>(runtime: R) {
+    let server = Running::serve(&runtime, echo).await;
+    let address = server.address;
+    aside(move || {
+        let mut clients: Vec<_> =
+            (0..10).map(|_| Client::open(address, Version::Rfc6455)).collect();
+        for turn in 0..3 {
+            for (n, client) in clients.iter_mut().enumerate() {
+                client.send(format!("{turn} of {n}"));
+            }
+            for (n, client) in clients.iter_mut().enumerate() {
+                assert_eq!(client.recv_text(), format!("{turn} of {n}"));
+            }
+        }
+    })
+    .await;
+}
+
+/// With code 1000, after what was sent before.
+pub async fn serve_closes_when_the_handler_returns<R: Runtime>(runtime: R) {
+    let server = Running::serve(&runtime, |connection| async move {
+        connection.send("goodbye").await.unwrap();
+    })
+    .await;
+    let address = server.address;
+    aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        assert_eq!(client.recv_text(), "goodbye");
+        assert_eq!(client.closed().code(), 1000);
+    })
+    .await;
+}
+
+/// Greetings and answers come from listeners.
+pub async fn run_tells_the_listeners<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    server.on_connection(|connection| {
+        connection.try_send("welcome").unwrap();
+    });
+    server.on_message(|connection, message| {
+        connection.try_send(message).unwrap();
+    });
+    server.start_running(&runtime);
+    let address = server.address;
+    aside(move || {
+        for version in Version::ALL {
+            let mut client = Client::open(address, version);
+            assert_eq!(client.recv_text(), "welcome");
+            assert_eq!(client.ask_text("hello"), "hello");
+        }
+    })
+    .await;
+}
+
+/// Whoever holds the connection holds it open.
+pub async fn accept_hands_out_connections_until_they_are_dropped<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let address = server.address;
+    let client = aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        assert_eq!(client.ask_text("hello"), "hello");
+        client.closed().code()
+    });
+    let incoming = server.accept().await.unwrap();
+    let connection = incoming.accept(Accept::new()).await.unwrap();
+    let message = connection.recv().await.unwrap().unwrap();
+    connection.send(message).await.unwrap();
+    drop(connection);
+    assert_eq!(client.await, 1000);
+}
+
+/// `listen` is `bind` and `run` in one.
+pub async fn listen_binds_and_runs<R: Runtime>(runtime: R) {
+    let server = Builder::new(runtime.clone()).build().unwrap();
+    server.on_message(|connection, message| {
+        connection.try_send(message).unwrap();
+    });
+    let (own, ended) = (server.clone(), Mailbox::default());
+    let end = ended.clone();
+    runtime.spawn(async move { end.put(own.listen("127.0.0.1:0").await) });
+    until(&runtime, || server.local_addr().is_some()).await;
+    let address = server.local_addr().unwrap();
+    let text = aside(move || Client::open(address, Version::Rfc6455).ask_text("hello")).await;
+    assert_eq!(text, "hello");
+    server.close();
+    assert!(ended.take().await.is_ok());
+}
+
+/// The first one is `local_addr`.
+pub async fn a_server_serves_several_sockets<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let extra = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = [server.address, extra.local_addr().unwrap()];
+    server.adopt(extra).unwrap();
+    assert_eq!(server.local_addr(), Some(addresses[0]));
+    server.start_serving(&runtime, echo);
+    for address in addresses {
+        let text = aside(move || Client::open(address, Version::Draft76).ask_text("hello")).await;
+        assert_eq!(text, "hello");
+    }
+}
+
+/// Those who are in stay in, the port is free.
+pub async fn close_stops_serving_and_leaves_connections_alone<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let (own, ended) = (Server::clone(&server), Mailbox::default());
+    let end = ended.clone();
+    runtime.spawn(async move { end.put(own.serve(echo).await) });
+    let address = server.address;
+    let mut client = aside(move || Client::open(address, Version::Rfc6455)).await;
+    server.close();
+    let ended: io::Result<()> = ended.take().await;
+    ended.unwrap();
+    let again = Builder::new(runtime.clone()).bind(address).await;
+    again.expect("the port is free");
+    let closed = aside(move || {
+        assert_eq!(client.ask_text("still there?"), "still there?");
+        client.close(Close::normal())
+    });
+    assert!(closed.await.clean);
+}
+
+/// Whoever waits in `accept` is told.
+pub async fn close_ends_accept<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let mut waiting = pin!(server.accept());
+    assert!(polled(1, waiting.as_mut()).await.is_none(), "nobody is there");
+    server.close();
+    assert!(waiting.await.is_err());
+    assert!(server.accept().await.is_err());
+}

@@ -1,0 +1,224 @@
+//! What goes wrong in one connection concerns no other.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::SockRef;
+use ws_net::{Cause, Connection, Expired, ProtocolError, Runtime, Timeouts, Version};
+
+use super::support::{Mailbox, Running, aside, echo, until};
+use crate::client::{Client, addressed, dial, read_answer, read_to_end};
+use crate::requests::{RFC6455, frame};
+
+/// Before its first await, after one, and so often that every thread of the runtime is met.
+pub async fn a_handler_that_panics_ends_its_own_connection_alone<R: Runtime>(runtime: R) {
+    let server = Running::serve(&runtime, |connection| async move {
+        assert!(connection.id().port() != 0);
+        while let Some(Ok(message)) = connection.recv().await {
+            assert_ne!(message.as_text(), Some("panic"), "asked to panic");
+            connection.send(message).await.unwrap();
+        }
+    })
+    .await;
+    let address = server.address;
+    aside(move || {
+        let mut bystander = Client::open(address, Version::Draft76);
+        for turn in 0..20 {
+            let mut victim = Client::open(address, Version::Rfc6455);
+            assert_eq!(victim.ask_text("hello"), "hello");
+            victim.send("panic");
+            assert_eq!(victim.closed().code(), 1011);
+            assert_eq!(bystander.ask_text("and you?"), "and you?", "turn {turn}");
+        }
+    })
+    .await;
+    until(&runtime, || server.manager().is_empty()).await;
+}
+
+/// The function itself, which makes the future.
+pub async fn a_handler_that_panics_at_once_does_no_harm<R: Runtime>(runtime: R) {
+    let server = Running::serve(&runtime, |connection: Connection| {
+        assert_ne!(connection.request().map(ws_net::Request::path), Some("/panic"));
+        echo(connection)
+    })
+    .await;
+    let address = server.address;
+    aside(move || {
+        for _ in 0..5 {
+            let url = format!("ws://{address}/panic");
+            let request = ws_proto::ClientRequest::new(&url).unwrap();
+            let client = Client::ask(address, request).expect("it is opened first");
+            assert_eq!(client.closed().code(), 1011);
+            assert_eq!(Client::open(address, Version::Rfc6455).ask_text("hello"), "hello");
+        }
+    })
+    .await;
+}
+
+/// Whichever listener it is; `on_close` is told nevertheless.
+pub async fn a_listener_that_panics_ends_its_own_connection_alone<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let is = |connection: &Connection, path| {
+        connection.request().map(ws_net::Request::path) == Some(path)
+    };
+    server.on_state_change(move |connection, change| {
+        assert!(!(is(connection, "/state") && change.to == ws_net::State::Connected));
+    });
+    server.on_connection(move |connection| assert!(!is(connection, "/connection")));
+    server.on_message(move |connection, message| {
+        assert!(!is(connection, "/message"));
+        connection.try_send(message).unwrap();
+    });
+    server.on_close(move |connection, _| assert!(!is(connection, "/close")));
+    let post = told.clone();
+    server.on_close(move |connection, _| {
+        post.put(connection.request().map_or_else(String::new, |request| request.path().into()));
+    });
+    server.start_running(&runtime);
+    let address = server.address;
+    for path in ["/state", "/connection", "/message", "/close"] {
+        aside(move || {
+            let mut bystander = Client::open(address, Version::Rfc6455);
+            let request = ws_proto::ClientRequest::new(&format!("ws://{address}{path}")).unwrap();
+            let mut client = Client::ask(address, request).expect("it is opened first");
+            match path {
+                "/close" => assert!(client.close(ws_net::Close::normal()).clean),
+                "/message" => {
+                    client.send("panic");
+                    assert_eq!(client.closed().code(), 1011);
+                }
+                _ => assert_eq!(client.closed().code(), 1011, "{path}"),
+            }
+            assert_eq!(bystander.ask_text("and you?"), "and you?");
+            bystander.close(ws_net::Close::normal());
+        })
+        .await;
+        let mut closed = [told.take().await, told.take().await];
+        closed.sort_unstable();
+        assert_eq!(closed, ["/", path]);
+    }
+}
+
+/// With 408, by the timers of the runtime.
+pub async fn a_client_that_never_asks_is_sent_away<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder.timeouts(short(|_| {}))).await;
+    server.start_serving(&runtime, echo);
+    let address = server.address;
+    aside(move || {
+        for started in ["", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+            let mut socket = dial(address);
+            socket.write_all(started.as_bytes()).unwrap();
+            let answer = read_to_end(&mut socket);
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        }
+    })
+    .await;
+}
+
+/// One that answers pings stays, one that does not is closed with 1011.
+pub async fn a_client_that_is_silent_is_pinged<R: Runtime>(runtime: R) {
+    let often = |timeouts: &mut Timeouts| timeouts.ping_interval = Some(Duration::from_millis(20));
+    let server = Running::bind(&runtime, |builder| builder.timeouts(short(often))).await;
+    let ends = Mailbox::default();
+    let post = ends.clone();
+    server.start_serving(&runtime, move |connection| {
+        let post = post.clone();
+        async move {
+            echo(connection.clone()).await;
+            post.put(connection.closed().await.cause.clone());
+        }
+    });
+    let address = server.address;
+    aside(move || {
+        let mut socket = shake_hands(address);
+        for _ in 0..3 {
+            let mut ping = [0; 2];
+            socket.read_exact(&mut ping).unwrap();
+            assert_eq!(ping, [0x89, 0]);
+            socket.write_all(&frame(0x8A, b"")).unwrap();
+        }
+        let farewell = read_to_end(&mut socket);
+        assert!(farewell.contains("no answer to a ping"), "{farewell:?}");
+    })
+    .await;
+    assert_eq!(ends.take().await, Cause::Timeout(Expired::Pong));
+}
+
+/// The peer is told which rule it broke, and the handler, too.
+pub async fn a_broken_rule_closes_with_its_code<R: Runtime>(runtime: R) {
+    let ends = Mailbox::default();
+    let post = ends.clone();
+    let server = Running::serve(&runtime, move |connection| {
+        let post = post.clone();
+        async move {
+            let end = connection.recv().await.expect("an error comes first");
+            post.put(end.expect_err("no message came").cause.clone());
+        }
+    })
+    .await;
+    let address = server.address;
+    let frames = aside(move || {
+        let mut socket = shake_hands(address);
+        socket.write_all(&[0x81, 0x00]).unwrap();
+        let mut frames = Vec::new();
+        socket.read_to_end(&mut frames).unwrap();
+        frames
+    });
+    assert_eq!(frames.await[2..4], 1002_u16.to_be_bytes());
+    assert_eq!(ends.take().await, Cause::Protocol(ProtocolError::Unmasked));
+}
+
+/// The system tells by an error, not by the end of the stream.
+pub async fn a_reset_ends_the_connection<R: Runtime>(runtime: R) {
+    let ends = Mailbox::default();
+    let post = ends.clone();
+    let server = Running::serve(&runtime, move |connection| {
+        let post = post.clone();
+        async move { post.put(connection.recv().await.is_some_and(|end| end.is_err())) }
+    })
+    .await;
+    let address = server.address;
+    for _ in 0..5 {
+        aside(move || {
+            let socket = shake_hands(address);
+            SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+        })
+        .await;
+        assert!(ends.take().await, "recv answers an error");
+    }
+    until(&runtime, || server.manager().is_empty()).await;
+}
+
+/// Without a farewell, from whatever task.
+pub async fn abort_ends_a_connection_at_once<R: Runtime>(runtime: R) {
+    let server = Running::serve(&runtime, echo).await;
+    let address = server.address;
+    let client = aside(move || Client::open(address, Version::Rfc6455)).await;
+    until(&runtime, || server.manager().len() == 1).await;
+    let connection = server.manager().snapshot().pop().expect("it is open");
+    connection.abort();
+    assert_eq!(connection.closed().await.cause, Cause::Aborted);
+    let closed = aside(move || client.closed()).await;
+    assert_eq!((closed.code(), closed.clean), (1006, false));
+}
+
+/// The default timeouts, with those that the cases wait for made short.
+fn short(change: impl FnOnce(&mut Timeouts)) -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    timeouts.handshake = Duration::from_millis(200);
+    timeouts.pong = Duration::from_millis(200);
+    change(&mut timeouts);
+    timeouts
+}
+
+/// A bare socket on which the handshake of RFC 6455 is done.
+pub(super) fn shake_hands(address: SocketAddr) -> TcpStream {
+    let mut socket = dial(address);
+    let asked = addressed(RFC6455, address);
+    socket.write_all(asked.as_bytes()).unwrap();
+    let (head, _) = read_answer(&mut socket, false);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    socket
+}

@@ -1,0 +1,147 @@
+//! Listeners: their order, and what they may do while they run.
+
+use std::sync::{Arc, Mutex};
+
+use ws_net::{Close, ListenerId, Runtime, Version};
+
+use super::support::{Mailbox, Running, aside, until};
+use crate::client::{Client, exchange};
+
+/// Every step of the state in order, `connection` after 4, `close` once and after 6.
+pub async fn everything_is_told_in_order<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_state_change(move |_, change| {
+        post.put(format!("{} to {}", change.from as u8, change.to as u8));
+    });
+    let post = told.clone();
+    server.on_connection(move |_| post.put("connection".into()));
+    let post = told.clone();
+    server.on_message(move |_, message| post.put(message.as_text().unwrap_or("?").into()));
+    let post = told.clone();
+    server.on_close(move |_, closed| post.put(format!("close {}", closed.clean)));
+    server.start_running(&runtime);
+    let address = server.address;
+    for version in Version::ALL {
+        aside(move || {
+            let mut client = Client::open(address, version);
+            client.send_all(["a", "b"]);
+            client.close(Close::normal())
+        })
+        .await;
+        let handshake: &[_] =
+            if version == Version::Draft76 { &["1 to 2", "2 to 3"] } else { &["1 to 3"] };
+        let opening = [&["0 to 1"], handshake, &["3 to 4", "connection", "a", "b"]].concat();
+        for expected in opening.into_iter().chain(["4 to 5", "5 to 6", "close true"]) {
+            assert_eq!(told.take().await, expected, "{version}");
+        }
+    }
+    assert!(told.take_all().is_empty());
+}
+
+/// They had no `connection` either.
+pub async fn clients_that_never_open_are_not_told_as_closed<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_state_change(move |_, change| post.put((change.from as u8, change.to as u8)));
+    server.on_connection(|_| panic!("it does not open"));
+    let post = told.clone();
+    server.on_close(move |_, _| post.put((9, 9)));
+    server.start_running(&runtime);
+    let address = server.address;
+    aside(move || exchange(address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    for expected in [(0, 1), (1, 5), (5, 6)] {
+        assert_eq!(told.take().await, expected);
+    }
+    // The next one begins anew: nothing was told in between.
+    aside(move || drop(Client::ask(address, crate::client::request(address)))).await;
+    assert_eq!(told.take().await, (0, 1));
+}
+
+/// Of one kind, in the order in which they were added.
+pub async fn listeners_are_called_in_the_order_they_were_added<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    for n in 0..5 {
+        let post = told.clone();
+        server.on_message(move |_, message| post.put((n, message.len())));
+    }
+    server.start_running(&runtime);
+    let address = server.address;
+    let client = aside(move || {
+        let mut client = Client::open(address, Version::Draft75);
+        client.send_all(["1", "22"]);
+        client
+    })
+    .await;
+    for expected in [1, 2].into_iter().flat_map(|len| (0..5).map(move |n| (n, len))) {
+        assert_eq!(told.take().await, expected);
+    }
+    drop(client);
+}
+
+/// What is being told is still told to all; the next message is not.
+pub async fn a_listener_may_remove_itself_and_add_others<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let own: Arc<Mutex<Option<ListenerId>>> = Arc::default();
+    let (post, name, remover) = (told.clone(), Arc::clone(&own), server.clone());
+    let id = server.on_message(move |_, _| {
+        let id = name.lock().unwrap().expect("it was added");
+        post.put(format!("once: {}", remover.remove_listener(id)));
+        let post = post.clone();
+        remover.on_message(move |_, message| post.put(format!("new: {}", message.len())));
+    });
+    *own.lock().unwrap() = Some(id);
+    let post = told.clone();
+    server.on_message(move |_, message| post.put(format!("old: {}", message.len())));
+    server.start_running(&runtime);
+    let address = server.address;
+    let client = aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        client.send_all(["1", "22"]);
+        client
+    })
+    .await;
+    for expected in ["once: true", "old: 1", "old: 2", "new: 2"] {
+        assert_eq!(told.take().await, expected);
+    }
+    assert!(!server.remove_listener(id));
+    drop(client);
+}
+
+/// Handles may be used and kept in every listener.
+pub async fn listeners_may_call_anything<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let ended = Mailbox::default();
+    let own = server.clone();
+    server.on_state_change(move |connection, _| {
+        assert!(connection.peer_addr().ip().is_some_and(|ip| ip.is_loopback()));
+        assert!(own.manager().len() <= 1);
+        assert!(own.local_addr().is_some());
+    });
+    let own = server.clone();
+    server.on_connection(move |connection| {
+        assert_eq!(own.manager().find(connection.id()).as_ref(), Some(connection));
+        connection.try_send("first").unwrap();
+        connection.close(Close::new(4000, "last").unwrap());
+    });
+    let (own, post) = (server.clone(), ended.clone());
+    server.on_close(move |connection, closed| {
+        assert_eq!(own.manager().find(connection.id()), None);
+        assert!(connection.try_send("too late").is_err());
+        post.put(closed.code());
+    });
+    server.start_running(&runtime);
+    let address = server.address;
+    let code = aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        assert_eq!(client.recv_text(), "first");
+        client.closed().code()
+    });
+    assert_eq!(code.await, 4000);
+    assert_eq!(ended.take().await, 4000);
+    until(&runtime, || server.manager().is_empty()).await;
+}

@@ -1,0 +1,35 @@
+//! WebSocket servers on async-std, from draft75 to RFC 6455.
+//!
+//! async-std is discontinued (RUSTSEC-2025-0052). This crate is for programs that run on it;
+//! newcomers take `ws-smol`, which has the same reactor and exports the same names.
+//!
+//! ```no_run
+//! use ws_async_std::Server;
+//!
+//! # async fn example() -> std::io::Result<()> {
+//! let server = Server::bind("127.0.0.1:8080").await?;
+//! server
+//!     .serve(|connection| async move {
+//!         while let Some(Ok(message)) = connection.recv().await {
+//!             connection.send(message).await.ok();
+//!         }
+//!     })
+//!     .await
+//! # }
+//! ```
+//!
+//! This crate implements [`Runtime`] for async-std and exports `ws-net` with it filled in. Everything
+//! else is the same on every runtime, and lives there.
+#![forbid(unsafe_code)]
+
+mod runtime;
+pub use runtime::{AsyncStd, block_on};
+
+#[doc(inline)]
+pub use ws_net::*;
+
+/// A WebSocket server on async-std.
+pub type Server = ws_net::Server<AsyncStd>;
+
+/// The options of a [`Server`] on async-std.
+pub type Builder = ws_net::Builder<AsyncStd>;

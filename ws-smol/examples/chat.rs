@@ -1,0 +1,84 @@
+//! A chat room for browsers of today and WebSocket clients of 2009, with its page on the same
+//! port: `cargo run --release -p ws-smol --example chat`.
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use ws_smol as ws;
+
+#[path = "../../ws-net/examples-support/page.rs"]
+mod page;
+#[path = "../../ws-net/examples-support/room.rs"]
+mod room;
+#[path = "../../ws-net/examples-support/mod.rs"]
+mod support;
+
+use room::{Room, To, Told};
+use ws::{Close, CloseCode, Connection, Server};
+
+fn main() -> ExitCode {
+    support::log_to_terminal();
+    support::exit(start())
+}
+
+fn start() -> Result<(), String> {
+    let listen = support::only_listen("127.0.0.1:8080")?;
+    ws::block_on(1, run(listen)).map_err(|error| error.to_string())?
+}
+
+async fn run(listen: String) -> Result<(), String> {
+    let server = Server::builder()
+        .on_request(|request| async move { page::answer(&request) })
+        .bind(listen)
+        .await
+        .map_err(|error| support::cannot_start(&error))?;
+
+    let stopped = server.clone();
+    support::on_ctrl_c(move || stopped.close())?;
+    if let Some(address) = server.local_addr() {
+        println!("Open http://{address} in two browser windows. Ctrl-C stops the server.");
+    }
+
+    let room = Arc::new(Mutex::new(Room::default()));
+    let serving = server.serve(move |connection| visit(connection, Arc::clone(&room)));
+    serving.await.map_err(|error| error.to_string())?;
+    println!("Saying goodbye.");
+    server.shutdown(Close::from(CloseCode::GOING_AWAY), Duration::from_secs(5)).await;
+    Ok(())
+}
+
+/// One person's visit, from coming in to leaving.
+async fn visit(connection: Connection, room: Arc<Mutex<Room>>) {
+    let id = connection.id().to_string();
+    let version = connection.version().map_or("unknown", ws::Version::name);
+    in_room(&connection, &room, |room| room.join(&id, version));
+    while let Some(Ok(message)) = connection.recv().await {
+        if let Some(text) = message.as_text() {
+            in_room(&connection, &room, |room| room.hear(&id, text, milliseconds_since_1970()));
+        }
+    }
+    in_room(&connection, &room, |room| room.leave(&id));
+}
+
+/// Changes the room and tells everybody before the next change, so that all hear the same order.
+/// Nothing in here waits; whoever reads too slowly misses what does not fit.
+fn in_room(
+    connection: &Connection,
+    room: &Mutex<Room>,
+    change: impl FnOnce(&mut Room) -> Vec<Told>,
+) {
+    let mut room = room.lock().unwrap_or_else(PoisonError::into_inner);
+    for (to, text) in change(&mut room) {
+        match to {
+            To::Sender => drop(connection.try_send(text)),
+            To::Others => drop(connection.broadcast(text)),
+            To::All => drop(connection.send_all(text)),
+        }
+    }
+}
+
+fn milliseconds_since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

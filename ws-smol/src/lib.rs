@@ -1,0 +1,32 @@
+//! WebSocket servers on smol, from draft75 to RFC 6455.
+//!
+//! ```no_run
+//! use ws_smol::Server;
+//!
+//! # async fn example() -> std::io::Result<()> {
+//! let server = Server::bind("127.0.0.1:8080").await?;
+//! server
+//!     .serve(|connection| async move {
+//!         while let Some(Ok(message)) = connection.recv().await {
+//!             connection.send(message).await.ok();
+//!         }
+//!     })
+//!     .await
+//! # }
+//! ```
+//!
+//! This crate implements [`Runtime`] for smol and exports `ws-net` with it filled in. Everything
+//! else is the same on every runtime, and lives there.
+#![forbid(unsafe_code)]
+
+mod runtime;
+pub use runtime::{Smol, block_on};
+
+#[doc(inline)]
+pub use ws_net::*;
+
+/// A WebSocket server on smol.
+pub type Server = ws_net::Server<Smol>;
+
+/// The options of a [`Server`] on smol.
+pub type Builder = ws_net::Builder<Smol>;
