@@ -6,14 +6,34 @@ use libfuzzer_sys::fuzz_target;
 use ws_tests::feed::{config, every_way};
 
 const NAMES: [&str; 12] = [
-    "Host", "Upgrade", "Connection", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Key1",
-    "Sec-WebSocket-Key2", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "WebSocket-Protocol",
-    "Sec-WebSocket-Extensions", "Content-Length",
+    "Host",
+    "Upgrade",
+    "Connection",
+    "Origin",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Key1",
+    "Sec-WebSocket-Key2",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol",
+    "WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+    "Content-Length",
 ];
 const VALUES: [&str; 14] = [
-    "example.com", "websocket", "WebSocket", "Upgrade", "keep-alive, Upgrade",
-    "http://example.com", "dGhlIHNhbXBsZSBub25jZQ==", "4 @1  46546xW%0l 1 5",
-    "12998 5 Y3 1  .P00", "13", "8", "chat, superchat", "permessage-deflate", "8",
+    "example.com",
+    "websocket",
+    "WebSocket",
+    "Upgrade",
+    "keep-alive, Upgrade",
+    "http://example.com",
+    "dGhlIHNhbXBsZSBub25jZQ==",
+    "4 @1  46546xW%0l 1 5",
+    "12998 5 Y3 1  .P00",
+    "13",
+    "8",
+    "chat, superchat",
+    "permessage-deflate",
+    "8",
 ];
 
 fuzz_target!(|input: (Vec<(u8, u8, Vec<u8>)>, &[u8])| {
