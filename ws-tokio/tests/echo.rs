@@ -7,14 +7,14 @@ use std::time::Duration;
 use common::{Client, Dialect, echo, frame, serve};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use ws_tokio::{Close, State, Version};
+use ws_tokio::{Close, Connection, State, Version};
 
 #[tokio::test]
 async fn text_and_binary_of_every_size_come_back() {
     let running = serve(echo).await;
     let mut client = Client::join(running.address).await;
     for size in [0, 1, 125, 126, 4096, 65_535, 65_536, 1 << 20] {
-        let payload: Vec<u8> = (0..size).map(|i| b'a' + (i % 26) as u8).collect();
+        let payload: Vec<u8> = (b'a'..=b'z').cycle().take(size).collect();
         for first in [0x81, 0x82] {
             client.write(&frame(first, &payload)).await;
             assert_eq!(client.frame().await, (first, payload.clone()), "{size} bytes");
@@ -34,7 +34,7 @@ async fn every_version_is_spoken_on_one_port() {
         let mut client = Client::join_as(running.address, dialect).await;
         client.say("grüße").await;
         assert_eq!(client.hear().await, "grüße");
-        let versions = running.server.manager().map(|connection| connection.version());
+        let versions = running.server.manager().map(Connection::version);
         assert_eq!(versions, [Some(version)]);
         drop(client);
         common::until(|| running.server.manager().is_empty()).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ws_tokio as ws;
 
 #[path = "../../ws-net/examples-support/echo.rs"]
+#[expect(dead_code, reason = "the program reads its own command line")]
 mod options;
 #[path = "../../ws-net/examples-support/mod.rs"]
 mod support;
@@ -65,6 +66,7 @@ fn a_port_in_use_names_the_option() {
 
 /// The program says when it is ready, and ends on a signal.
 #[cfg(unix)]
+#[expect(clippy::disallowed_types, reason = "this is the client")]
 #[test]
 fn the_example_starts_and_stops() {
     let mut program = std::env::current_exe().unwrap();
