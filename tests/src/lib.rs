@@ -6,3 +6,8 @@ pub mod feed;
 pub mod pair;
 pub mod requests;
 pub mod suite;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -28,6 +28,7 @@ pub(crate) trait TakeOver<S>: Send + Sync {
 }
 
 /// Who speaks HTTP.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the server that reads it is off"))]
 pub(crate) struct Client {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Address,
