@@ -1,5 +1,6 @@
 //! The two framings behind one enum.
 
+mod growth;
 mod item;
 pub(crate) use item::Item;
 

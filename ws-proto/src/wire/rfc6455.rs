@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::item::Item;
 use super::utf8::Validator;
-use super::{mask, utf8};
+use super::{growth, mask, utf8};
 use crate::buffer::Loan;
 use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes};
 
@@ -312,7 +312,7 @@ impl Decoder {
         let n = bytes.len();
         let out = if frame.opcode.is_control() { &mut self.control } else { &mut self.payload };
         let start = out.len();
-        reserve(out, n, frame.remaining);
+        growth::reserve(out, n, out.len() + frame.remaining);
         match frame.key {
             Some(key) => mask::append(key, bytes, out),
             None => out.extend_from_slice(bytes),
@@ -384,16 +384,6 @@ impl Decoder {
             mask::apply(key, fresh);
         }
         self.received(start, n).map(|_| ())
-    }
-}
-
-/// Makes room for `n` bytes of a frame that still has `remaining`: at most double of what has
-/// arrived, so that memory follows the bytes and not the claim.
-fn reserve(out: &mut Vec<u8>, n: usize, remaining: usize) {
-    let needed = out.len() + n;
-    if needed > out.capacity() {
-        let capacity = needed.max(out.capacity().saturating_mul(2).min(out.len() + remaining));
-        out.reserve_exact(capacity - out.len());
     }
 }
 

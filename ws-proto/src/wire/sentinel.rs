@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::growth;
 use super::item::Item;
 use super::utf8::{self, Validator};
 use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes, Version};
@@ -114,9 +115,8 @@ impl Decoder {
         if text.len() > room {
             return Err(ProtocolError::MessageTooBig(limits.max_message));
         }
-        if whole {
-            self.payload.reserve_exact(text.len());
-        }
+        let most = if whole { text.len() } else { limits.max_message };
+        growth::reserve(&mut self.payload, text.len(), most);
         self.payload.extend_from_slice(text);
         let n = text.len();
         input.consume(n);

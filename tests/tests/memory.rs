@@ -1,0 +1,168 @@
+//! The memory formula of ARCHITECTURE.md, attacked: what a peer can make a core hold, counted by
+//! the allocator.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ws_proto::{Accept, Config, Connection, Event, Instant, Limits, RecvBuf, Transmit};
+use ws_tests::requests::{DRAFT75, RFC6455, frame, with};
+
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(change: isize) {
+    let held = HELD.with(|held| {
+        held.set(held.get() + change);
+        held.get()
+    });
+    PEAK.with(|peak| peak.set(peak.get().max(held)));
+}
+
+// SAFETY: every call goes on to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed());
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-layout.size().cast_signed());
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// The most that `f` held at a time beyond what was held before.
+fn peak(f: impl FnOnce()) -> usize {
+    let before = HELD.with(Cell::get);
+    PEAK.with(|peak| peak.set(before));
+    f();
+    PEAK.with(|peak| usize::try_from(peak.get() - before).unwrap_or(0))
+}
+
+/// A server core that accepts, keeps no message and writes nothing.
+struct Victim {
+    connection: Connection,
+    input: RecvBuf,
+}
+
+impl Victim {
+    fn new() -> Self {
+        let now = Instant::from_nanos(0);
+        let connection = Connection::server(Arc::new(Config::default()), now);
+        Self { connection, input: RecvBuf::default() }
+    }
+
+    fn feed(&mut self, mut bytes: &[u8]) {
+        let now = Instant::from_nanos(0);
+        while !bytes.is_empty() {
+            let n = self.input.feed(bytes);
+            assert!(n > 0, "the core left its input lying");
+            bytes = &bytes[n..];
+            while let Some(event) = self.connection.poll_event(&mut self.input, now) {
+                if matches!(event, Event::Request(_)) {
+                    self.connection.accept(&Accept::new(), now).expect("the policy accepts");
+                }
+            }
+        }
+    }
+
+    fn write_everything(&mut self) {
+        while let Some(Transmit::Data(data)) = self.connection.poll_transmit() {
+            self.connection.handle_transmitted(bytes::Buf::remaining(&data));
+        }
+    }
+}
+
+/// What the core itself takes, without head, chunk, messages and queue.
+const FIXED: usize = 4 << 10;
+
+#[test]
+fn a_message_that_never_ends_costs_twice_the_limit() {
+    let limits = Limits::default();
+    let almost = frame(0x82, &vec![7; limits.max_message]);
+    let fragments = frame(0x02, &[7; 1000]);
+    let fragment = frame(0x00, &[7; 1000]).repeat(limits.max_message / 1000 - 1);
+    for attack in [&almost[..almost.len() - 1], &[fragments, fragment].concat()] {
+        let held = peak(|| {
+            let mut victim = Victim::new();
+            victim.feed(RFC6455.as_bytes());
+            victim.feed(attack);
+        });
+        let most = 2 * limits.max_message + RecvBuf::DEFAULT_CAPACITY + RFC6455.len() + FIXED;
+        assert!(held <= most, "{held} bytes were held, {most} are the most");
+    }
+}
+
+#[test]
+fn a_text_without_end_in_draft75_costs_twice_the_limit() {
+    let limits = Limits::default();
+    let attack = [b"\0".as_slice(), &vec![b'x'; limits.max_message]].concat();
+    let held = peak(|| {
+        let mut victim = Victim::new();
+        victim.feed(DRAFT75.as_bytes());
+        victim.feed(&attack);
+    });
+    let most = 2 * limits.max_message + RecvBuf::DEFAULT_CAPACITY + DRAFT75.len() + FIXED;
+    assert!(held <= most, "{held} bytes were held, {most} are the most");
+}
+
+#[test]
+fn a_claimed_length_and_an_endless_head_cost_what_was_sent() {
+    let claim = [0x82, 0xFF, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4];
+    let held = peak(|| {
+        let mut victim = Victim::new();
+        victim.feed(RFC6455.as_bytes());
+        victim.feed(&claim);
+    });
+    assert!(held <= RecvBuf::DEFAULT_CAPACITY + 2 * RFC6455.len() + FIXED, "{held} bytes");
+
+    let endless = with(RFC6455, &format!("Cookie: {}", "x".repeat(60_000)));
+    let held = peak(|| {
+        let mut victim = Victim::new();
+        endless.as_bytes().chunks(100).for_each(|piece| victim.feed(piece));
+    });
+    // What collects it doubles, and is copied once when it does.
+    let most = RecvBuf::DEFAULT_CAPACITY + 3 * Limits::default().max_head + FIXED;
+    assert!(held <= most, "{held} bytes were held, {most} are the most");
+}
+
+#[test]
+fn a_queue_that_nobody_takes_costs_its_limit_and_one_message() {
+    let limits = Limits::default();
+    let mut victim = Victim::new();
+    victim.feed(RFC6455.as_bytes());
+    victim.write_everything();
+    let held = peak(|| {
+        while victim.connection.send("x".repeat(1000).into()).is_ok() {}
+        while victim.connection.ping(Bytes::from_static(&[0; 125])).is_ok() {}
+        victim.feed(&frame(0x89, &[0; 125]).repeat(900));
+    });
+    // The vector that grows is copied once: three times its content at the worst moment.
+    let most = 3 * limits.outbound_high + 17 * 127 + FIXED;
+    assert!(held <= most, "{held} bytes were held, {most} are the most");
+}
+
+#[test]
+fn afterwards_everything_is_given_back() {
+    let before = HELD.with(Cell::get);
+    let mut victim = Victim::new();
+    victim.feed(RFC6455.as_bytes());
+    victim.feed(&frame(0x82, &vec![7; 900_000]));
+    while victim.connection.send("x".repeat(1000).into()).is_ok() {}
+    victim.write_everything();
+    victim.input = RecvBuf::with_capacity(16);
+    let held = HELD.with(Cell::get) - before;
+    let most = (RFC6455.len() + FIXED).cast_signed();
+    assert!(held <= most, "{held} bytes are still held, {most} are the most");
+}

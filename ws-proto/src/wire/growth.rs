@@ -1,0 +1,30 @@
+use alloc::vec::Vec;
+
+/// Makes room for `n` more bytes, where `most` may come in all: at most double of what has
+/// arrived, so that memory follows the bytes and neither a claim nor a limit is reserved ahead.
+pub(crate) fn reserve(out: &mut Vec<u8>, n: usize, most: usize) {
+    let needed = out.len() + n;
+    if needed > out.capacity() {
+        let capacity = needed.max(out.capacity().saturating_mul(2).min(most));
+        out.reserve_exact(capacity - out.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_doubles_and_stops_at_the_most() {
+        let mut out = Vec::new();
+        let capacities: Vec<_> = [10, 1, 10, 30, 49]
+            .into_iter()
+            .map(|n| {
+                reserve(&mut out, n, 100);
+                out.resize(out.len() + n, 0);
+                out.capacity()
+            })
+            .collect();
+        assert_eq!(capacities, [10, 20, 40, 80, 100]);
+    }
+}
