@@ -1,7 +1,6 @@
 //! Advisories of other WebSocket libraries, each as a regression test named after its identifier.
 
 use std::sync::Arc;
-use std::time::Instant as Clock;
 
 use ws_proto::{Accept, Config, Limits, Reject};
 use ws_tests::feed::{Echo, Outcome, config, every_way};
@@ -24,23 +23,15 @@ fn close_code(outcome: &Outcome) -> u16 {
     u16::from_be_bytes([bytes[at + 2], bytes[at + 3]])
 }
 
-/// CPU effort that is linear grows by the factor of the length; quadratic by its square. The
-/// bound lies between, far enough from both for a busy machine.
+/// That each byte is looked at once is tested beside the reader; here the head is long enough for
+/// a quadratic parser to never come back.
 #[test]
-fn cve_2023_43669_heads_are_parsed_in_linear_time() {
-    let config = limited(|limits| (limits.max_head, limits.max_headers) = (64 << 20, 1 << 20));
-    let effort = |fields: usize| {
-        let head = format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(fields));
-        let run = || {
-            let start = Clock::now();
-            let mut echo = Echo::new(&config);
-            head.as_bytes().chunks(7).for_each(|piece| echo.feed(piece));
-            start.elapsed()
-        };
-        (0..3).map(|_| run()).min().unwrap_or_default()
-    };
-    let (short, long) = (effort(2_000), effort(32_000));
-    assert!(long < short * 16 * 6, "16 times the bytes took {long:?} instead of {short:?}");
+fn cve_2023_43669_a_head_that_drips_is_refused_at_its_limit() {
+    let config = limited(|limits| (limits.max_head, limits.max_headers) = (4 << 20, 1 << 20));
+    let head = format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(700_000));
+    let mut echo = Echo::new(&config);
+    head.as_bytes().chunks(7).for_each(|piece| echo.feed(piece));
+    assert_eq!(echo.outcome().status(), 431);
 }
 
 #[test]
@@ -139,15 +130,15 @@ fn cve_2024_37890_every_header_may_be_missing() {
 }
 
 #[test]
-fn cve_2021_32640_cve_2020_7662_lists_are_parsed_in_linear_time() {
-    let start = Clock::now();
+fn cve_2021_32640_cve_2020_7662_long_lists_are_judged_and_done() {
     for value in [" ".repeat(14_000), ",".repeat(14_000), "a ".repeat(7_000), "a;".repeat(7_000)] {
         for name in ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"] {
             let mut echo = Echo::new(&config());
             echo.feed(with(RFC6455, &format!("{name}: {value}")).as_bytes());
+            let outcome = echo.outcome();
+            assert!(matches!(outcome.status(), 101 | 400), "{name}: {}", outcome.text());
         }
     }
-    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }
 
 #[test]
