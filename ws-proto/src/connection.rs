@@ -154,8 +154,9 @@ impl Connection {
         }
     }
 
-    /// The next deadline; call [`handle_timeout`](Self::handle_timeout) when it has come. Moves
-    /// only in handshakes, closes and timeouts, never because a message came or went.
+    /// The next deadline; call [`handle_timeout`](Self::handle_timeout) when it has come. It
+    /// does not move with each message: receiving only notes the time, and sending sets the stall
+    /// deadline at most once in its own length.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }

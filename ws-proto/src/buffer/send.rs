@@ -4,8 +4,8 @@ use core::fmt;
 
 use bytes::{Buf, Bytes};
 
-/// Payloads up to this length are copied behind their header; longer ones are shared. A copy of
-/// this size costs less than another segment in a vectored write.
+/// Payloads up to this length are copied behind their header; longer ones are shared, as another
+/// segment of a vectored write.
 const COPY_MAX: usize = 4 << 10;
 
 /// The most that is allocated because the last write was large.

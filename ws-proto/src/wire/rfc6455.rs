@@ -56,8 +56,8 @@ const LENGTH_64: u8 = 127;
 /// The longest header: two bytes, 64-bit length, masking key.
 const MAX_HEADER: usize = 14;
 
-/// From this much received on, the rest of a frame is read straight into its message. Below it a
-/// pass through the receive buffer is cheaper, and a claimed length costs nothing.
+/// From this much received on, the rest of a frame is read straight into its message. Below it the
+/// payload passes through the receive buffer, so that a claimed length alone reserves nothing.
 const DIRECT_MIN: usize = 16 << 10;
 
 /// A header that is ready to be sent.
