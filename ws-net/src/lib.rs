@@ -7,7 +7,7 @@
 //! # The way of a message
 //!
 //! A socket becomes readable and its task runs. The driver reads into a chunk borrowed from the
-//! thread; the core (`ws-proto`) unmasks and checks the bytes in place and makes one [`Message`].
+//! thread; the core (`ws-proto`) copies a payload out of it, unmasks and checks it, and makes one [`Message`].
 //! The handler, which is polled in the same task, takes it with [`Connection::recv`] and may
 //! answer with [`Connection::send`], which frames into the connection's outbox. When everything
 //! that was read is used up, the outbox leaves in one write and the chunk goes back to the thread.
