@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use crate::door::Door;
 use crate::driver::Driver;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Http};
 use crate::gate::Phase;
 use crate::runtime::{Listener, Runtime};
 
@@ -23,7 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// too, and closes the socket.
 pub(crate) async fn accept_all<R: Runtime, D: Door>(
     runtime: R,
-    endpoint: Arc<Endpoint<R::Stream>>,
+    endpoint: Arc<Endpoint>,
+    http: Http<R::Stream>,
     mut listener: R::Listener,
     door: D,
 ) {
@@ -41,7 +42,8 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 }
                 let Some(seat) = unless(stopped.as_mut(), gate.admit()).await else { return };
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
-                let driver = Driver::server(own, endpoint, door.clone(), seat, stream, peer);
+                let (http, door) = (http.clone(), door.clone());
+                let driver = Driver::server(own, endpoint, http, door, seat, stream, peer);
                 // A shutdown that began meanwhile has not seen it.
                 if gate.is_open() {
                     runtime.spawn(driver);

@@ -143,9 +143,8 @@ impl<R: Runtime> Builder<R> {
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes)),
             storage: self.storage,
         };
-        let endpoint =
-            Endpoint { common: Arc::new(common), listeners: Listeners::default(), http: self.http };
-        Ok(Server::new(self.runtime, endpoint))
+        let endpoint = Endpoint { common: Arc::new(common), listeners: Listeners::default() };
+        Ok(Server::new(self.runtime, endpoint, self.http))
     }
 
     /// Makes a server and binds it to `address`, as [`Server::bind`] does.

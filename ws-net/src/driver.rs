@@ -12,7 +12,7 @@ use ws_proto::{Accept, Close, CloseCode, Closed, Event, Instant, Message, Reject
 
 use crate::alarm::Alarm;
 use crate::door::Door;
-use crate::endpoint::{BoxFuture, Client, Endpoint};
+use crate::endpoint::{BoxFuture, Client, Endpoint, Http};
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
 use crate::listeners::{StateChange, Table};
@@ -42,7 +42,8 @@ pin_project! {
     {
         runtime: R,
         door: D,
-        endpoint: Arc<Endpoint<S>>,
+        endpoint: Arc<Endpoint>,
+        http: Http<S>,
         listeners: Arc<Table>,
         membership: Membership,
         socket: Socket<S>,
@@ -68,22 +69,38 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
     /// The server's side of a stream that was accepted just now.
     pub(crate) fn server(
         runtime: R,
-        endpoint: Arc<Endpoint<S>>,
+        endpoint: Arc<Endpoint>,
+        http: Http<S>,
         door: D,
         seat: Seat,
         socket: S,
         peer: Address,
     ) -> Self {
-        let now = runtime.now();
+        let config = Arc::clone(&endpoint.common.config);
+        let core = ws_proto::Connection::server(config, runtime.now());
+        let driver = Self::new(runtime, endpoint, door, seat, socket, peer, core);
+        Self { http, ..driver }
+    }
+
+    /// One side of a stream, whose core is at its beginning.
+    pub(crate) fn new(
+        runtime: R,
+        endpoint: Arc<Endpoint>,
+        door: D,
+        seat: Seat,
+        socket: S,
+        peer: Address,
+        core: ws_proto::Connection,
+    ) -> Self {
         let common = Arc::clone(&endpoint.common);
-        let core = ws_proto::Connection::server(Arc::clone(&common.config), now);
-        let shared = Arc::new(Shared::new(common, core, peer, D::READER, now));
+        let shared = Arc::new(Shared::new(common, core, peer, D::READER, runtime.now()));
         Self {
             listeners: endpoint.listeners.table(),
             membership: Membership::enter(shared, seat),
             runtime,
             door,
             endpoint,
+            http: None,
             socket: Socket::Open(socket),
             rest: Rest::new(),
             alarm: Alarm::new(),
@@ -293,7 +310,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
 
     /// The client speaks ordinary HTTP; for the core the connection is over.
     fn hand_over(&mut self, received: Bytes) {
-        let Some(http) = &self.endpoint.http else { return };
+        let Some(http) = self.http.take() else { return };
         let Socket::Open(stream) = mem::replace(self.socket, Socket::Gone) else { return };
         let connection = &self.membership.connection;
         let client = Client {

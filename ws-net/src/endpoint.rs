@@ -12,13 +12,13 @@ use crate::{Address, ConnectionId};
 pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Who serves the ordinary HTTP requests on the port, if anybody.
-pub(crate) type Http<S> = Option<Box<dyn TakeOver<S>>>;
+pub(crate) type Http<S> = Option<Arc<dyn TakeOver<S>>>;
 
-/// What the drivers of one server share: what the handles share, and what only drivers need.
-pub(crate) struct Endpoint<S> {
+/// What the drivers of one server share: what the handles share, and the listeners, which may hold
+/// handles and so must not be held by them.
+pub(crate) struct Endpoint {
     pub(crate) common: Arc<Common>,
     pub(crate) listeners: Listeners,
-    pub(crate) http: Http<S>,
 }
 
 /// Takes over streams whose clients speak ordinary HTTP.

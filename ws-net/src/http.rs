@@ -48,7 +48,7 @@ impl<R: Runtime> Builder<R> {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let runtime = self.runtime.clone();
-        self.http = Some(Box::new(Service { runtime, handler: Arc::new(handler) }));
+        self.http = Some(Arc::new(Service { runtime, handler: Arc::new(handler) }));
         self
     }
 }

@@ -14,7 +14,7 @@ use ws_proto::{Close, Closed, Message};
 
 use crate::acceptor::accept_all;
 use crate::door::{Accept, Door, Listen, Queue, Serve};
-use crate::endpoint::{BoxFuture, Endpoint};
+use crate::endpoint::{BoxFuture, Endpoint, Http};
 use crate::gate::Phase;
 use crate::runtime::Runtime;
 use crate::waiters::{Watched, lock};
@@ -38,7 +38,8 @@ pub struct Server<R: Runtime> {
 
 struct Parts<R: Runtime> {
     runtime: R,
-    endpoint: Arc<Endpoint<R::Stream>>,
+    endpoint: Arc<Endpoint>,
+    http: Http<R::Stream>,
     manager: Manager,
     /// Sockets that nobody accepts from yet.
     sockets: Mutex<Vec<R::Listener>>,
@@ -56,11 +57,12 @@ pub struct Shutdown {
 }
 
 impl<R: Runtime> Server<R> {
-    pub(crate) fn new(runtime: R, endpoint: Endpoint<R::Stream>) -> Self {
+    pub(crate) fn new(runtime: R, endpoint: Endpoint, http: Http<R::Stream>) -> Self {
         let manager = Manager::new(Arc::clone(&endpoint.common));
         let parts = Parts {
             runtime,
             endpoint: Arc::new(endpoint),
+            http,
             manager,
             sockets: Mutex::default(),
             addresses: Mutex::default(),
@@ -97,13 +99,12 @@ impl<R: Runtime> Server<R> {
     /// # Errors
     /// When no address is bound, and from the moment the server is [closed](Self::close).
     pub async fn accept(&self) -> io::Result<Incoming> {
-        let Parts { runtime, endpoint, queue, .. } = &*self.parts;
+        let Parts { runtime, queue, .. } = &*self.parts;
         if lock(&self.parts.addresses).is_empty() {
             return Err(unbound());
         }
         for socket in mem::take(&mut *lock(&self.parts.sockets)) {
-            let (own, endpoint) = (runtime.clone(), Arc::clone(endpoint));
-            runtime.spawn(accept_all(own, endpoint, socket, Accept(Arc::clone(queue))));
+            runtime.spawn(self.accept_from(socket, Accept(Arc::clone(queue))));
         }
         let next = queue.wait(|queue| match queue.pop() {
             Some(incoming) => Some(Ok(incoming)),
@@ -254,14 +255,11 @@ impl<R: Runtime> Server<R> {
 
     /// Accepts from all sockets until the server is closed.
     async fn open<D: Door>(&self, door: D) -> io::Result<()> {
-        let Parts { runtime, endpoint, .. } = &*self.parts;
         let sockets = mem::take(&mut *lock(&self.parts.sockets));
         if sockets.is_empty() {
             return Err(unbound());
         }
-        let accept = |socket| -> BoxFuture {
-            Box::pin(accept_all(runtime.clone(), Arc::clone(endpoint), socket, door.clone()))
-        };
+        let accept = |socket| -> BoxFuture { Box::pin(self.accept_from(socket, door.clone())) };
         let mut loops: Vec<_> = sockets.into_iter().map(accept).collect();
         poll_fn(|cx| {
             loops.retain_mut(|accepting| accepting.as_mut().poll(cx).is_pending());
@@ -269,6 +267,16 @@ impl<R: Runtime> Server<R> {
         })
         .await;
         Ok(())
+    }
+
+    /// Hands the streams of one socket to `door`.
+    fn accept_from<D: Door>(
+        &self,
+        socket: R::Listener,
+        door: D,
+    ) -> impl Future<Output = ()> + use<R, D> {
+        let Parts { runtime, endpoint, http, .. } = &*self.parts;
+        accept_all(runtime.clone(), Arc::clone(endpoint), http.clone(), socket, door)
     }
 
     /// Every connection, in its handshake or open. One that opens meanwhile is seen, too.
