@@ -132,7 +132,7 @@ impl Connection {
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.out.poll()?;
         if self.state() == State::Connected {
-            let deadline = self.now + self.config.timeouts.stall;
+            let deadline = || self.now + self.config.timeouts.stall;
             self.timers.set_if_stopped(Timer::Stall, deadline);
         }
         if matches!(transmit, Transmit::Shutdown) {

@@ -16,11 +16,16 @@ impl Connection {
     /// back. `input` must be the buffer that was passed before, unless that was
     /// [idle](RecvBuf::is_idle). While a request waits for its answer the bytes behind it stay in
     /// `input`. May answer differently after any `&mut` call.
+    #[inline]
     #[must_use]
     pub fn poll_event(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Event> {
         self.now = now;
+        if input.is_empty() && !self.has_own_event() { None } else { self.pull(input) }
+    }
+
+    fn pull(&mut self, input: &mut RecvBuf) -> Option<Event> {
         if !input.is_empty() {
-            self.last_received = now;
+            self.last_received = self.now;
         }
         loop {
             if let Some(event) = self.poll_own_event() {
@@ -54,6 +59,11 @@ impl Connection {
                 return pulled;
             }
         }
+    }
+
+    /// Whether [`poll_own_event`](Self::poll_own_event) may answer something.
+    fn has_own_event(&self) -> bool {
+        self.steps.has_news() || self.out.is_writable() || self.state() == State::Closed
     }
 
     /// What has to be told besides what the peer said.

@@ -81,6 +81,10 @@ impl Outbound {
         }
     }
 
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
     pub(crate) fn take_writable(&mut self) -> bool {
         core::mem::take(&mut self.writable)
     }

@@ -105,6 +105,11 @@ impl Steps {
         self.pending |= 1 << to as u8;
     }
 
+    /// Whether a step was not announced yet.
+    pub(crate) const fn has_news(&self) -> bool {
+        self.pending != 0
+    }
+
     /// The next step that was not announced yet, as from and to.
     pub(crate) fn announce(&mut self) -> Option<(State, State)> {
         let to = *State::ALL.get(self.pending.trailing_zeros() as usize)?;

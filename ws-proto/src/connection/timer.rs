@@ -25,32 +25,32 @@ impl Timer {
 
 /// The deadlines of one connection; `None` means not waiting.
 #[derive(Debug, Default)]
-pub(crate) struct Timers([Option<Instant>; Timer::ALL.len()]);
+pub(crate) struct Timers {
+    table: [Option<Instant>; Timer::ALL.len()],
+    /// The earliest of them, which is asked for much more often than one changes.
+    next: Option<Instant>,
+}
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, deadline: Instant) {
-        if let Some(slot) = self.0.get_mut(timer as usize) {
-            *slot = Some(deadline);
-        }
+        self.put(timer, Some(deadline));
     }
 
     /// Sets the deadline unless an earlier one stands.
     pub(crate) fn set_sooner(&mut self, timer: Timer, deadline: Instant) {
-        let standing = self.0.get(timer as usize).copied().flatten();
+        let standing = self.of(timer);
         self.set(timer, standing.map_or(deadline, |standing| standing.min(deadline)));
     }
 
     /// Sets the deadline unless one stands.
-    pub(crate) fn set_if_stopped(&mut self, timer: Timer, deadline: Instant) {
-        if let Some(slot) = self.0.get_mut(timer as usize) {
-            slot.get_or_insert(deadline);
+    pub(crate) fn set_if_stopped(&mut self, timer: Timer, deadline: impl FnOnce() -> Instant) {
+        if self.of(timer).is_none() {
+            self.set(timer, deadline());
         }
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        if let Some(slot) = self.0.get_mut(timer as usize) {
-            *slot = None;
-        }
+        self.put(timer, None);
     }
 
     pub(crate) fn stop_all(&mut self) {
@@ -59,17 +59,28 @@ impl Timers {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.0.iter().flatten().min().copied()
+        self.next
     }
 
     /// Stops and returns one timer whose deadline has come, with that deadline.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Option<(Timer, Instant)> {
         let expired = Timer::ALL.into_iter().find_map(|timer| {
-            let at = self.0.get(timer as usize).copied().flatten()?;
+            let at = self.of(timer)?;
             (at <= now).then_some((timer, at))
         })?;
         self.stop(expired.0);
         Some(expired)
+    }
+
+    fn of(&self, timer: Timer) -> Option<Instant> {
+        self.table.get(timer as usize).copied().flatten()
+    }
+
+    fn put(&mut self, timer: Timer, deadline: Option<Instant>) {
+        if let Some(slot) = self.table.get_mut(timer as usize) {
+            *slot = deadline;
+        }
+        self.next = self.table.iter().flatten().min().copied();
     }
 }
 
