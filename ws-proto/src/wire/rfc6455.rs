@@ -1,8 +1,13 @@
 //! The frames of RFC 6455 section 5, which hybi 7 and 8 share.
 
+mod header;
+pub(crate) use header::{Header, MAX_CONTROL, Opcode};
+
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+
+use header::{LENGTH_16, LENGTH_64, MAX_HEADER};
 
 use super::item::Item;
 use super::utf8::Validator;
@@ -10,97 +15,9 @@ use super::{growth, mask, utf8};
 use crate::buffer::Loan;
 use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes};
 
-/// Opcodes of RFC 6455 section 5.2.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-pub(crate) enum Opcode {
-    Continuation = 0x0,
-    Text = 0x1,
-    Binary = 0x2,
-    Close = 0x8,
-    Ping = 0x9,
-    Pong = 0xA,
-}
-
-impl Opcode {
-    fn parse(bits: u8) -> Result<Self, ProtocolError> {
-        Ok(match bits {
-            0x0 => Self::Continuation,
-            0x1 => Self::Text,
-            0x2 => Self::Binary,
-            0x8 => Self::Close,
-            0x9 => Self::Ping,
-            0xA => Self::Pong,
-            _ => return Err(ProtocolError::ReservedOpcode(bits)),
-        })
-    }
-
-    pub(crate) fn of(message: &Message) -> Self {
-        if message.is_text() { Self::Text } else { Self::Binary }
-    }
-
-    const fn is_control(self) -> bool {
-        self as u8 >= 8
-    }
-}
-
-/// The longest payload of a control frame (section 5.5).
-pub(crate) const MAX_CONTROL: usize = 125;
-
-/// Says that the length follows in 16 bits.
-const LENGTH_16: u8 = 126;
-
-/// Says that the length follows in 64 bits.
-const LENGTH_64: u8 = 127;
-
-/// The longest header: two bytes, 64-bit length, masking key.
-const MAX_HEADER: usize = 14;
-
 /// From this much received on, the rest of a frame is read straight into its message. Below it the
 /// payload passes through the receive buffer, so that a claimed length alone reserves nothing.
 const DIRECT_MIN: usize = 16 << 10;
-
-/// A header that is ready to be sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Header {
-    bytes: [u8; MAX_HEADER],
-    len: usize,
-}
-
-impl Header {
-    /// The header of an unfragmented frame, in the shortest form.
-    pub(crate) fn new(opcode: Opcode, payload: usize, key: Option<[u8; 4]>) -> Self {
-        let mut header = Self { bytes: [0; MAX_HEADER], len: 0 };
-        header.push(&[0x80 | opcode as u8]);
-        let masked = if key.is_some() { 0x80 } else { 0 };
-        match payload {
-            0..=125 => header.push(&[masked | payload as u8]),
-            126..=0xFFFF => {
-                header.push(&[masked | LENGTH_16]);
-                header.push(&(payload as u16).to_be_bytes());
-            }
-            _ => {
-                header.push(&[masked | LENGTH_64]);
-                header.push(&(payload as u64).to_be_bytes());
-            }
-        }
-        if let Some(key) = key {
-            header.push(&key);
-        }
-        header
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(bytes) {
-            *to = *from;
-        }
-        self.len += bytes.len();
-    }
-}
 
 /// Reads frames and joins fragments.
 #[derive(Debug)]
