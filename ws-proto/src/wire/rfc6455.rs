@@ -3,6 +3,8 @@
 mod header;
 pub(crate) use header::{Header, MAX_CONTROL, Opcode};
 
+mod whole;
+
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -82,6 +84,8 @@ impl Decoder {
     ) -> Result<Option<Item>, ProtocolError> {
         if self.lent.is_some() || input.is_lent() {
             self.reclaim(input)?;
+        } else if let Some(message) = self.take_whole(input, limits) {
+            return Ok(Some(Item::Message(message)));
         }
         loop {
             if self.frame.is_none() && !self.read_header(input, limits)? {

@@ -50,40 +50,35 @@ pub(super) const MAX_HEADER: usize = 14;
 #[derive(Clone, Debug)]
 pub(crate) struct Header {
     bytes: [u8; MAX_HEADER],
-    len: usize,
+    len: u8,
 }
 
 impl Header {
     /// The header of an unfragmented frame, in the shortest form.
     pub(crate) fn new(opcode: Opcode, payload: usize, key: Option<[u8; 4]>) -> Self {
-        let mut header = Self { bytes: [0; MAX_HEADER], len: 0 };
-        header.push(&[0x80 | opcode as u8]);
+        let first = 0x80 | opcode as u8;
         let masked = if key.is_some() { 0x80 } else { 0 };
-        match payload {
-            0..=125 => header.push(&[masked | payload as u8]),
+        let [k0, k1, k2, k3] = key.unwrap_or_default();
+        let (bytes, len) = match payload {
+            0..=125 => {
+                let short = masked | payload as u8;
+                ([first, short, k0, k1, k2, k3, 0, 0, 0, 0, 0, 0, 0, 0], 2)
+            }
             126..=0xFFFF => {
-                header.push(&[masked | LENGTH_16]);
-                header.push(&(payload as u16).to_be_bytes());
+                let [l0, l1] = (payload as u16).to_be_bytes();
+                let short = masked | LENGTH_16;
+                ([first, short, l0, l1, k0, k1, k2, k3, 0, 0, 0, 0, 0, 0], 4)
             }
             _ => {
-                header.push(&[masked | LENGTH_64]);
-                header.push(&(payload as u64).to_be_bytes());
+                let [l0, l1, l2, l3, l4, l5, l6, l7] = (payload as u64).to_be_bytes();
+                let short = masked | LENGTH_64;
+                ([first, short, l0, l1, l2, l3, l4, l5, l6, l7, k0, k1, k2, k3], 10)
             }
-        }
-        if let Some(key) = key {
-            header.push(&key);
-        }
-        header
+        };
+        Self { bytes, len: len + if key.is_some() { 4 } else { 0 } }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(bytes) {
-            *to = *from;
-        }
-        self.len += bytes.len();
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
