@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ws_proto::{Close, CloseCode, Config, Message, SendErrorKind, SendStatus, State, Version};
-use ws_tests::pair::Pair;
+use ws_proto::{
+    Close, CloseCode, Config, Message, SendErrorKind, SendStatus, State, Timeouts, Version,
+};
+use ws_tests::pair::{Pair, Side};
 
 const FRAMED: [Version; 3] = [Version::Hybi07, Version::Hybi08, Version::Rfc6455];
 
@@ -156,6 +158,40 @@ fn a_pulled_cable_is_noticed_within_two_deadlines() {
         pair.pass(Duration::from_secs(42));
         assert_eq!(pair.server.last(), "closed 1006 nothing came after a ping", "{version}");
         assert_eq!(pair.client.connection.state(), State::Closed);
+    }
+}
+
+#[test]
+fn a_lifetime_ends_with_a_proper_close_however_busy_the_connection_is() {
+    let mut timeouts = Timeouts::default();
+    timeouts.lifetime = Some(Duration::from_secs(3600));
+    let config = Arc::new(Config::builder().timeouts(timeouts).build().unwrap());
+    for version in Version::ALL {
+        let mut pair = Pair::with_config(version, &config);
+        // Only one side has the limit.
+        let other = Pair::new(version);
+        pair.client = other.client;
+        pair.server.echoes = true;
+        pair.drive();
+        for _ in 0..119 {
+            pair.pass(Duration::from_secs(30));
+            pair.client.connection.send("busy".into()).unwrap();
+        }
+        pair.pass(Duration::from_secs(29));
+        assert_eq!(pair.server.connection.state(), State::Connected, "{version}");
+        pair.server.connection.send("the last word".into()).unwrap();
+        pair.pass(Duration::from_secs(5));
+        assert!(pair.client.saw("text the last word"), "{version}");
+        let [told, server] = [&pair.client, &pair.server].map(Side::last);
+        let cause = "the connection was open for the whole of its lifetime";
+        if version.has_frames() {
+            assert_eq!(server, format!("closed 1001 {cause}; the peer said 1001"), "{version}");
+            let said = "closed by the peer; the peer said 1001 \"open for long enough\"";
+            assert_eq!(told, format!("closed 1001 {said}"), "{version}");
+        } else {
+            let said = if version == Version::Draft76 { "; the peer said no code" } else { "" };
+            assert_eq!(server, format!("closed 1005 {cause}{said}"), "{version}");
+        }
     }
 }
 

@@ -159,5 +159,7 @@ mod tests {
         assert_eq!(refused(Config::builder().limits(limits)), "outbound_low");
         let timeouts = Timeouts { ping_interval: Some(Duration::ZERO), ..Timeouts::default() };
         assert_eq!(refused(Config::builder().timeouts(timeouts)), "ping_interval");
+        let timeouts = Timeouts { lifetime: Some(Duration::ZERO), ..Timeouts::default() };
+        assert_eq!(refused(Config::builder().timeouts(timeouts)), "lifetime");
     }
 }

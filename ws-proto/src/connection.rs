@@ -173,6 +173,7 @@ impl Connection {
                 Timer::Pong => self.judge_pong(at),
                 Timer::Idle => self.judge_idle(),
                 Timer::Stall => self.judge_stall(),
+                Timer::Lifetime => self.part(Cause::Timeout(Expired::Lifetime)),
             }
         }
     }
@@ -184,7 +185,7 @@ impl Connection {
         self.eof = true;
         if self.version() == Some(Version::Draft75)
             && let Some(ending) = &mut self.ending
-            && ending.cause == Cause::Local
+            && matches!(ending.cause, Cause::Local | Cause::Timeout(Expired::Lifetime))
         {
             // Both sides ended their streams, which is all that draft75 knows of closing.
             ending.clean = true;
@@ -311,13 +312,7 @@ impl Connection {
     pub fn close(&mut self, close: Close, now: Instant) {
         self.now = now;
         match self.state() {
-            State::Connected => {
-                self.begin_closing(Cause::Local);
-                self.send_close(close);
-                if self.version() == Some(Version::Draft75) {
-                    self.end_stream();
-                }
-            }
+            State::Connected => self.part_with(Cause::Local, close),
             State::Closing | State::Closed => {}
             _ => {
                 if matches!(self.phase, Phase::Decide(_)) {
@@ -384,6 +379,9 @@ impl Connection {
         if let Some(limit) = self.idle_limit() {
             self.timers.set(Timer::Idle, self.now + limit);
         }
+        if let Some(lifetime) = self.config.timeouts.lifetime {
+            self.timers.set(Timer::Lifetime, self.now + lifetime);
+        }
     }
 
     fn idle_limit(&self) -> Option<core::time::Duration> {
@@ -439,6 +437,21 @@ impl Connection {
         self.stalled = waiting;
         if waiting {
             self.timers.set(Timer::Stall, self.now + self.config.timeouts.stall);
+        }
+    }
+
+    /// Starts the closing handshake with what the cause has to say.
+    fn part(&mut self, cause: Cause) {
+        let close = cause.close().unwrap_or_default();
+        self.part_with(cause, close);
+    }
+
+    /// Starts the closing handshake of the version (RFC 6455 section 7.1.2).
+    fn part_with(&mut self, cause: Cause, close: Close) {
+        self.begin_closing(cause);
+        self.send_close(close);
+        if self.version() == Some(Version::Draft75) {
+            self.end_stream();
         }
     }
 

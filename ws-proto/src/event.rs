@@ -95,7 +95,7 @@ pub enum Cause {
     Handshake(HandshakeError),
     /// A frame broke a rule.
     Protocol(ProtocolError),
-    /// The peer let a deadline pass.
+    /// A deadline passed.
     Timeout(Expired),
     /// This side gave up without a closing handshake.
     Aborted,
@@ -113,6 +113,9 @@ impl Cause {
             }
             Self::Timeout(Expired::Stall) => {
                 Some(Close::truncated(CloseCode::POLICY, "reading too slowly"))
+            }
+            Self::Timeout(Expired::Lifetime) => {
+                Some(Close::truncated(CloseCode::GOING_AWAY, "open for long enough"))
             }
             Self::Timeout(_) => Some(Close::truncated(CloseCode::INTERNAL, "no answer to a ping")),
             _ => None,
@@ -136,7 +139,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The deadline that a peer let pass.
+/// The deadline that passed. Only that of the lifetime is not the peer's fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Expired {
@@ -148,6 +151,8 @@ pub enum Expired {
     Idle,
     /// The peer took no byte of what waited for it.
     Stall,
+    /// The connection was open for as long as [`Timeouts::lifetime`](crate::Timeouts) allows.
+    Lifetime,
 }
 
 impl fmt::Display for Expired {
@@ -157,6 +162,7 @@ impl fmt::Display for Expired {
             Self::Pong => "nothing came after a ping",
             Self::Idle => "nothing came for the idle limit",
             Self::Stall => "the peer took no byte of what waited for it",
+            Self::Lifetime => "the connection was open for the whole of its lifetime",
         })
     }
 }

@@ -31,6 +31,10 @@ pub struct Timeouts {
     /// Silence that ends a draft75 or draft76 connection, which have no pings; `None` for no
     /// limit. Default 5 min.
     pub idle_drafts: Option<Duration>,
+    /// How long a connection may be open, however busy it is; `None` for no limit. Then it is
+    /// closed with 1001, so that its client comes back: to another server behind the same name,
+    /// or with a fresh login. Default `None`: nothing is wrong with a long life by itself.
+    pub lifetime: Option<Duration>,
 }
 
 impl Default for Timeouts {
@@ -45,6 +49,7 @@ impl Default for Timeouts {
             pong: Duration::from_secs(20),
             idle: None,
             idle_drafts: Some(Duration::from_secs(300)),
+            lifetime: None,
         }
     }
 }
@@ -62,6 +67,7 @@ impl Timeouts {
             ("pong", self.pong),
             ("idle", some(self.idle)),
             ("idle_drafts", some(self.idle_drafts)),
+            ("lifetime", some(self.lifetime)),
         ];
         match positive.into_iter().find(|(_, value)| value.is_zero()) {
             Some((option, _)) => {

@@ -16,11 +16,20 @@ pub(crate) enum Timer {
     Idle,
     /// The peer must have taken something of what waits for it.
     Stall,
+    /// The connection was open for long enough.
+    Lifetime,
 }
 
 impl Timer {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Handshake, Self::Close, Self::Ping, Self::Pong, Self::Idle, Self::Stall];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Handshake,
+        Self::Close,
+        Self::Ping,
+        Self::Pong,
+        Self::Idle,
+        Self::Stall,
+        Self::Lifetime,
+    ];
 }
 
 /// The deadlines of one connection; `None` means not waiting.
