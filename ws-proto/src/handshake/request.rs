@@ -1,3 +1,4 @@
+use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -48,6 +49,27 @@ impl Request {
     /// The query without its question mark, or `None` when there is no question mark.
     pub fn query(&self) -> Option<&str> {
         self.resource().split_once('?').map(|(_, query)| query)
+    }
+
+    /// The pairs of the query in order, decoded as browsers encode forms: `+` and `%20` are blanks,
+    /// a pair without `=` has an empty value, and bytes that are not UTF-8 become U+FFFD.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.query().unwrap_or_default().as_bytes())
+    }
+
+    /// The cookies in order, as name and value; a name may be there more than once.
+    ///
+    /// Read as leniently as RFC 6265 section 5.4 lets clients write them: every `Cookie` header
+    /// counts, quotes around a value are taken off, nothing is decoded, and what is not UTF-8 or
+    /// has no `=` is left out.
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let crumbs = self.headers().get_all("Cookie").flat_map(|line| line.split(|b| *b == b';'));
+        crumbs.filter_map(|crumb| crumb_of(str::from_utf8(crumb).ok()?))
+    }
+
+    /// The value of the first cookie with this name. Case counts.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies().find(|cookie| cookie.0 == name).map(|cookie| cookie.1)
     }
 
     /// `Host`: a host with an optional port, as the client wrote it.
@@ -125,13 +147,54 @@ pub(crate) fn split_target(target: &str) -> (Option<&str>, &str) {
     }
 }
 
+/// The name and the value of one cookie.
+fn crumb_of(crumb: &str) -> Option<(&str, &str)> {
+    let (name, value) = crumb.split_once('=')?;
+    let value = value.trim();
+    let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    Some((name.trim(), unquoted.unwrap_or(value)))
+}
+
 fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
+    use crate::Config;
+
+    fn request(target: &str, cookies: &[&[u8]]) -> Request {
+        let fixed = [
+            ("Host", &b"a"[..]),
+            ("Upgrade", b"websocket"),
+            ("Connection", b"Upgrade"),
+            ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Version", b"13"),
+        ];
+        let headers = fixed.into_iter().chain(cookies.iter().map(|line| ("cookie", *line)));
+        Request::from_parts("GET", target, 1, headers, &Config::default()).unwrap()
+    }
+
+    #[test]
+    fn queries_are_decoded() {
+        let request = request("/x?a=1+2&b=%C3%A9%26&&c&a=%FF=", &[]);
+        let pairs: Vec<_> = request.query_pairs().collect();
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(pairs, [("a", "1 2"), ("b", "é&"), ("c", ""), ("a", "\u{FFFD}=")]);
+        assert_eq!(self::request("/x", &[]).query_pairs().count(), 0);
+    }
+
+    #[test]
+    fn cookies_are_read_leniently() {
+        let lines: [&[u8]; 3] = [b"a=1;b = \"x y\" ; ;junk; c==;", b"\xFF=1; d=\xC3\xA9", b"a=2"];
+        let request = request("/", &lines);
+        let cookies: Vec<_> = request.cookies().collect();
+        assert_eq!(cookies, [("a", "1"), ("b", "x y"), ("c", "="), ("d", "é"), ("a", "2")]);
+        assert_eq!((request.cookie("a"), request.cookie("A")), (Some("1"), None));
+    }
 
     #[test]
     fn a_request_costs_little_beside_its_head_and_8_bytes_a_header() {
