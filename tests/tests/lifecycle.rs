@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use ws_proto::{
-    Close, CloseCode, Config, Message, SendErrorKind, SendStatus, State, Timeouts, Version,
+    Close, CloseCode, CommandError, Config, Connection, Event, Instant, Message, RecvBuf, Reject,
+    SendErrorKind, SendStatus, State, Timeouts, Transmit, Version,
 };
 use ws_tests::pair::{Pair, Side};
 
@@ -192,6 +193,43 @@ fn a_lifetime_ends_with_a_proper_close_however_busy_the_connection_is() {
             let said = if version == Version::Draft76 { "; the peer said no code" } else { "" };
             assert_eq!(server, format!("closed 1005 {cause}{said}"), "{version}");
         }
+    }
+}
+
+#[test]
+fn a_request_may_be_rejected_before_it_was_read() {
+    let now = Instant::from_nanos(0);
+    let mut connection = Connection::server(Arc::new(Config::default()), now);
+    let mut input = RecvBuf::default();
+    input.feed(b"GET / HT");
+    assert!(matches!(connection.poll_event(&mut input, now), Some(Event::State { .. })));
+    connection.reject(&Reject::new(403), now).unwrap();
+    let Some(Transmit::Data(mut answer)) = connection.poll_transmit() else { panic!("no answer") };
+    let answer = answer.copy_to_bytes(answer.remaining());
+    assert!(answer.starts_with(b"HTTP/1.1 403 Forbidden\r\n"));
+    connection.handle_transmitted(answer.len());
+    assert!(matches!(connection.poll_transmit(), Some(Transmit::Shutdown)));
+    input.feed(b"TP/1.1\r\nUpgrade: websocket\r\n\r\n");
+    while connection.poll_event(&mut input, now).is_some() {}
+    assert!(connection.poll_transmit().is_none() && input.is_empty());
+    assert_eq!(
+        connection.reject(&Reject::new(403), now),
+        Err(CommandError::NoRequest(State::Closing))
+    );
+}
+
+#[test]
+fn a_client_that_leaves_before_the_answer_is_noticed() {
+    for version in Version::ALL {
+        let mut pair = Pair::new(version);
+        pair.server.accepts = false;
+        pair.drive();
+        assert!(pair.server.connection.wants_input(), "{version}");
+        assert_eq!(pair.server.connection.state(), State::Opening);
+        pair.server.connection.handle_eof(pair.now);
+        pair.pass(Duration::from_secs(2));
+        let last = "closed 1006 the peer ended the stream without closing";
+        assert_eq!(pair.server.last(), last, "{version}");
     }
 }
 

@@ -234,13 +234,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Server: answers the request with an HTTP status and closes.
+    /// Server: answers the request with an HTTP status and closes. A request that is still being
+    /// read may be rejected, too; the rest of it is discarded.
     ///
     /// # Errors
-    /// [`CommandError::NoRequest`] when no request waits.
+    /// [`CommandError::NoRequest`] when no request waits or is being read.
     pub fn reject(&mut self, reject: &Reject, now: Instant) -> Result<(), CommandError> {
         self.now = now;
-        if !matches!(self.phase, Phase::Decide(_)) {
+        if !matches!(self.phase, Phase::Request(_) | Phase::Decide(_)) {
             return Err(CommandError::NoRequest(self.state()));
         }
         self.out.buf().put_with(|out| handshake::reject(reject, out));
@@ -358,10 +359,11 @@ impl Connection {
         self.out.buffered()
     }
 
-    /// Whether bytes from the peer are of use. False while a request waits for its answer, and
-    /// when the connection is over.
+    /// Whether bytes from the peer are of use. False when the connection is over. While a request
+    /// waits for its answer they stay in the receive buffer, and the end of the stream tells that
+    /// nobody waits for the answer any more.
     pub fn wants_input(&self) -> bool {
-        !self.eof && self.state() != State::Closed && !matches!(self.phase, Phase::Decide(_))
+        !self.eof && self.state() != State::Closed
     }
 
     /// The handshake is done: messages may flow.

@@ -60,6 +60,16 @@ impl Accept {
         self.headers.push(name, value)?;
         Ok(self)
     }
+
+    /// Adds a later decision: its headers come behind those of this one, and the subprotocol is
+    /// its own if it chose one or none, and otherwise the one of this.
+    pub fn then(mut self, later: &Self) -> Self {
+        if !matches!(later.subprotocol, Chosen::ByPolicy) {
+            self.subprotocol = later.subprotocol.clone();
+        }
+        self.headers.0.extend_from_slice(later.headers.as_bytes());
+        self
+    }
 }
 
 /// How a request is refused: an HTTP status, headers and a body.
@@ -75,6 +85,7 @@ pub struct Reject {
     status: u16,
     pub(super) headers: ExtraHeaders,
     pub(super) body: Option<Bytes>,
+    reason: Option<Arc<str>>,
 }
 
 impl Reject {
@@ -82,7 +93,7 @@ impl Reject {
     /// refuses nothing; it is a mistake of this side and is sent as 500, which says so.
     pub fn new(status: u16) -> Self {
         let status = if matches!(status, 300..=599) { status } else { 500 };
-        Self { status, headers: ExtraHeaders::default(), body: None }
+        Self { status, headers: ExtraHeaders::default(), body: None, reason: None }
     }
 
     /// Adds a header to the answer, such as `Retry-After`, or `Content-Type` when the body is not
@@ -101,9 +112,20 @@ impl Reject {
         self
     }
 
+    /// Says why, for the log of this side. It is never sent.
+    pub fn because(mut self, reason: impl Into<Arc<str>>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
     /// The status that is sent.
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// The reason for the log, if one was given.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 }
 
@@ -212,6 +234,20 @@ mod tests {
             Accept::new().header("X-A", "1\t2").unwrap().header("Set-Cookie", "é").unwrap();
         assert_eq!(accept.headers.as_bytes(), "X-A: 1\t2\r\nSet-Cookie: é\r\n".as_bytes());
         assert!(accept.headers.contains("set-cookie") && !accept.headers.contains("set"));
+    }
+
+    #[test]
+    fn later_decisions_come_behind_earlier_ones() {
+        let first = || Accept::new().subprotocol("a").header("X-A", "1").unwrap();
+        let both = first().then(&Accept::new().header("X-B", "2").unwrap());
+        assert_eq!(both.headers.as_bytes(), b"X-A: 1\r\nX-B: 2\r\n");
+        assert!(matches!(&both.subprotocol, Chosen::This(name) if &**name == "a"));
+        let other = first().then(&Accept::new().subprotocol("b"));
+        assert!(matches!(&other.subprotocol, Chosen::This(name) if &**name == "b"));
+        assert!(matches!(
+            first().then(&Accept::new().no_subprotocol()).subprotocol,
+            Chosen::Nothing
+        ));
     }
 
     #[test]

@@ -169,7 +169,7 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert_eq!(
-            written(&Reject::new(503).header("Retry-After", "9").unwrap()),
+            written(&Reject::new(503).because("a secret").header("Retry-After", "9").unwrap()),
             "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 9\r\n\
              Content-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n\r\n\
              Service Unavailable\n"
