@@ -1,10 +1,15 @@
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use ws_proto::{Close, Closed, Message, Prepared, Request, SendError, SendStatus, State, Version};
+use tracing::info;
+use ws_proto::{
+    Close, CloseCode, Closed, Message, Prepared, Reject, Request, SendError, SendStatus, State,
+    Version,
+};
 
 use crate::fanout::{self, Delivery};
 use crate::shared::{Inner, Shared, Wants};
@@ -101,6 +106,53 @@ impl Connection {
     /// draft75 and draft76 carry neither code nor reason. Further calls do nothing.
     pub fn close(&self, close: Close) {
         self.shared.command(|inner, now| inner.core.close(close, now));
+    }
+
+    /// Refuses the client. Does not wait.
+    ///
+    /// As long as its request is being read or decided about, it is answered with the status,
+    /// headers and body of `reject`; listeners and [`Builder::authorize`](crate::Builder::authorize)
+    /// run so early. Later the connection is closed with code 1008 (policy). The reason in `reject`
+    /// is logged and never sent. Does nothing when the connection is closing already.
+    pub fn reject(&self, reject: &Reject) {
+        let late = self.shared.command(|inner, now| {
+            let late = !inner.is_open();
+            if inner.core.reject(reject, now).is_err() {
+                inner.core.close(CloseCode::POLICY.into(), now);
+            }
+            late
+        });
+        if let (false, Some(reason)) = (late, reject.reason()) {
+            let (id, peer) = (self.id(), self.peer_addr());
+            info!(target: "ws::server", %id, %peer, status = reject.status(), "rejected: {reason:?}");
+        }
+    }
+
+    /// Keeps `value` with the connection, for [`data`](Self::data) of every handle. Answers the
+    /// value of the same type that was there before. Does not wait.
+    ///
+    /// There is one value of each type; wrap what has a common type in one of your own. They are
+    /// dropped with the last handle and the task of the connection, so that they can be read when
+    /// it is over. One that holds a handle of its own connection keeps both for ever: take it out
+    /// with [`take_data`](Self::take_data), or hold the [`ConnectionId`].
+    pub fn set_data<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
+        let value = Arc::new(value);
+        let old = self.shared.lock().data.get_or_insert_default().put(value);
+        old.and_then(|old| old.downcast().ok())
+    }
+
+    /// Takes the value of this type out. Does not wait.
+    pub fn take_data<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let taken = self.shared.lock().data.as_mut()?.take::<T>();
+        taken?.downcast().ok()
+    }
+
+    /// The value of this type that was attached last, by [`set_data`](Self::set_data) or in
+    /// [`Builder::authorize`](crate::Builder::authorize). Does not wait. Values that change bring
+    /// their own lock or atomic.
+    pub fn data<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let found = self.shared.lock().data.as_ref()?.find::<T>();
+        found?.downcast().ok()
     }
 
     /// Ends the connection at once: what is queued is lost, and the peer sees the stream end

@@ -15,7 +15,7 @@ pub(crate) fn guard<T>(what: &str, connection: &Connection, f: impl FnOnce() -> 
         target: "ws::connection",
         id = %connection.id(),
         peer = %connection.peer_addr(),
-        "{what} panicked: {:?}; this connection is closed with 1011, the others go on",
+        "{what} panicked: {:?}; this connection ends, the others go on",
         message(payload.as_ref()),
     );
     None

@@ -20,6 +20,7 @@
 
 mod acceptor;
 mod alarm;
+mod data;
 mod door;
 mod driver;
 mod endpoint;

@@ -1,5 +1,5 @@
 use tracing::{debug, info, warn};
-use ws_proto::{Cause, Closed};
+use ws_proto::{Cause, Closed, Expired};
 
 use crate::Connection;
 
@@ -35,6 +35,10 @@ pub(crate) fn closed(connection: &Connection, closed: &Closed) {
             status = error.status(),
             "the peer's handshake was refused: {error}",
         ),
+        // A long life is nobody's fault.
+        Cause::Timeout(Expired::Lifetime) => {
+            debug!(target: "ws::connection", %id, %peer, code = closed.code(), "over: {closed}");
+        }
         Cause::Timeout(_) | Cause::Eof => {
             info!(target: "ws::connection", %id, %peer, "the peer was lost: {closed}");
         }

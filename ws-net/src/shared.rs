@@ -10,6 +10,7 @@ use ws_proto::{
     State,
 };
 
+use crate::data::Data;
 use crate::gate::Gate;
 use crate::roster::Roster;
 use crate::storage::choice::StorageChoice;
@@ -54,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) slot: Option<Message>,
     /// An event met while looking for a message; only the driver tells events.
     pub(crate) stash: Option<Box<Event>>,
+    /// What users keep with the connection.
+    pub(crate) data: Option<Box<Data>>,
     pub(crate) waiters: Waiters<Wants>,
     pub(crate) reader: Reader,
     pub(crate) owner: Owner,
@@ -133,6 +136,7 @@ impl Shared {
             input: None,
             slot: None,
             stash: None,
+            data: None,
             waiters: Waiters::default(),
             reader,
             owner: Owner::Server,
