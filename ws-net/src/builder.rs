@@ -1,12 +1,15 @@
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
 use ws_proto::{
-    Config, ConfigBuilder, ConfigError, Limits, OriginPolicy, SubprotocolPolicy, Timeouts, Versions,
+    Accept, Config, ConfigBuilder, ConfigError, Limits, OriginPolicy, Reject, SubprotocolPolicy,
+    Timeouts, Versions,
 };
 
+use crate::candidate::{Authorize, Candidate};
 use crate::endpoint::{Endpoint, Http};
 use crate::gate::Gate;
 use crate::listeners::Listeners;
@@ -41,6 +44,7 @@ pub struct Builder<R: Runtime> {
     max_connections: usize,
     max_handshakes: usize,
     storage: StorageChoice,
+    authorize: Option<Box<Authorize>>,
 }
 
 impl<R: Runtime> Builder<R> {
@@ -53,6 +57,7 @@ impl<R: Runtime> Builder<R> {
             max_connections: 16_384,
             max_handshakes: 1_024,
             storage: StorageChoice::default(),
+            authorize: None,
         }
     }
 
@@ -110,6 +115,42 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
+    /// Decides about each request for a WebSocket, whatever its version and whichever way the
+    /// server takes its connections: accept it, with a subprotocol and headers, or reject it, with
+    /// a status, headers and a body. It may attach values to the connection, see
+    /// [`Candidate::set_data`]. Default: every request that passes the checks is accepted.
+    ///
+    /// It runs in the task of the connection, after the checks of origin, subprotocol and limits
+    /// and before anything is answered. The handshake timeout goes on: when it passes the client
+    /// gets 503, and the future is dropped where it waits, as it is when the client leaves. A
+    /// panic in it is logged and answered with 500, and nobody else notices.
+    ///
+    /// With [`Server::accept`] it decides first, and what it accepts waits there.
+    ///
+    /// ```
+    /// # use ws_net::{Accept, Builder, Candidate, Reject, Runtime};
+    /// struct Login(String);
+    ///
+    /// async fn authorize(candidate: Candidate) -> Result<Accept, Reject> {
+    ///     let Some(session) = candidate.request().cookie("session") else {
+    ///         return Err(Reject::new(401).because("no session"));
+    ///     };
+    ///     candidate.set_data(Login(session.to_owned()));
+    ///     Ok(Accept::new())
+    /// }
+    /// # fn with<R: Runtime>(builder: Builder<R>) -> Builder<R> {
+    /// builder.authorize(authorize)
+    /// # }
+    /// ```
+    pub fn authorize<F, A>(mut self, authorize: F) -> Self
+    where
+        F: Fn(Candidate) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Accept, Reject>> + Send + 'static,
+    {
+        self.authorize = Some(Box::new(move |candidate| Box::pin(authorize(candidate))));
+        self
+    }
+
     /// Which store connections get, see [`Connection::storage`](crate::Connection::storage):
     /// `true` and `false`, limits, one store for all, or a factory. Default: one in memory each,
     /// made when it is first asked for.
@@ -143,7 +184,11 @@ impl<R: Runtime> Builder<R> {
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes)),
             storage: self.storage,
         };
-        let endpoint = Endpoint { common: Arc::new(common), listeners: Listeners::default() };
+        let endpoint = Endpoint {
+            common: Arc::new(common),
+            listeners: Listeners::default(),
+            authorize: self.authorize,
+        };
         Ok(Server::new(self.runtime, endpoint, self.http))
     }
 

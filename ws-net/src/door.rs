@@ -18,8 +18,14 @@ pub(crate) trait Door: Clone + Send + 'static {
     /// Who takes the messages.
     const READER: Reader;
 
-    /// A request passed every check. Whether it is accepted now; otherwise somebody else decides.
-    fn request(&self, connection: &Connection, request: Request) -> bool;
+    /// A request passed every check and may be accepted in this way. How it is accepted now, or
+    /// `None` when somebody else decides.
+    fn request(
+        &self,
+        connection: &Connection,
+        request: Request,
+        accept: ws_proto::Accept,
+    ) -> Option<ws_proto::Accept>;
 
     /// The connection is open. Runs code of users.
     fn open(&self, connection: &Connection) -> Option<Self::Handler>;
@@ -78,8 +84,13 @@ where
 
     const READER: Reader = Reader::Handles;
 
-    fn request(&self, _: &Connection, _: Request) -> bool {
-        true
+    fn request(
+        &self,
+        _: &Connection,
+        _: Request,
+        accept: ws_proto::Accept,
+    ) -> Option<ws_proto::Accept> {
+        Some(accept)
     }
 
     fn open(&self, connection: &Connection) -> Option<H> {
@@ -92,8 +103,13 @@ impl Door for Accept {
 
     const READER: Reader = Reader::Handles;
 
-    fn request(&self, connection: &Connection, request: Request) -> bool {
-        let incoming = Incoming::new(connection.clone(), request);
+    fn request(
+        &self,
+        connection: &Connection,
+        request: Request,
+        accept: ws_proto::Accept,
+    ) -> Option<ws_proto::Accept> {
+        let incoming = Incoming::new(connection.clone(), request, accept);
         let late = self.0.update(|queue| {
             if queue.closed {
                 return vec![incoming];
@@ -104,7 +120,7 @@ impl Door for Accept {
         });
         // Dropping it is an answer.
         drop(late);
-        false
+        None
     }
 
     fn open(&self, _: &Connection) -> Option<Ready<()>> {
@@ -117,8 +133,13 @@ impl Door for Listen {
 
     const READER: Reader = Reader::Listeners;
 
-    fn request(&self, _: &Connection, _: Request) -> bool {
-        true
+    fn request(
+        &self,
+        _: &Connection,
+        _: Request,
+        accept: ws_proto::Accept,
+    ) -> Option<ws_proto::Accept> {
+        Some(accept)
     }
 
     fn open(&self, _: &Connection) -> Option<Ready<()>> {

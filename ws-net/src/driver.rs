@@ -7,10 +7,11 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use pin_project_lite::pin_project;
-use tracing::{debug, error};
-use ws_proto::{Accept, Close, CloseCode, Closed, Event, Instant, Message, Reject, Request, State};
+use tracing::debug;
+use ws_proto::{Close, CloseCode, Closed, Event, Instant, Message, State};
 
 use crate::alarm::Alarm;
+use crate::candidate::Verdict;
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Http};
 use crate::gate::{Purpose, Seat};
@@ -23,6 +24,8 @@ use crate::runtime::{Runtime, Transport};
 use crate::shared::{Owner, Reader, Shared, Wants};
 use crate::turn::{Rest, StreamEnd, Turn, Work};
 use crate::{Address, Connection};
+
+mod request;
 
 /// How much one poll does before other tasks get their turn: this many messages and polls of the
 /// handler, or 16 reads.
@@ -50,6 +53,8 @@ pin_project! {
         rest: Rest,
         #[pin]
         alarm: Alarm<R::Sleep>,
+        // Decides about the request. Boxed twice, since all but a few connections have none.
+        verdict: Option<Box<Verdict>>,
         #[pin]
         handler: Option<D::Handler>,
     }
@@ -104,6 +109,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
             socket: Socket::Open(socket),
             rest: Rest::new(),
             alarm: Alarm::new(),
+            verdict: None,
             handler: None,
         }
     }
@@ -202,7 +208,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         self.endpoint.listeners.renew(self.listeners);
         match event {
             Event::State { from, to } => self.tell_state(StateChange { from, to }, turn),
-            Event::Request(request) => self.tell_request(request, turn.now),
+            Event::Request(request) => self.tell_request(request, turn),
             Event::Http(received) => self.hand_over(received),
             Event::Closed(closed) => self.finish(Arc::from(closed), turn),
             // Pings are answered by the core, and nobody asked for pongs.
@@ -215,6 +221,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         debug!(target: "ws::connection", id = %connection.id(), "{} -> {}", change.from, change.to);
         match change.to {
             State::Connected => self.membership.attach(),
+            State::Closing => {
+                self.drop_verdict();
+            }
             State::Closed => self.membership.detach(),
             _ => {}
         }
@@ -254,28 +263,6 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
     }
 
-    fn tell_request(&mut self, request: Request, now: Instant) {
-        let connection = &self.membership.connection;
-        let shared = connection.shared();
-        // It comes once.
-        let _ = shared.request.set(request.clone());
-        if !self.door.request(connection, request) {
-            return;
-        }
-        let mut inner = shared.lock();
-        let accepted = inner.core.accept(&Accept::new(), now);
-        if let Err(error) = accepted {
-            let _ = inner.core.reject(&Reject::new(500), now);
-            drop(inner);
-            error!(
-                target: "ws::server",
-                id = %connection.id(),
-                peer = %connection.peer_addr(),
-                "a request could not be accepted by default: {error}",
-            );
-        }
-    }
-
     fn deliver(&mut self, message: Message, now: Instant) {
         self.endpoint.listeners.renew(self.listeners);
         let connection = &self.membership.connection;
@@ -292,6 +279,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     }
 
     fn poll_handler(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if self.poll_verdict(now, cx) {
+            return;
+        }
         let Some(handler) = self.handler.as_mut().as_pin_mut() else { return };
         let connection = &self.membership.connection;
         let poll = guard("the handler", connection, || handler.poll(cx).is_ready());

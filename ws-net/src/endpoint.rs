@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::candidate::Authorize;
 use crate::listeners::Listeners;
 use crate::shared::Common;
 use crate::{Address, ConnectionId};
@@ -14,11 +15,13 @@ pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Who serves the ordinary HTTP requests on the port, if anybody.
 pub(crate) type Http<S> = Option<Arc<dyn TakeOver<S>>>;
 
-/// What the drivers of one server share: what the handles share, and the listeners, which may hold
-/// handles and so must not be held by them.
+/// What the drivers of one server share: what the handles share, and the functions of users, which
+/// may hold handles and so must not be held by them.
 pub(crate) struct Endpoint {
     pub(crate) common: Arc<Common>,
     pub(crate) listeners: Listeners,
+    /// Decides about requests.
+    pub(crate) authorize: Option<Box<Authorize>>,
 }
 
 /// Takes over streams whose clients speak ordinary HTTP.

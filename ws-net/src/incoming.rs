@@ -14,15 +14,18 @@ use crate::{Address, Connection, ConnectionId};
 pub struct Incoming {
     connection: Connection,
     request: Request,
+    /// What was decided before.
+    earlier: Accept,
 }
 
 impl Incoming {
-    pub(crate) fn new(connection: Connection, request: Request) -> Self {
+    pub(crate) fn new(connection: Connection, request: Request, earlier: Accept) -> Self {
         connection.shared().hand_over(Owner::Handles);
-        Self { connection, request }
+        Self { connection, request, earlier }
     }
 
-    /// Opens the connection.
+    /// Opens the connection. What [`Builder::authorize`](crate::Builder::authorize) has decided
+    /// holds, too, as [`Accept::then`] joins it.
     ///
     /// Waits until both sides have shaken hands, which for draft76 takes a round trip. Dropping
     /// the future closes the connection.
@@ -33,6 +36,7 @@ impl Incoming {
     pub async fn accept(self, accept: Accept) -> Result<Connection, AcceptError> {
         let connection = self.connection.clone();
         let shared = connection.shared();
+        let accept = self.earlier.clone().then(&accept);
         shared.command(|inner, now| inner.core.accept(&accept, now))?;
         let opened = shared.wait(Wants::Open, |inner, _| match &inner.end {
             _ if inner.announced == State::Connected => Poll::Ready(Ok(())),
@@ -45,7 +49,7 @@ impl Incoming {
 
     /// Refuses it with an HTTP answer. Does not wait. One that has ended meanwhile is left alone.
     pub fn reject(self, reject: &Reject) {
-        let _ = self.connection.shared().command(|inner, now| inner.core.reject(reject, now));
+        self.connection.reject(reject);
     }
 
     /// Whether nobody waits for the answer any more.
@@ -61,6 +65,11 @@ impl Incoming {
     /// The address of the client, or of the proxy in front of this server.
     pub fn peer_addr(&self) -> Address {
         self.connection.peer_addr()
+    }
+
+    /// The connection that it becomes when it is accepted, with the data that is attached to it.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// The name that the connection has and keeps.

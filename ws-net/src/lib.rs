@@ -41,6 +41,9 @@ mod waiters;
 mod builder;
 pub use builder::Builder;
 
+mod candidate;
+pub use candidate::Candidate;
+
 mod connection;
 pub use connection::Connection;
 pub use fanout::Delivery;

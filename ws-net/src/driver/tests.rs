@@ -12,6 +12,8 @@ use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 use crate::{Builder, Connection, Server};
 
+mod requests;
+
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";

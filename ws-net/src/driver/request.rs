@@ -1,0 +1,101 @@
+//! From a request that passed the checks to its answer.
+
+use std::mem;
+use std::task::{Context, Poll};
+
+use tracing::{debug, error, warn};
+use ws_proto::{Accept, CommandError, Instant, Reject, Request, State};
+
+use super::DriverProjection;
+use crate::candidate::Candidate;
+use crate::door::Door;
+use crate::guard::guard;
+use crate::runtime::{Runtime, Transport};
+use crate::turn::Turn;
+
+impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
+    /// Asks the function of users, if there is one, and otherwise goes on.
+    pub(super) fn tell_request(&mut self, request: Request, turn: &mut Turn) {
+        let connection = &self.membership.connection;
+        // It comes once.
+        let _ = connection.shared().request.set(request.clone());
+        let Some(authorize) = &self.endpoint.authorize else {
+            return self.proceed(request, Accept::new(), turn.now);
+        };
+        let candidate = Candidate::new(connection.clone(), request);
+        match guard("the authorisation", connection, || authorize(candidate)) {
+            Some(verdict) => {
+                *self.verdict = Some(Box::new(verdict));
+                turn.handler_due = true;
+            }
+            None => connection.reject(&Reject::new(500)),
+        }
+    }
+
+    /// Polls the function of users; `false` when none runs.
+    pub(super) fn poll_verdict(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Some(verdict) = self.verdict else { return false };
+        let connection = &self.membership.connection;
+        let decision =
+            match guard("the authorisation", connection, || verdict.as_mut().as_mut().poll(cx)) {
+                Some(Poll::Pending) => return true,
+                Some(Poll::Ready(decision)) => Some(decision),
+                None => None,
+            };
+        let dropped = self.drop_verdict();
+        let connection = &self.membership.connection;
+        match (decision, connection.request().cloned()) {
+            (Some(Ok(accept)), Some(request)) if dropped => self.proceed(request, accept, now),
+            (Some(Err(reject)), _) if dropped => connection.reject(&reject),
+            _ => connection.reject(&Reject::new(500)),
+        }
+        true
+    }
+
+    /// Nobody waits for the decision any more. `false` when dropping it panicked: what the future
+    /// still holds is code of users, too.
+    pub(super) fn drop_verdict(&mut self) -> bool {
+        let Some(verdict) = mem::take(self.verdict) else { return true };
+        guard("the authorisation's end", &self.membership.connection, || drop(verdict)).is_some()
+    }
+
+    /// Accepts the request, unless somebody else decides about it.
+    fn proceed(&mut self, request: Request, accept: Accept, now: Instant) {
+        let connection = &self.membership.connection;
+        // The deadline has passed, or a listener has ended it.
+        if connection.state() >= State::Closing {
+            return;
+        }
+        let Some(accept) = self.door.request(connection, request, accept) else { return };
+        let mut inner = connection.shared().lock();
+        let Err(error) = inner.core.accept(&accept, now) else { return };
+        drop(inner);
+        let (id, peer) = (connection.id(), connection.peer_addr());
+        match error {
+            CommandError::NoRequest(_) => {
+                debug!(target: "ws::server", %id, %peer, "it was accepted too late: {error}");
+            }
+            // It asks for what is not spoken, and nobody has promised it.
+            CommandError::SubprotocolNeeded(_) => {
+                let name = connection.request().and_then(|request| request.subprotocols().next());
+                let name = name.unwrap_or_default();
+                warn!(
+                    target: "ws::protocol",
+                    %id, %peer,
+                    "the peer's handshake was refused: \
+                     it asks for the subprotocol {name:?}, which nobody chose",
+                );
+                let text = "the client asks for a subprotocol that is not spoken here\n";
+                connection.reject(&Reject::new(400).body(text));
+            }
+            _ => {
+                error!(
+                    target: "ws::server",
+                    %id, %peer,
+                    "the application accepted a request in a way that does not fit it: {error}",
+                );
+                connection.reject(&Reject::new(500));
+            }
+        }
+    }
+}
