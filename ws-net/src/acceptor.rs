@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
+use crate::Address;
 use crate::door::Door;
 use crate::driver::Driver;
 use crate::endpoint::{Endpoint, Http};
-use crate::gate::Phase;
+use crate::gate::{Phase, Refused};
 use crate::runtime::{Listener, Runtime};
 
 /// The first pause after the system could not accept; doubled from one failure to the next.
@@ -40,7 +41,15 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 if gate.is_full() {
                     warn!(target: "ws::server", %peer, "full: clients wait until others leave");
                 }
-                let Some(seat) = unless(stopped.as_mut(), gate.admit()).await else { return };
+                let admitted = gate.admit(peer, runtime.now());
+                let Some(admitted) = unless(stopped.as_mut(), admitted).await else { return };
+                let seat = match admitted {
+                    Ok(seat) => seat,
+                    Err(refused) => {
+                        log_refusal(&refused, peer);
+                        continue;
+                    }
+                };
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
                 let (http, door) = (http.clone(), door.clone());
                 let driver = Driver::server(own, endpoint, http, door, seat, stream, peer);
@@ -80,6 +89,18 @@ async fn unless<F: Future>(
         future.as_mut().poll(cx).map(Some)
     })
     .await
+}
+
+/// Says who is refused, seldom enough that it costs nothing. The stream is dropped without a word:
+/// an answer would have to be written, over TLS after a handshake, for whoever asks for too much.
+fn log_refusal(refused: &Refused, peer: Address) {
+    let Some(number) = refused.to_be_told else { return };
+    warn!(
+        target: "ws::server",
+        %peer, number,
+        "refused: the address has its share of connections or handshakes; \
+         if it is a proxy's, raise max_connections_per_ip and max_handshakes_per_ip",
+    );
 }
 
 fn concerns_one_client(error: &io::Error) -> bool {

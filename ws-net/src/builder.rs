@@ -17,6 +17,7 @@ use crate::roster::Roster;
 use crate::runtime::Runtime;
 use crate::server::Server;
 use crate::shared::Common;
+use crate::shares::{Share, Shares};
 use crate::storage::choice::StorageChoice;
 
 impl<R: Runtime + Default> Server<R> {
@@ -43,6 +44,8 @@ pub struct Builder<R: Runtime> {
     config: ConfigBuilder,
     max_connections: usize,
     max_handshakes: usize,
+    max_connections_per_ip: Option<usize>,
+    max_handshakes_per_ip: Option<usize>,
     storage: StorageChoice,
     authorize: Option<Box<Authorize>>,
 }
@@ -56,6 +59,8 @@ impl<R: Runtime> Builder<R> {
             config: Config::builder(),
             max_connections: 16_384,
             max_handshakes: 1_024,
+            max_connections_per_ip: None,
+            max_handshakes_per_ip: None,
             storage: StorageChoice::default(),
             authorize: None,
         }
@@ -115,6 +120,27 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
+    /// How many connections one IP address may have open at a time, handshakes and HTTP included.
+    /// An IPv6 address counts as its /64 network; peers without an address are not counted.
+    /// Further clients from there are refused at once: their stream ends without an answer, and
+    /// [`Server::refused`] counts them.
+    ///
+    /// Default: half of [`max_connections`](Self::max_connections), so that no address alone
+    /// keeps out all others, while the many clients of one company or provider get in. By default
+    /// addresses of this machine and of private networks are left out, since proxies have those. A
+    /// number that is set holds for all addresses; `usize::MAX` is no limit.
+    pub fn max_connections_per_ip(mut self, max: usize) -> Self {
+        self.max_connections_per_ip = Some(max);
+        self
+    }
+
+    /// How many of them may be in their handshake, by the same rules. Default: half of
+    /// [`max_handshakes`](Self::max_handshakes).
+    pub fn max_handshakes_per_ip(mut self, max: usize) -> Self {
+        self.max_handshakes_per_ip = Some(max);
+        self
+    }
+
     /// Decides about each request for a WebSocket, whatever its version and whichever way the
     /// server takes its connections: accept it, with a subprotocol and headers, or reject it, with
     /// a status, headers and a body. It may attach values to the connection, see
@@ -165,14 +191,21 @@ impl<R: Runtime> Builder<R> {
     /// # Errors
     /// [`ConfigError`] names the first option that makes no sense.
     pub fn build(self) -> Result<Server<R>, ConfigError> {
-        for (option, value) in
-            [("max_connections", self.max_connections), ("max_handshakes", self.max_handshakes)]
-        {
-            if value == 0 {
+        for (option, value) in [
+            ("max_connections", Some(self.max_connections)),
+            ("max_handshakes", Some(self.max_handshakes)),
+            ("max_connections_per_ip", self.max_connections_per_ip),
+            ("max_handshakes_per_ip", self.max_handshakes_per_ip),
+        ] {
+            if value == Some(0) {
                 return Err(ConfigError { option, problem: "is zero: nobody could connect" });
             }
         }
         self.storage.check()?;
+        let shares = Shares {
+            connections: Share::new(self.max_connections_per_ip, self.max_connections),
+            handshakes: Share::new(self.max_handshakes_per_ip, self.max_handshakes),
+        };
         let hand_over = self.http.is_some();
         let config = self.config.hand_over_http(hand_over).build()?;
         let runtime = self.runtime.clone();
@@ -181,7 +214,7 @@ impl<R: Runtime> Builder<R> {
             clock: Box::new(move || runtime.now()),
             opening: Roster::default(),
             members: Roster::default(),
-            gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes)),
+            gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes, shares)),
             storage: self.storage,
         };
         let endpoint = Endpoint {
@@ -216,6 +249,8 @@ impl<R: Runtime> fmt::Debug for Builder<R> {
             .field("config", &self.config)
             .field("max_connections", &self.max_connections)
             .field("max_handshakes", &self.max_handshakes)
+            .field("max_connections_per_ip", &self.max_connections_per_ip)
+            .field("max_handshakes_per_ip", &self.max_handshakes_per_ip)
             .field("http", &self.http.is_some())
             .finish_non_exhaustive()
     }

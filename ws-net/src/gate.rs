@@ -1,6 +1,10 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use crate::waiters::Watched;
+use ws_proto::Instant;
+
+use crate::Address;
+use crate::shares::{Refusals, Shares, Source, Takings};
+use crate::waiters::{Watched, lock};
 
 /// Who may come in, and whether the server still runs.
 pub(crate) struct Gate {
@@ -8,6 +12,8 @@ pub(crate) struct Gate {
     load: Watched<Load>,
     max_connections: usize,
     max_handshakes: usize,
+    shares: Shares,
+    refusals: Mutex<Refusals>,
 }
 
 /// Where a server is in its life. It only goes forward.
@@ -26,15 +32,25 @@ pub(crate) enum Phase {
 struct Load {
     connections: usize,
     handshakes: usize,
+    takings: Takings,
+}
+
+/// A client whose address has its share already.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// How many were refused since the last line of the log, when it is time for one.
+    pub(crate) to_be_told: Option<u64>,
 }
 
 impl Gate {
-    pub(crate) fn new(max_connections: usize, max_handshakes: usize) -> Self {
+    pub(crate) fn new(max_connections: usize, max_handshakes: usize, shares: Shares) -> Self {
         Self {
             phase: Watched::default(),
             load: Watched::default(),
             max_connections,
             max_handshakes,
+            shares,
+            refusals: Mutex::default(),
         }
     }
 
@@ -47,19 +63,39 @@ impl Gate {
         self.phase.read(|phase| *phase == Phase::Open)
     }
 
-    /// A seat, as soon as there is one. Cancel-safe.
-    pub(crate) async fn admit(self: &Arc<Self>) -> Seat {
+    /// A seat for `peer`, as soon as there is one, or at once the news that its address has its
+    /// share. `now` is for the log. Cancel-safe.
+    pub(crate) async fn admit(
+        self: &Arc<Self>,
+        peer: Address,
+        now: Instant,
+    ) -> Result<Seat, Refused> {
         let (max_connections, max_handshakes) = (self.max_connections, self.max_handshakes);
+        let allowance = peer.ip().and_then(|ip| self.shares.of(ip));
         let take = |load: &mut Load| {
-            let free = load.connections < max_connections && load.handshakes < max_handshakes;
-            if free {
-                load.connections += 1;
-                load.handshakes += 1;
+            if allowance.is_some_and(|allowance| load.takings.is_used_up(&allowance)) {
+                return Some(false);
             }
-            free.then_some(())
+            if load.connections >= max_connections || load.handshakes >= max_handshakes {
+                return None;
+            }
+            load.connections += 1;
+            load.handshakes += 1;
+            if let Some(allowance) = allowance {
+                load.takings.take(allowance.source);
+            }
+            Some(true)
         };
-        self.load.wait(take).await;
-        Seat { gate: Arc::clone(self), purpose: Purpose::Handshake }
+        if !self.load.wait(take).await {
+            return Err(Refused { to_be_told: lock(&self.refusals).count(now) });
+        }
+        let source = allowance.map(|allowance| allowance.source);
+        Ok(Seat { gate: Arc::clone(self), source, purpose: Purpose::Handshake })
+    }
+
+    /// Clients that were refused so far since their address had its share.
+    pub(crate) fn refused(&self) -> u64 {
+        lock(&self.refusals).total
     }
 
     /// Whether the next one has to wait for a seat.
@@ -83,6 +119,8 @@ impl Gate {
 /// One connection's place in the limits, given back when it is dropped.
 pub(crate) struct Seat {
     gate: Arc<Gate>,
+    /// In whose share it is counted.
+    source: Option<Source>,
     purpose: Purpose,
 }
 
@@ -101,7 +139,12 @@ impl Seat {
     /// The handshake is over; the connection goes on with `purpose`.
     pub(crate) fn settle(&mut self, purpose: Purpose) {
         if self.purpose == Purpose::Handshake {
-            self.gate.load.update(|load| load.handshakes -= 1);
+            self.gate.load.update(|load| {
+                load.handshakes -= 1;
+                if let Some(source) = self.source {
+                    load.takings.settle(source);
+                }
+            });
         }
         self.purpose = purpose;
     }
@@ -114,8 +157,12 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.gate.load.update(|load| {
+            let in_handshake = self.purpose == Purpose::Handshake;
             load.connections -= 1;
-            load.handshakes -= usize::from(self.purpose == Purpose::Handshake);
+            load.handshakes -= usize::from(in_handshake);
+            if let Some(source) = self.source {
+                load.takings.give_back(source, in_handshake);
+            }
         });
     }
 }
@@ -126,17 +173,72 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
+    use crate::shares::Share;
+
+    fn gate(max_connections: usize, max_handshakes: usize, per_ip: Option<usize>) -> Arc<Gate> {
+        let shares = Shares {
+            connections: Share::new(per_ip, max_connections),
+            handshakes: Share::new(None, max_handshakes),
+        };
+        Arc::new(Gate::new(max_connections, max_handshakes, shares))
+    }
+
+    fn ask(gate: &Arc<Gate>, peer: Address) -> Poll<Result<Seat, Refused>> {
+        let now = Instant::from_nanos(0);
+        pin!(gate.admit(peer, now)).poll(&mut Context::from_waker(Waker::noop()))
+    }
 
     fn try_admit(gate: &Arc<Gate>) -> Option<Seat> {
-        match pin!(gate.admit()).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(seat) => Some(seat),
+        match ask(gate, Address::Unnamed) {
+            Poll::Ready(seat) => Some(seat.unwrap()),
             Poll::Pending => None,
         }
     }
 
+    fn address(text: &str) -> Address {
+        Address::Tcp(text.parse().unwrap())
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_others_theirs() {
+        let gate = gate(4, 4, Some(2));
+        let [one, other] = ["127.0.0.1:1", "127.0.0.2:1"].map(address);
+        let seats = [(); 2].map(|()| match ask(&gate, one) {
+            Poll::Ready(Ok(seat)) => seat,
+            _ => panic!("a free seat"),
+        });
+        let Poll::Ready(Err(refused)) = ask(&gate, one) else { panic!("it has its share") };
+        assert_eq!((refused.to_be_told, gate.refused()), (Some(1), 1));
+        let Poll::Ready(Ok(third)) = ask(&gate, other) else { panic!("another address") };
+        let fourth = try_admit(&gate).unwrap();
+        assert!(gate.is_full());
+        assert!(ask(&gate, other).is_pending(), "it has a share left, but no seat is free");
+        assert!(matches!(ask(&gate, one), Poll::Ready(Err(_))), "no need to wait");
+        drop(seats);
+        let Poll::Ready(Ok(fifth)) = ask(&gate, one) else { panic!("its seats are free again") };
+        drop((third, fourth, fifth));
+        assert_eq!((gate.connections(), gate.refused()), (0, 2));
+        assert!(gate.load.read(|load| load.takings.is_empty()));
+    }
+
+    #[test]
+    fn handshakes_have_shares_of_their_own() {
+        let gate = gate(100, 2, None);
+        let peer = address("192.0.2.7:1");
+        let mut seats = Vec::new();
+        for purpose in [Purpose::WebSocket, Purpose::Http, Purpose::WebSocket] {
+            let Poll::Ready(Ok(mut seat)) = ask(&gate, peer) else { panic!("a free seat") };
+            assert!(matches!(ask(&gate, peer), Poll::Ready(Err(_))), "one shakes hands");
+            seat.settle(purpose);
+            seats.push(seat);
+        }
+        drop(seats);
+        assert!(gate.load.read(|load| load.takings.is_empty()));
+    }
+
     #[test]
     fn handshakes_and_connections_are_limited_apart() {
-        let gate = Arc::new(Gate::new(3, 1));
+        let gate = gate(3, 1, None);
         let mut first = try_admit(&gate).unwrap();
         assert!(try_admit(&gate).is_none());
         first.settle(Purpose::WebSocket);
@@ -152,7 +254,7 @@ mod tests {
 
     #[test]
     fn phases_only_go_forward() {
-        let gate = Gate::new(1, 1);
+        let gate = gate(1, 1, None);
         gate.advance(Phase::Killed);
         gate.advance(Phase::Stopping);
         assert!(gate.phase.read(|phase| *phase == Phase::Killed) && !gate.is_open());

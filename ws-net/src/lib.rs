@@ -33,6 +33,7 @@ mod outbox;
 mod pool;
 mod roster;
 mod shared;
+mod shares;
 #[cfg(test)]
 mod toy;
 mod turn;

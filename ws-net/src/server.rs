@@ -233,6 +233,12 @@ impl<R: Runtime> Server<R> {
         &self.parts.manager
     }
 
+    /// How many clients were refused so far since their address had its share, see
+    /// [`Builder::max_connections_per_ip`](crate::Builder::max_connections_per_ip).
+    pub fn refused(&self) -> u64 {
+        self.parts.endpoint.common.gate.refused()
+    }
+
     /// The first address that was bound, with the port that the system chose.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         lock(&self.parts.addresses).first().copied()

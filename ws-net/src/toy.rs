@@ -26,7 +26,7 @@ struct World {
     timers: Mutex<Vec<(Instant, Waker)>>,
     /// How often any timer was set.
     alarms: AtomicUsize,
-    backlog: Mutex<(VecDeque<Pipe>, Option<Waker>)>,
+    backlog: Mutex<(VecDeque<(Pipe, Address)>, Option<Waker>)>,
 }
 
 struct Task {
@@ -110,10 +110,15 @@ impl Toy {
 
     /// A client's end of a new stream to the server.
     pub(crate) fn dial(&self) -> Pipe {
+        self.dial_from(Address::Unnamed)
+    }
+
+    /// The same, from this address.
+    pub(crate) fn dial_from(&self, peer: Address) -> Pipe {
         let wire = Arc::new(Mutex::new(Wire { room: usize::MAX, ..Wire::default() }));
         let client = Pipe { wire: Arc::clone(&wire), me: 0 };
         let mut backlog = lock(&self.0.backlog);
-        backlog.0.push_back(Pipe { wire, me: 1 });
+        backlog.0.push_back((Pipe { wire, me: 1 }, peer));
         if let Some(waker) = backlog.1.take() {
             waker.wake();
         }
@@ -159,11 +164,11 @@ impl Listener for Dock {
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Pipe, Address)>> {
         let mut backlog = lock(&self.0.0.backlog);
-        let Some(pipe) = backlog.0.pop_front() else {
+        let Some(accepted) = backlog.0.pop_front() else {
             backlog.1 = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        Poll::Ready(Ok((pipe, Address::Unnamed)))
+        Poll::Ready(Ok(accepted))
     }
 }
 

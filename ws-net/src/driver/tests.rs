@@ -435,6 +435,26 @@ fn limits_on_connections_hold_back_and_let_in() {
 }
 
 #[test]
+fn an_address_with_its_share_is_refused_and_holds_up_nobody() {
+    let (toy, server) = running(|builder| builder.max_connections_per_ip(2));
+    let [greedy, other] = ["127.0.0.1:7", "[2001:db8::1]:7"]
+        .map(|address| crate::Address::from(address.parse::<std::net::SocketAddr>().unwrap()));
+    let clients: Vec<_> = (0..5).map(|_| toy.dial_from(greedy)).collect();
+    let ended = || clients.iter().map(Pipe::ended).collect::<Vec<_>>();
+    assert_eq!((ended(), server.refused()), (vec![false, false, true, true, true], 3));
+    for client in [&clients[0], &clients[1], &toy.dial_from(other)] {
+        client.send(REQUEST);
+        toy.settle();
+        assert!(client.take().0.starts_with(b"HTTP/1.1 101 "));
+    }
+    assert!(toy.dial_from(greedy).ended(), "open connections count, too");
+    clients[0].fail();
+    toy.settle();
+    assert!(!toy.dial_from(greedy).ended());
+    assert_eq!(server.refused(), 4);
+}
+
+#[test]
 fn shutdown_closes_waits_and_aborts() {
     let (toy, server) = serving(echo);
     let (polite, rude) = (join(&toy), join(&toy));
