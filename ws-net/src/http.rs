@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use pin_project_lite::pin_project;
 use tracing::debug;
 
-pub use hyper::body::{Body, Incoming};
+pub use hyper::body::Body;
 pub use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 
 use crate::Builder;
@@ -27,8 +27,8 @@ use crate::endpoint::{BoxFuture, Client, TakeOver};
 use crate::gate::Phase;
 use crate::runtime::{Runtime, Transport};
 
-/// How long a client may take no byte of an answer.
-const STALL: Duration = Duration::from_secs(30);
+mod body;
+pub use body::{BodyError, Incoming};
 
 /// How much is read at a time: heads and small bodies; hyper asks again for more.
 const CHUNK: usize = 8 << 10;
@@ -36,7 +36,9 @@ const CHUNK: usize = 8 << 10;
 impl<R: Runtime> Builder<R> {
     /// Calls `handler` with every request on this port that asks for no WebSocket. Bodies are
     /// streams in both directions; connections are kept alive. A head has to come within the
-    /// handshake timeout, also the next one on a connection that is kept alive.
+    /// handshake timeout, also the next one on a connection that is kept alive. A client that
+    /// stops in the middle of its body, or takes nothing of an answer, is waited for as long as
+    /// [`Timeouts::stall`](crate::Timeouts) says.
     ///
     /// Default: such requests are answered with 426.
     pub fn on_request<F, H, B>(mut self, handler: F) -> Self
@@ -69,10 +71,14 @@ where
 {
     fn take_over(&self, stream: R::Stream, received: Bytes, client: Client) -> BoxFuture {
         let handler = Arc::clone(&self.handler);
-        let service = service_fn(move |request| {
+        let runtime = self.runtime.clone();
+        let stall = client.common.config.timeouts().stall;
+        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
             // Nothing of such a request is given to the handler, and nothing behind it is read:
             // draft76 sends eight bytes there, which would be the beginning of the next request.
-            let response = (!asks_for_websocket(&request)).then(|| handler(request));
+            let timer = Timer(runtime.clone());
+            let response = (!asks_for_websocket(&request))
+                .then(|| handler(request.map(|body| Incoming::new(body, timer, stall))));
             async move {
                 Ok::<_, Infallible>(match response {
                     Some(response) => response.await.map(|body| Answer::Page { body }),
@@ -86,7 +92,7 @@ where
             .header_read_timeout(client.common.config.timeouts().handshake)
             .max_headers(limits.max_headers)
             .max_buf_size(limits.max_head.max(MIN_BUF))
-            .serve_connection(Io::new(self.runtime.clone(), stream, received), service);
+            .serve_connection(Io::new(self.runtime.clone(), stream, received, stall), service);
         Box::pin(async move {
             let mut connection = pin!(connection);
             let phase = &client.common.gate.phase;
@@ -178,13 +184,15 @@ struct Io<R: Runtime> {
     runtime: R,
     stream: R::Stream,
     received: Bytes,
+    /// How long the client may take no byte of an answer.
+    limit: Duration,
     /// Runs while the client takes no bytes.
     stall: Option<Pin<Box<R::Sleep>>>,
 }
 
 impl<R: Runtime> Io<R> {
-    fn new(runtime: R, stream: R::Stream, received: Bytes) -> Self {
-        Self { runtime, stream, received, stall: None }
+    fn new(runtime: R, stream: R::Stream, received: Bytes, limit: Duration) -> Self {
+        Self { runtime, stream, received, limit, stall: None }
     }
 
     /// Passes on what became of a write, unless the client has taken nothing for too long.
@@ -197,8 +205,8 @@ impl<R: Runtime> Io<R> {
             self.stall = None;
             return write;
         }
-        let runtime = &self.runtime;
-        let start = || Box::pin(runtime.sleep_until(runtime.now() + STALL));
+        let (runtime, limit) = (&self.runtime, self.limit);
+        let start = || Box::pin(runtime.sleep_until(runtime.now() + limit));
         match self.stall.get_or_insert_with(start).as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
@@ -296,3 +304,6 @@ impl<S: Future<Output = ()>> Future for Sleeping<S> {
 }
 
 impl<S: crate::runtime::Sleep> hyper::rt::Sleep for Sleeping<S> {}
+
+#[cfg(test)]
+mod tests;

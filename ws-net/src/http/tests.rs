@@ -1,0 +1,98 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::*;
+use crate::Server;
+use crate::runtime::Address;
+use crate::toy::{Pipe, Toy};
+use crate::waiters::lock;
+
+/// A server that reads bodies and answers their length, and the errors that it met.
+fn serving() -> (Toy, Arc<Mutex<Vec<String>>>) {
+    let toy = Toy::default();
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let out = Arc::clone(&errors);
+    let builder = Builder::new(toy.clone()).on_request(move |request: Request<Incoming>| {
+        let out = Arc::clone(&out);
+        async move {
+            let (mut body, mut length) = (request.into_body(), 0);
+            while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                match frame {
+                    Ok(frame) => length += frame.into_data().map_or(0, |data| data.len()),
+                    Err(error) => lock(&out).push(error.to_string()),
+                }
+            }
+            Response::new(length.to_string())
+        }
+    });
+    start(&toy, builder);
+    (toy, errors)
+}
+
+fn start(toy: &Toy, builder: Builder<Toy>) {
+    let server: Server<Toy> = builder.build().unwrap();
+    server.add_address("127.0.0.1:0").unwrap();
+    toy.spawn(async move { server.run().await.unwrap() });
+}
+
+fn post(toy: &Toy, body: &str) -> Pipe {
+    let client = toy.dial_from(Address::Unnamed);
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n";
+    client.send(&[head, body.as_bytes()].concat());
+    toy.settle();
+    client
+}
+
+#[test]
+fn a_body_that_stalls_is_an_error_and_its_client_sent_away() {
+    let (toy, errors) = serving();
+    let client = post(&toy, "abc");
+    for piece in ["d", "e"] {
+        toy.advance(Duration::from_secs(29));
+        client.send(piece.as_bytes());
+        toy.settle();
+    }
+    assert!(lock(&errors).is_empty() && client.take().0.is_empty());
+    toy.advance(Duration::from_secs(29));
+    assert!(lock(&errors).is_empty(), "every piece counts");
+    toy.advance(Duration::from_secs(1));
+    assert_eq!(*lock(&errors), ["the client sent nothing of its body for 30s"]);
+    let answer = String::from_utf8(client.take().0).unwrap();
+    assert!(answer.ends_with("\r\n\r\n5") && client.ended(), "{answer}");
+    assert_eq!(toy.tasks(), 1);
+}
+
+#[test]
+fn a_body_that_comes_has_no_deadline_left_behind() {
+    let (toy, errors) = serving();
+    let client = post(&toy, "abc");
+    toy.advance(Duration::from_secs(20));
+    client.send(b"def");
+    toy.settle();
+    assert!(client.take().0.ends_with(b"\r\n\r\n6"));
+    assert!(lock(&errors).is_empty());
+}
+
+#[test]
+fn time_in_which_nobody_reads_does_not_count() {
+    let toy = Toy::default();
+    let got = Arc::new(AtomicUsize::new(0));
+    let (own, out) = (toy.clone(), Arc::clone(&got));
+    let builder = Builder::new(toy.clone()).on_request(move |request: Request<Incoming>| {
+        let (own, out) = (own.clone(), Arc::clone(&out));
+        async move {
+            own.sleep_until(own.now() + Duration::from_secs(100)).await;
+            let mut body = request.into_body();
+            while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                out.fetch_add(frame.into_data().map_or(0, |data| data.len()), Relaxed);
+            }
+            Response::new(String::new())
+        }
+    });
+    start(&toy, builder);
+    let client = post(&toy, "abc");
+    toy.advance(Duration::from_secs(100));
+    client.send(b"def");
+    toy.advance(Duration::from_secs(1));
+    assert_eq!(got.load(Relaxed), 6);
+}
