@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use ws_net::Runtime;
 
+pub mod authorize;
 pub mod backpressure;
 pub mod cancellation;
 pub mod contract;
@@ -21,6 +22,7 @@ pub mod doors;
 pub mod faults;
 pub mod http;
 pub mod incoming;
+pub mod limits;
 pub mod listeners;
 pub mod messages;
 pub mod shutdown;
@@ -47,6 +49,17 @@ pub async fn run<R: Runtime>(runtime: R, case: impl AsyncFnOnce(R)) {
 macro_rules! conformance {
     ($name:ident, $adapter:ident :: $runtime:ident, $threads:literal) => {
         $crate::conformance! { @ $name, $adapter::$runtime, $threads;
+            authorize {
+                it_sees_the_request_and_leaves_data,
+                it_rejects_with_an_http_answer,
+                it_may_wait,
+                a_panic_in_it_ends_its_own_connection_alone,
+                it_is_dropped_when_the_client_leaves,
+                it_is_dropped_at_the_deadline,
+                it_comes_before_accept,
+                it_comes_before_the_listeners,
+                a_connection_may_be_rejected_at_any_time,
+            }
             backpressure {
                 try_send_hands_the_message_back_when_there_is_no_room,
                 send_waits_for_room_and_goes_on,
@@ -120,6 +133,7 @@ macro_rules! conformance {
                 a_service_that_panics_does_no_harm,
                 a_client_that_asks_nothing_more_is_sent_away,
                 shutdown_ends_idle_connections,
+                a_body_that_stalls_is_an_error,
             }
             incoming {
                 a_request_can_be_looked_at,
@@ -129,6 +143,11 @@ macro_rules! conformance {
                 a_request_that_is_dropped_is_answered_with_503,
                 requests_that_wait_when_the_server_closes_get_503,
                 a_client_that_leaves_in_its_handshake_is_an_error,
+            }
+            limits {
+                an_address_has_its_share_of_connections,
+                an_address_has_its_share_of_handshakes,
+                a_connection_ends_with_its_lifetime,
             }
             listeners {
                 everything_is_told_in_order,

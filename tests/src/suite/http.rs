@@ -5,7 +5,7 @@ use std::io::Write;
 use std::pin::Pin;
 use std::time::Duration;
 
-use ws_net::http::{Body, Incoming, Method, Request, Response};
+use ws_net::http::{Body, BodyError, Incoming, Method, Request, Response, StatusCode};
 use ws_net::{Builder, Close, Runtime, Timeouts, Version};
 
 use super::support::{Running, aside, echo};
@@ -124,6 +124,38 @@ pub async fn shutdown_ends_idle_connections<R: Runtime>(runtime: R) {
     let report = server.shutdown(Close::normal(), Duration::from_secs(30)).await;
     assert_eq!(report.aborted, 0);
     assert_eq!(aside(move || read_to_end(&mut socket)).await, "");
+}
+
+/// The handler can answer it; nobody waits for the rest.
+pub async fn a_body_that_stalls_is_an_error<R: Runtime>(runtime: R) {
+    let mut timeouts = Timeouts::default();
+    timeouts.stall = Duration::from_millis(200);
+    let server = Running::bind(&runtime, |builder| {
+        builder.timeouts(timeouts).on_request(|request: Request<Incoming>| async move {
+            let mut body = request.into_body();
+            let mut length = 0;
+            let status = loop {
+                match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                    Some(Ok(frame)) => length += frame.into_data().map_or(0, |data| data.len()),
+                    Some(Err(BodyError::Stalled(_))) => break StatusCode::REQUEST_TIMEOUT,
+                    Some(Err(error)) => panic!("{error}"),
+                    None => break StatusCode::OK,
+                }
+            };
+            let mut response = Response::new(length.to_string());
+            *response.status_mut() = status;
+            response
+        })
+    })
+    .await;
+    server.start_serving(&runtime, echo);
+    let address = server.address;
+    let answer = aside(move || {
+        exchange(address, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+    });
+    let answer = answer.await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n3"), "{answer}");
 }
 
 /// A server that echoes messages, and requests: method, path and body.

@@ -1,0 +1,90 @@
+//! How many connections one address may have, and for how long.
+
+use std::io::{ErrorKind, Read};
+use std::time::Duration;
+
+use ws_net::{Cause, Close, Expired, Runtime, Timeouts, Version};
+
+use super::support::{Mailbox, Running, aside, echo, until};
+use crate::client::{Client, dial, read_to_end};
+
+/// Those beyond its share are sent away at once, and let in when another has left.
+pub async fn an_address_has_its_share_of_connections<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder.max_connections_per_ip(2)).await;
+    server.start_serving(&runtime, echo);
+    let address = server.address;
+    let clients = aside(move || {
+        let clients = [(); 2].map(|()| Client::open(address, Version::Rfc6455));
+        for _ in 0..3 {
+            assert_eq!(read_to_end(&mut dial(address)), "");
+        }
+        clients
+    });
+    let [first, second] = clients.await;
+    assert_eq!(server.refused(), 3);
+    aside(move || first.close(Close::normal())).await;
+    until(&runtime, || server.manager().len() == 1).await;
+    aside(move || {
+        let mut second = second;
+        assert_eq!(second.ask_text("still here"), "still here");
+        // The seat is free as soon as the task has ended.
+        loop {
+            let mut probe = dial(address);
+            probe.set_read_timeout(Some(Duration::from_millis(100))).expect("a TCP socket");
+            // One that is let in hears nothing; one that is refused sees the end.
+            if probe.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
+/// Whoever shakes hands slowly keeps out others from there, not those from elsewhere.
+pub async fn an_address_has_its_share_of_handshakes<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder.max_handshakes_per_ip(1)).await;
+    server.start_serving(&runtime, echo);
+    let address = server.address;
+    aside(move || {
+        let mut open: Vec<_> = (0..3).map(|_| Client::open(address, Version::Rfc6455)).collect();
+        let silent = dial(address);
+        assert_eq!(read_to_end(&mut dial(address)), "");
+        for client in &mut open {
+            assert_eq!(client.ask_text("hello"), "hello");
+        }
+        drop(silent);
+    })
+    .await;
+    assert_eq!(server.refused(), 1);
+}
+
+/// By the timers of the runtime, with a proper close, however busy it is.
+pub async fn a_connection_ends_with_its_lifetime<R: Runtime>(runtime: R) {
+    let mut timeouts = Timeouts::default();
+    timeouts.lifetime = Some(Duration::from_millis(200));
+    let ends = Mailbox::default();
+    let post = ends.clone();
+    let server = Running::bind(&runtime, |builder| builder.timeouts(timeouts)).await;
+    server.on_close(move |_, closed| post.put((closed.cause.clone(), closed.clean)));
+    server.start_serving(&runtime, |connection| async move {
+        while let Some(message) = connection.recv().await {
+            let message = message.expect("a clean end is no error");
+            if connection.send(message).await.is_err() {
+                break;
+            }
+        }
+    });
+    let address = server.address;
+    aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        client.send("first");
+        while let Some(message) = client.recv() {
+            if client.core().state() == ws_proto::State::Connected {
+                client.send(message);
+            }
+        }
+        assert_eq!(client.closed().code(), 1001);
+    })
+    .await;
+    assert_eq!(ends.take().await, (Cause::Timeout(Expired::Lifetime), true));
+}
