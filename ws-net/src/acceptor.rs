@@ -1,5 +1,6 @@
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -47,6 +48,9 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                     Ok(seat) => seat,
                     Err(refused) => {
                         log_refusal(&refused, peer);
+                        drop(stream);
+                        // Whoever comes again and again keeps no other task from running.
+                        step_aside().await;
                         continue;
                     }
                 };
@@ -89,6 +93,19 @@ async fn unless<F: Future>(
         future.as_mut().poll(cx).map(Some)
     })
     .await
+}
+
+/// Lets other tasks run first.
+async fn step_aside() {
+    let mut stepped = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut stepped, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Says who is refused, seldom enough that it costs nothing. The stream is dropped without a word:

@@ -42,6 +42,8 @@ impl Candidate {
         self.connection.peer_addr()
     }
 
+    // What the stream tells of its client, such as the certificate of a TLS client, belongs here.
+
     /// The name that the connection has and keeps.
     pub fn id(&self) -> ConnectionId {
         self.connection.id()

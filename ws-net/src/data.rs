@@ -15,13 +15,11 @@ pub(crate) struct Data(Vec<Value>);
 impl Data {
     /// Puts a value in the place of the one of its type, which is answered.
     pub(crate) fn put<T: Any + Send + Sync>(&mut self, value: Arc<T>) -> Option<Value> {
-        match self.0.iter_mut().find(|held| is::<T>(held)) {
-            Some(held) => Some(mem::replace(held, value)),
-            None => {
-                self.0.push(value);
-                None
-            }
+        if let Some(held) = self.0.iter_mut().find(|held| is::<T>(held)) {
+            return Some(mem::replace(held, value));
         }
+        self.0.push(value);
+        None
     }
 
     /// Takes the value of this type out.

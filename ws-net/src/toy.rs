@@ -26,8 +26,11 @@ struct World {
     timers: Mutex<Vec<(Instant, Waker)>>,
     /// How often any timer was set.
     alarms: AtomicUsize,
-    backlog: Mutex<(VecDeque<(Pipe, Address)>, Option<Waker>)>,
+    backlog: Mutex<(VecDeque<Dialled>, Option<Waker>)>,
 }
+
+/// A stream and who is at its other end.
+type Dialled = (Pipe, Address);
 
 struct Task {
     future: Mutex<Option<BoxFuture>>,

@@ -24,21 +24,21 @@ struct Seat {
 pub async fn it_sees_the_request_and_leaves_data<R: Runtime>(runtime: R) {
     let server = Running::bind(&runtime, |builder| builder.authorize(seat)).await;
     let told = Mailbox::default();
-    let post = told.clone();
+    let out = told.clone();
     server.start_serving(&runtime, move |connection| {
-        post.put(connection.data::<Seat>());
-        post.put(connection.clone().data::<Seat>());
+        out.put(connection.data::<Seat>());
+        out.put(connection.clone().data::<Seat>());
         assert_eq!(connection.data::<String>(), None);
         async move { echo(connection).await }
     });
     let address = server.address;
     for version in Version::ALL {
-        let port = aside(move || {
+        let client = aside(move || {
             let mut client = Client::ask(address, asking(address, version, "a b")).expect("a seat");
             assert_eq!(client.ask_text("hello"), "hello");
             client.port()
         });
-        let port = port.await;
+        let port = client.await;
         for _ in 0..2 {
             let seat = told.take().await.expect("it is attached");
             assert_eq!(*seat, Seat { name: "a b".into(), port });
