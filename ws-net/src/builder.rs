@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ws_proto::{
     Accept, Config, ConfigBuilder, ConfigError, Limits, OriginPolicy, Reject, SubprotocolPolicy,
-    Timeouts, Versions,
+    Timeouts, UnknownVersion, Versions,
 };
 
 use crate::candidate::{Authorize, Candidate};
@@ -66,8 +66,10 @@ impl<R: Runtime> Builder<R> {
         }
     }
 
-    /// The versions that are spoken. Default: [`Versions::AUTO`], all of them.
-    pub fn versions(self, versions: impl Into<Versions>) -> Self {
+    /// The versions that are spoken: [`Versions`], a [`Version`](crate::Version), or a text such
+    /// as `"auto"`, `"draft75"` or `"draft76,rfc6455"`. A text that names another one is an error
+    /// of [`build`](Self::build). Default: [`Versions::AUTO`], all of them.
+    pub fn versions(self, versions: impl TryInto<Versions, Error: Into<UnknownVersion>>) -> Self {
         self.change(|config| config.versions(versions))
     }
 
@@ -198,7 +200,7 @@ impl<R: Runtime> Builder<R> {
             ("max_handshakes_per_ip", self.max_handshakes_per_ip),
         ] {
             if value == Some(0) {
-                return Err(ConfigError { option, problem: "is zero: nobody could connect" });
+                return Err(ConfigError::new(option, "is zero: nobody could connect"));
             }
         }
         self.storage.check()?;

@@ -7,7 +7,9 @@ pub use limits::Limits;
 mod timeouts;
 pub use timeouts::Timeouts;
 
-use crate::{OriginPolicy, SubprotocolPolicy, Versions};
+use alloc::format;
+
+use crate::{OriginPolicy, SubprotocolPolicy, UnknownVersion, Versions};
 
 /// How connections behave; shared by all connections of an endpoint.
 ///
@@ -26,12 +28,12 @@ pub struct Config {
 impl Config {
     /// Starts from the defaults.
     pub fn builder() -> ConfigBuilder {
-        ConfigBuilder { config: Self::default() }
+        ConfigBuilder::new(Self::default())
     }
 
     /// Starts from this configuration.
     pub fn into_builder(self) -> ConfigBuilder {
-        ConfigBuilder { config: self }
+        ConfigBuilder::new(self)
     }
 
     /// The versions that are spoken.
@@ -70,12 +72,25 @@ impl Default for Config {
 #[must_use]
 pub struct ConfigBuilder {
     config: Config,
+    unknown_version: Option<UnknownVersion>,
 }
 
 impl ConfigBuilder {
-    /// The versions to speak. Default: [`Versions::AUTO`].
-    pub fn versions(mut self, versions: impl Into<Versions>) -> Self {
-        self.config.versions = versions.into();
+    fn new(config: Config) -> Self {
+        Self { config, unknown_version: None }
+    }
+
+    /// The versions to speak: [`Versions`], a [`Version`](crate::Version), or a text such as
+    /// `"auto"` or `"draft76,rfc6455"`. A text that names another one is an error of
+    /// [`build`](Self::build). Default: [`Versions::AUTO`].
+    pub fn versions(
+        mut self,
+        versions: impl TryInto<Versions, Error: Into<UnknownVersion>>,
+    ) -> Self {
+        match versions.try_into() {
+            Ok(versions) => (self.config.versions, self.unknown_version) = (versions, None),
+            Err(error) => self.unknown_version = Some(error.into()),
+        }
         self
     }
 
@@ -124,11 +139,14 @@ impl ConfigBuilder {
     /// [`ConfigError`] names the first option that makes no sense.
     pub fn build(self) -> Result<Config, ConfigError> {
         let Config { versions, origin, subprotocols, limits, timeouts, .. } = &self.config;
-        if versions.is_empty() {
-            return Err(ConfigError { option: "versions", problem: "is empty: name at least one" });
+        if let Some(unknown) = self.unknown_version {
+            return Err(ConfigError::new("versions", format!("are not understood: {unknown}")));
         }
-        origin.check().map_err(|problem| ConfigError { option: "origin", problem })?;
-        subprotocols.check().map_err(|problem| ConfigError { option: "subprotocols", problem })?;
+        if versions.is_empty() {
+            return Err(ConfigError::new("versions", "are empty: name at least one, or auto"));
+        }
+        origin.check().map_err(|problem| ConfigError::new("origin", problem))?;
+        subprotocols.check().map_err(|problem| ConfigError::new("subprotocols", problem))?;
         limits.check()?;
         timeouts.check()?;
         Ok(self.config)
@@ -137,9 +155,11 @@ impl ConfigBuilder {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::{String, ToString};
     use core::time::Duration;
 
     use super::*;
+    use crate::Version;
 
     fn refused(config: ConfigBuilder) -> &'static str {
         config.build().unwrap_err().option
@@ -153,6 +173,7 @@ mod tests {
     #[test]
     fn errors_name_the_option() {
         assert_eq!(refused(Config::builder().versions(Versions::NONE)), "versions");
+        assert_eq!(refused(Config::builder().versions("draft74")), "versions");
         let limits = Limits { max_message: 0, ..Limits::default() };
         assert_eq!(refused(Config::builder().limits(limits)), "max_message");
         let limits = Limits { outbound_low: 9, outbound_high: 9, ..Limits::default() };
@@ -161,5 +182,30 @@ mod tests {
         assert_eq!(refused(Config::builder().timeouts(timeouts)), "ping_interval");
         let timeouts = Timeouts { lifetime: Some(Duration::ZERO), ..Timeouts::default() };
         assert_eq!(refused(Config::builder().timeouts(timeouts)), "lifetime");
+    }
+
+    #[test]
+    fn errors_show_the_value() {
+        let limits = Limits { outbound_low: 9, outbound_high: 8, ..Limits::default() };
+        for (builder, value) in [
+            (Config::builder().versions("draft76,draft74"), "\"draft74\": use auto, draft75"),
+            (Config::builder().origin(OriginPolicy::list(["example.org"])), "\"example.org\""),
+            (Config::builder().subprotocols(SubprotocolPolicy::list(["a b"])), "\"a b\""),
+            (Config::builder().limits(limits), "is 9, not below outbound_high (8)"),
+        ] {
+            let error = builder.build().unwrap_err().to_string();
+            assert!(error.contains(value), "{error}");
+        }
+    }
+
+    #[test]
+    fn versions_may_be_named() {
+        let versions = |builder: ConfigBuilder| builder.build().unwrap().versions();
+        assert_eq!(versions(Config::builder().versions("auto")), Versions::AUTO);
+        assert_eq!(versions(Config::builder().versions(String::from("draft76"))), {
+            Versions::from(Version::Draft76)
+        });
+        let mended = Config::builder().versions("draft74").versions(Version::Rfc6455);
+        assert_eq!(versions(mended), Versions::RFC6455);
     }
 }

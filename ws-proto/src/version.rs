@@ -1,4 +1,5 @@
 use alloc::string::String;
+use core::convert::Infallible;
 use core::fmt;
 use core::str::FromStr;
 
@@ -185,6 +186,22 @@ impl FromStr for Versions {
     }
 }
 
+impl TryFrom<&str> for Versions {
+    type Error = UnknownVersion;
+
+    fn try_from(names: &str) -> Result<Self, UnknownVersion> {
+        names.parse()
+    }
+}
+
+impl TryFrom<String> for Versions {
+    type Error = UnknownVersion;
+
+    fn try_from(names: String) -> Result<Self, UnknownVersion> {
+        names.parse()
+    }
+}
+
 /// A version name that is not known.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
@@ -192,6 +209,13 @@ impl FromStr for Versions {
 )]
 pub struct UnknownVersion {
     name: String,
+}
+
+/// So that what cannot fail fits where a name may.
+impl From<Infallible> for UnknownVersion {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 #[cfg(test)]

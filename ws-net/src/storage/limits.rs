@@ -30,7 +30,7 @@ impl StorageLimits {
         match positive.into_iter().find(|(_, value)| *value == 0) {
             Some((option, _)) => {
                 let problem = "is zero: nothing could be stored; turn storage off instead";
-                Err(ConfigError { option, problem })
+                Err(ConfigError::new(option, problem))
             }
             None => Ok(()),
         }

@@ -1,3 +1,5 @@
+use alloc::format;
+
 use super::error::ConfigError;
 
 /// What a peer may make this side hold or do. All sizes are bytes and inclusive.
@@ -61,13 +63,13 @@ impl Limits {
             ("outbound_high", self.outbound_high),
         ];
         if let Some((option, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
-            return Err(ConfigError { option, problem: ZERO });
+            return Err(ConfigError::new(option, ZERO));
         }
         if self.outbound_low >= self.outbound_high {
-            return Err(ConfigError {
-                option: "outbound_low",
-                problem: "is not below outbound_high: set it to a quarter of it",
-            });
+            let (low, high) = (self.outbound_low, self.outbound_high);
+            let problem =
+                format!("is {low}, not below outbound_high ({high}): set it to a quarter of it");
+            return Err(ConfigError::new("outbound_low", problem));
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ impl Timeouts {
         ];
         match positive.into_iter().find(|(_, value)| value.is_zero()) {
             Some((option, _)) => {
-                Err(ConfigError { option, problem: "is zero: every connection would end at once" })
+                Err(ConfigError::new(option, "is zero: every connection would end at once"))
             }
             None => Ok(()),
         }

@@ -1,3 +1,5 @@
+use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
@@ -69,17 +71,20 @@ impl OriginPolicy {
     }
 
     /// What makes no sense in this policy.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    pub(crate) fn check(&self) -> Result<(), Cow<'static, str>> {
         let Rule::List(origins) = &self.rule else {
             return Ok(());
         };
         if origins.is_empty() {
-            return Err("is an empty list: nobody could connect");
+            return Err("is an empty list: nobody could connect".into());
         }
-        if origins.iter().any(|entry| Pattern::parse(entry).is_none()) {
-            return Err("has an entry unlike https://example.org and https://*.example.org");
+        match origins.iter().find(|entry| Pattern::parse(entry).is_none()) {
+            Some(entry) => Err(format!(
+                "has the entry {entry:?}: write it like https://example.org or https://*.example.org",
+            )
+            .into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Refuses requests that this policy does not let in.
@@ -186,16 +191,23 @@ impl SubprotocolPolicy {
     }
 
     /// What makes no sense in this policy.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
-        match &self.choice {
-            Choice::None if self.required => Err("are required, but none is named"),
+    pub(crate) fn check(&self) -> Result<(), Cow<'static, str>> {
+        let names = match &self.choice {
+            Choice::None if self.required => {
+                return Err("are required, but none is named: name one".into());
+            }
             Choice::List(names) if names.is_empty() => {
-                Err("are an empty list: name one, or none()")
+                return Err("are an empty list: name one, or none()".into());
             }
-            Choice::List(names) if !names.iter().all(|name| is_token(name.as_bytes())) => {
-                Err("have a name that is no token: use letters, digits and -._")
-            }
-            _ => Ok(()),
+            Choice::List(names) => names,
+            Choice::None | Choice::Application => return Ok(()),
+        };
+        match names.iter().find(|name| !is_token(name.as_bytes())) {
+            Some(name) => Err(format!(
+                "have the name {name:?}, which is no token: use letters, digits and -._",
+            )
+            .into()),
+            None => Ok(()),
         }
     }
 
