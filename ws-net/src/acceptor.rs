@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
-use crate::Address;
 use crate::door::Door;
 use crate::driver::Driver;
 use crate::endpoint::{Endpoint, Http};
 use crate::gate::{Phase, Refused};
 use crate::runtime::{Listener, Runtime};
+use crate::{Address, ServerError};
 
 /// The first pause after the system could not accept; doubled from one failure to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -66,10 +66,10 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 debug!(target: "ws::server", "a client left before it was accepted: {error}");
             }
             Err(error) => {
-                warn!(
-                    target: "ws::server",
-                    "the system could not accept a connection: {error}; next try in {pause:?}",
-                );
+                let error = ServerError::Accept { error, retry_in: pause };
+                warn!(target: "ws::server", "{error}");
+                endpoint.listeners.tell_error(&error);
+                drop(error);
                 let deadline = runtime.now() + pause;
                 if unless(stopped.as_mut(), runtime.sleep_until(deadline)).await.is_none() {
                     return;

@@ -15,6 +15,8 @@ use crate::fanout::{self, Delivery};
 use crate::shared::{Inner, Shared, Wants};
 use crate::{Address, ConnectionId, Storage};
 
+mod events;
+
 /// A handle of one connection: cheap to clone, the same type on every runtime.
 ///
 /// Every method may be called from any task or thread at the same time. Only

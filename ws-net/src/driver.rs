@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 use tracing::debug;
-use ws_proto::{Close, CloseCode, Closed, Event, Instant, Message, State};
+use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, State};
 
 use crate::alarm::Alarm;
 use crate::candidate::Verdict;
@@ -16,14 +16,14 @@ use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Http};
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
-use crate::listeners::{StateChange, Table};
+use crate::listeners::{Own, Table};
 use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
 use crate::runtime::{Runtime, Transport};
 use crate::shared::{Owner, Reader, Shared, Wants};
 use crate::turn::{Rest, StreamEnd, Turn, Work};
-use crate::{Address, Connection};
+use crate::{Address, Connection, Rejected, StateChange};
 
 mod request;
 
@@ -152,7 +152,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             budget -= 1;
             match self.next_work(turn, cx.waker()) {
                 Work::Event(event) => self.tell(event, turn),
-                Work::Message(message) => self.deliver(message, turn.now),
+                Work::Message(message) => self.deliver(message, turn),
                 Work::Handler => self.poll_handler(turn.now, cx),
                 Work::Transfer => {
                     budget = budget.saturating_sub(TRANSFER);
@@ -205,18 +205,27 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     }
 
     fn tell(&mut self, event: Event, turn: &mut Turn) {
-        self.endpoint.listeners.renew(self.listeners);
+        self.renew_listeners();
+        let own = turn.listeners.take();
         match event {
-            Event::State { from, to } => self.tell_state(StateChange { from, to }, turn),
+            Event::State { from, to } => {
+                self.tell_state(StateChange { from, to }, own.as_ref(), turn);
+            }
             Event::Request(request) => self.tell_request(request, turn),
             Event::Http(received) => self.hand_over(received),
-            Event::Closed(closed) => self.finish(Arc::from(closed), turn),
+            Event::Closed(closed) => self.finish(Arc::from(closed), own.as_ref(), turn),
             // Pings are answered by the core, and nobody asked for pongs.
             _ => {}
         }
+        discard(own, &self.membership.connection);
     }
 
-    fn tell_state(&mut self, change: StateChange, turn: &mut Turn) {
+    fn renew_listeners(&mut self) {
+        let old = self.endpoint.listeners.renew(self.listeners);
+        discard(old, &self.membership.connection);
+    }
+
+    fn tell_state(&mut self, change: StateChange, own: Own<'_>, turn: &mut Turn) {
         let connection = &self.membership.connection;
         debug!(target: "ws::connection", id = %connection.id(), "{} -> {}", change.from, change.to);
         match change.to {
@@ -228,7 +237,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             _ => {}
         }
         let connection = &self.membership.connection;
-        for (_, listener) in &self.listeners.state_change {
+        for (_, listener) in self.listeners.with(own, |table| &table.state_change) {
             if guard("a state listener", connection, || listener(connection, change)).is_none() {
                 close_after_panic(connection, turn.now);
             }
@@ -263,19 +272,24 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
     }
 
-    fn deliver(&mut self, message: Message, now: Instant) {
-        self.endpoint.listeners.renew(self.listeners);
+    fn deliver(&mut self, message: Message, turn: &mut Turn) {
+        self.renew_listeners();
+        let own = turn.listeners.take();
         let connection = &self.membership.connection;
-        let Some(((_, last), others)) = self.listeners.message.split_last() else { return };
         let tell = || {
-            for (_, listener) in others {
+            let listeners = self.listeners.with(own.as_ref(), |table| &table.message);
+            let mut listeners = listeners.peekable();
+            while let Some((_, listener)) = listeners.next() {
+                if listeners.peek().is_none() {
+                    return listener(connection, message);
+                }
                 listener(connection, message.clone());
             }
-            last(connection, message);
         };
         if guard("a message listener", connection, tell).is_none() {
-            close_after_panic(connection, now);
+            close_after_panic(connection, turn.now);
         }
+        discard(own, connection);
     }
 
     fn poll_handler(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -313,12 +327,16 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     }
 
     /// The connection is over and nothing more will happen to it.
-    fn finish(&mut self, end: Arc<Closed>, turn: &mut Turn) {
+    fn finish(&mut self, end: Arc<Closed>, own: Own<'_>, turn: &mut Turn) {
         let connection = &self.membership.connection;
         log::closed(connection, &end);
         if self.membership.was_open() {
-            for (_, listener) in &self.listeners.close {
+            for (_, listener) in self.listeners.with(own, |table| &table.close) {
                 guard("a close listener", connection, || listener(connection, &end));
+            }
+        } else if let Some(rejected) = rejected(connection, &end) {
+            for (_, listener) in self.listeners.with(own, |table| &table.rejected) {
+                guard("a listener for refusals", connection, || listener(&rejected));
             }
         }
         if matches!(self.socket, Socket::Open(_)) {
@@ -329,7 +347,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let mut inner = connection.shared().lock();
         inner.end = Some(end);
         inner.waiters.take(|_| true, &mut turn.wakers);
+        let own = inner.listeners.take();
         drop(inner);
+        discard(own, connection);
         connection.shared().storage.close();
     }
 
@@ -338,6 +358,29 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let connection = &self.membership.connection;
         guard("an HTTP service", connection, || http.as_mut().poll(cx)).unwrap_or(Poll::Ready(()))
     }
+}
+
+/// Drops listeners, which is code of users.
+fn discard<T>(listeners: Option<T>, connection: &Connection) {
+    if listeners.is_some() {
+        guard("a listener's end", connection, || drop(listeners));
+    }
+}
+
+/// What to tell when the client was refused.
+fn rejected(connection: &Connection, end: &Closed) -> Option<Rejected> {
+    let status = match &end.cause {
+        Cause::Rejected(status) => *status,
+        Cause::Handshake(error) => error.status()?,
+        _ => return None,
+    };
+    Some(Rejected {
+        id: connection.id(),
+        peer: connection.peer_addr(),
+        status,
+        cause: end.cause.clone(),
+        request: connection.request().cloned(),
+    })
 }
 
 fn log_failure(connection: &Connection, error: &io::Error, action: &str) {

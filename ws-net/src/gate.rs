@@ -1,3 +1,4 @@
+use std::mem;
 use std::sync::{Arc, Mutex};
 
 use ws_proto::Instant;
@@ -54,9 +55,9 @@ impl Gate {
         }
     }
 
-    /// Goes on to `phase`, unless the server is there already.
-    pub(crate) fn advance(&self, phase: Phase) {
-        self.phase.update(|current| *current = phase.max(*current));
+    /// Goes on to `phase`, unless the server is there already. Answers whether it was open.
+    pub(crate) fn advance(&self, phase: Phase) -> bool {
+        self.phase.update(|current| mem::replace(current, phase.max(*current)) == Phase::Open)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -255,8 +256,8 @@ mod tests {
     #[test]
     fn phases_only_go_forward() {
         let gate = gate(1, 1, None);
-        gate.advance(Phase::Killed);
-        gate.advance(Phase::Stopping);
+        assert!(gate.advance(Phase::Killed));
+        assert!(!gate.advance(Phase::Stopping));
         assert!(gate.phase.read(|phase| *phase == Phase::Killed) && !gate.is_open());
     }
 }

@@ -7,17 +7,28 @@ use crate::Connection;
 
 /// Runs code of users; a panic is logged and answered with `None`, and nobody else notices.
 pub(crate) fn guard<T>(what: &str, connection: &Connection, f: impl FnOnce() -> T) -> Option<T> {
+    let report = |text: &str| {
+        error!(
+            target: "ws::connection",
+            id = %connection.id(),
+            peer = %connection.peer_addr(),
+            "{what} panicked: {text:?}; this connection ends, the others go on",
+        );
+    };
+    catch(f, report)
+}
+
+/// Runs code of users that concerns no connection; a panic is logged, and nothing else happens.
+pub(crate) fn contain(what: &str, f: impl FnOnce()) {
+    catch(f, |text| error!(target: "ws::server", "{what} panicked: {text:?}; the server goes on"));
+}
+
+fn catch<T>(f: impl FnOnce() -> T, report: impl FnOnce(&str)) -> Option<T> {
     let payload = match catch_unwind(AssertUnwindSafe(f)) {
         Ok(answer) => return Some(answer),
         Err(payload) => payload,
     };
-    error!(
-        target: "ws::connection",
-        id = %connection.id(),
-        peer = %connection.peer_addr(),
-        "{what} panicked: {:?}; this connection ends, the others go on",
-        message(payload.as_ref()),
-    );
+    report(message(payload.as_ref()));
     None
 }
 

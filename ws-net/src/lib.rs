@@ -58,8 +58,11 @@ pub use id::{ConnectionId, InvalidConnectionId};
 mod incoming;
 pub use incoming::{AcceptError, Incoming};
 
+mod events;
+pub use events::{Rejected, ServerError, StateChange};
+
 mod listeners;
-pub use listeners::{ListenerId, StateChange};
+pub use listeners::{ListenerId, ListenerKind};
 
 mod manager;
 pub use manager::Manager;

@@ -4,6 +4,7 @@ use ws_proto::{Event, RecvBuf};
 
 use crate::Connection;
 use crate::gate::{Purpose, Seat};
+use crate::guard::guard;
 use crate::shared::Shared;
 
 /// A connection's place in the lists and limits of its server, which it leaves when its task
@@ -66,8 +67,12 @@ impl Drop for Membership {
         }
         inner.waiters.take(|_| true, &mut wakers);
         let waker = inner.waker.take();
+        let listeners = inner.listeners.take();
         drop(inner);
         drop(waker);
+        if listeners.is_some() {
+            guard("a listener's end", &self.connection, || drop(listeners));
+        }
         wakers.into_iter().for_each(std::task::Waker::wake);
     }
 }

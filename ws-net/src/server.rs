@@ -44,7 +44,7 @@ struct Parts<R: Runtime> {
     http: Http<R::Stream>,
     manager: Manager,
     /// Sockets that nobody accepts from yet.
-    sockets: Mutex<Vec<R::Listener>>,
+    sockets: Mutex<Vec<(R::Listener, SocketAddr)>>,
     addresses: Mutex<Vec<SocketAddr>>,
     queue: Arc<Watched<Queue>>,
 }
@@ -105,7 +105,7 @@ impl<R: Runtime> Server<R> {
         if lock(&self.parts.addresses).is_empty() {
             return Err(unbound());
         }
-        for socket in mem::take(&mut *lock(&self.parts.sockets)) {
+        for socket in self.take_sockets() {
             runtime.spawn(self.accept_from(socket, Accept(Arc::clone(queue))));
         }
         let next = queue.wait(|queue| match queue.pop() {
@@ -143,7 +143,7 @@ impl<R: Runtime> Server<R> {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         let socket = self.parts.runtime.listen(socket)?;
-        lock(&self.parts.sockets).push(socket);
+        lock(&self.parts.sockets).push((socket, address));
         lock(&self.parts.addresses).push(address);
         info!(target: "ws::server", %address, "listening");
         Ok(())
@@ -220,7 +220,7 @@ impl<R: Runtime> Server<R> {
 
     /// Accepts from all sockets until the server is closed.
     async fn open<D: Door>(&self, door: D) -> io::Result<()> {
-        let sockets = mem::take(&mut *lock(&self.parts.sockets));
+        let sockets = self.take_sockets();
         if sockets.is_empty() {
             return Err(unbound());
         }
@@ -232,6 +232,16 @@ impl<R: Runtime> Server<R> {
         })
         .await;
         Ok(())
+    }
+
+    /// The sockets that nobody accepts from yet; tells that somebody will.
+    fn take_sockets(&self) -> Vec<R::Listener> {
+        let sockets = mem::take(&mut *lock(&self.parts.sockets));
+        let told = sockets.into_iter().map(|(socket, address)| {
+            self.parts.endpoint.listeners.tell_listening(&address.into());
+            socket
+        });
+        told.collect()
     }
 
     /// Hands the streams of one socket to `door`.
@@ -256,7 +266,7 @@ impl<R: Runtime> Server<R> {
 
 impl<R: Runtime> Parts<R> {
     fn close(&self) {
-        self.endpoint.common.gate.advance(Phase::Stopping);
+        let first = self.endpoint.common.gate.advance(Phase::Stopping);
         lock(&self.sockets).clear();
         let unanswered = self.queue.update(|queue| {
             queue.closed = true;
@@ -264,6 +274,9 @@ impl<R: Runtime> Parts<R> {
         });
         // Dropping them is an answer.
         drop(unanswered);
+        if first {
+            self.endpoint.listeners.tell_shutdown();
+        }
     }
 }
 

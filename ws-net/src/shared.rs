@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -62,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) owner: Owner,
     /// The state that was told last, up to connected: a connection that was open once stays so.
     pub(crate) announced: State,
+    /// The listeners of this connection alone; `None` until there are some, and when it is over.
+    pub(crate) listeners: Option<Arc<Attached>>,
     /// How the connection ended, from the moment everything about it has been told.
     pub(crate) end: Option<Arc<Closed>>,
     pub(crate) driver: Activity,
@@ -76,6 +79,9 @@ pub(crate) struct Inner {
     /// The driver has to look again, although it sleeps.
     called: bool,
 }
+
+/// What holds handles: it is kept here, and its type is known elsewhere. One pointer while empty.
+pub(crate) struct Attached(pub(crate) Box<dyn Any + Send + Sync>);
 
 /// What the driver is doing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -145,6 +151,7 @@ impl Shared {
             driver: Activity::Woken,
             waker: None,
             now,
+            listeners: None,
             room_wanted: false,
             end_told: false,
             called: false,

@@ -26,7 +26,7 @@ struct World {
     timers: Mutex<Vec<(Instant, Waker)>>,
     /// How often any timer was set.
     alarms: AtomicUsize,
-    backlog: Mutex<(VecDeque<Dialled>, Option<Waker>)>,
+    backlog: Mutex<(VecDeque<io::Result<Dialled>>, Option<Waker>)>,
 }
 
 /// A stream and who is at its other end.
@@ -120,14 +120,23 @@ impl Toy {
     pub(crate) fn dial_from(&self, peer: Address) -> Pipe {
         let wire = Arc::new(Mutex::new(Wire { room: usize::MAX, ..Wire::default() }));
         let client = Pipe { wire: Arc::clone(&wire), me: 0 };
+        self.arrive(Ok((Pipe { wire, me: 1 }, peer)));
+        client
+    }
+
+    /// Lets accepting fail once.
+    pub(crate) fn refuse(&self, error: io::Error) {
+        self.arrive(Err(error));
+    }
+
+    fn arrive(&self, accepted: io::Result<Dialled>) {
         let mut backlog = lock(&self.0.backlog);
-        backlog.0.push_back((Pipe { wire, me: 1 }, peer));
+        backlog.0.push_back(accepted);
         if let Some(waker) = backlog.1.take() {
             waker.wake();
         }
         drop(backlog);
         self.settle();
-        client
     }
 }
 
@@ -171,7 +180,7 @@ impl Listener for Dock {
             backlog.1 = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        Poll::Ready(Ok(accepted))
+        Poll::Ready(accepted)
     }
 }
 

@@ -1,11 +1,12 @@
 use std::mem;
+use std::sync::Arc;
 use std::task::Waker;
 
 use ws_proto::{Event, Instant, Message, RecvBuf, State};
 
 use crate::outbox::Outbox;
 use crate::pool;
-use crate::shared::{Activity, Common, Inner, Reader, Wants};
+use crate::shared::{Activity, Attached, Common, Inner, Reader, Wants};
 
 /// What the driver does next. It is decided under the connection's lock and done without it.
 pub(crate) enum Work {
@@ -39,6 +40,8 @@ pub(crate) struct Turn {
     pub(crate) judged: bool,
     /// Whether the task is another one than in the last turn; `None` until the first look.
     pub(crate) moved: Option<bool>,
+    /// The connection's own listeners, for the event or the message at hand.
+    pub(crate) listeners: Option<Arc<Attached>>,
     /// Tasks to be woken when the lock is free.
     pub(crate) wakers: Vec<Waker>,
 }
@@ -91,6 +94,7 @@ impl Turn {
             handler_due: true,
             judged: false,
             moved: None,
+            listeners: None,
             wakers: Vec::new(),
         }
     }
@@ -123,10 +127,9 @@ impl Inner {
             turn.moved = Some(self.wake_up(turn.now, waker));
         }
         self.report(common, turn);
-        if let Some(work) = self.next_event(common, turn) {
-            return work;
-        }
-        if let Some(work) = self.judge_deadline(common, turn) {
+        let news = self.next_event(common, turn).or_else(|| self.judge_deadline(common, turn));
+        if let Some(work) = news {
+            turn.listeners.clone_from(&self.listeners);
             return work;
         }
         if mem::take(&mut turn.handler_due) {

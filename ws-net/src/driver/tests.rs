@@ -12,6 +12,7 @@ use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 use crate::{Builder, Connection, Server};
 
+mod events;
 mod requests;
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n\

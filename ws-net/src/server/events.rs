@@ -4,7 +4,7 @@ use ws_proto::{Closed, Message};
 
 use super::Server;
 use crate::runtime::Runtime;
-use crate::{Connection, ListenerId, StateChange};
+use crate::{Address, Connection, ListenerId, ListenerKind, Rejected, ServerError, StateChange};
 
 /// Listeners.
 impl<R: Runtime> Server<R> {
@@ -45,9 +45,45 @@ impl<R: Runtime> Server<R> {
         self.parts.endpoint.listeners.add(|table, id| table.state_change.push((id, Arc::new(f))))
     }
 
+    /// Calls `f` with every client that was refused, by a rule, a policy or the application, after
+    /// the state of its connection became 6 (closed). Clients that leave during their handshake, or
+    /// are too slow in it, are seen by `on_state_change` alone.
+    pub fn on_rejected(&self, f: impl Fn(&Rejected) + Send + Sync + 'static) -> ListenerId {
+        self.parts.endpoint.listeners.add(|table, id| table.rejected.push((id, Arc::new(f))))
+    }
+
+    /// Calls `f` with every address on which the server begins to accept, once each: when it
+    /// [runs](Self::run), [serves](Self::serve) or first [accepts](Self::accept).
+    ///
+    /// This kind and the next two concern no connection. They run in the task that is at work; a
+    /// panic in them is logged and does nothing else.
+    pub fn on_listening(&self, f: impl Fn(&Address) + Send + Sync + 'static) -> ListenerId {
+        self.parts.endpoint.listeners.add(|table, id| table.listening.push((id, Arc::new(f))))
+    }
+
+    /// Calls `f` with every fault of the system that concerns the server and no single connection.
+    /// The server goes on by itself.
+    pub fn on_error(&self, f: impl Fn(&ServerError) + Send + Sync + 'static) -> ListenerId {
+        self.parts.endpoint.listeners.add(|table, id| table.error.push((id, Arc::new(f))))
+    }
+
+    /// Calls `f` once, when the server stops accepting: at the first [`close`](Self::close) or
+    /// [`shutdown`](Self::shutdown), or when its last clone is dropped. Connections are still open
+    /// then.
+    pub fn on_shutdown(&self, f: impl Fn() + Send + Sync + 'static) -> ListenerId {
+        self.parts.endpoint.listeners.add(|table, id| table.shutdown.push((id, Arc::new(f))))
+    }
+
     /// Removes a listener; `false` when it was removed before. What is being told at this moment
     /// is still told to it.
     pub fn remove_listener(&self, id: ListenerId) -> bool {
-        self.parts.endpoint.listeners.remove(id)
+        self.parts.endpoint.listeners.change(|table| table.remove(id))
+    }
+
+    /// Removes all listeners of one kind, or with `None` of all kinds; answers how many. Those of
+    /// single connections stay.
+    pub fn remove_all_listeners(&self, kind: impl Into<Option<ListenerKind>>) -> usize {
+        let kind = kind.into();
+        self.parts.endpoint.listeners.change(|table| table.remove_all(kind))
     }
 }

@@ -1,0 +1,48 @@
+use std::io;
+use std::time::Duration;
+
+use ws_proto::{Cause, Request, State};
+
+use crate::{Address, ConnectionId};
+
+/// A step in the life of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StateChange {
+    /// The state before.
+    pub from: State,
+    /// The state after.
+    pub to: State,
+}
+
+/// A client that was refused, with the answer that it got.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Rejected {
+    /// The name of the connection that it did not get.
+    pub id: ConnectionId,
+    /// The address of the client, or of the proxy in front of this server.
+    pub peer: Address,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// Why: [`Cause::Rejected`] when the application refused, [`Cause::Handshake`] with the rule or
+    /// the policy otherwise.
+    pub cause: Cause,
+    /// What it asked for. `None` when the request itself was refused, by a rule or a policy.
+    pub request: Option<Request>,
+}
+
+/// A fault of the system, which concerns the server and no single connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The system could not accept a connection: out of file descriptors or memory, usually. The
+    /// clients wait in its queue. Raise the limit, or lower that of the connections.
+    #[error("the system could not accept a connection: {error}; next try in {retry_in:?}")]
+    #[non_exhaustive]
+    Accept {
+        /// What the system said.
+        error: io::Error,
+        /// The pause until the server tries again.
+        retry_in: Duration,
+    },
+}
