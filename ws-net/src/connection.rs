@@ -7,12 +7,12 @@ use std::task::Poll;
 use bytes::Bytes;
 use tracing::info;
 use ws_proto::{
-    Close, CloseCode, Closed, Message, Prepared, Reject, Request, SendError, SendStatus, State,
-    Version,
+    Close, CloseCode, Closed, Headers, Message, Prepared, Reject, Request, SendError, SendStatus,
+    State, Version,
 };
 
 use crate::fanout::{self, Delivery};
-use crate::shared::{Inner, Shared, Wants};
+use crate::shared::{Inner, Reader, Shared, Wants};
 use crate::{Address, ConnectionId, Storage};
 
 mod events;
@@ -21,7 +21,8 @@ mod events;
 ///
 /// Every method may be called from any task or thread at the same time. Only
 /// [`recv`](Self::recv), [`send`](Self::send) and [`closed`](Self::closed) wait, and dropping
-/// their futures loses nothing.
+/// their futures loses nothing. [`split`](Self::split) makes two halves of it, for code that wants
+/// to own each.
 ///
 /// How long the connection lives depends on where it comes from. With
 /// [`serve`](crate::Server::serve) it is closed when the handler returns. One that was accepted
@@ -101,6 +102,22 @@ impl Connection {
     /// no pings (draft75, draft76).
     pub fn ping(&self, payload: impl Into<Bytes>) -> Result<SendStatus, SendError<Bytes>> {
         self.shared.command(|inner, _| inner.core.ping(payload.into()))
+    }
+
+    /// Stops receiving until [`resume`](Self::resume). Does not wait.
+    ///
+    /// Nothing more is read from the socket, so a peer that goes on sending is held back by its own
+    /// system; its silence is not blamed meanwhile. Message listeners are told nothing more, not
+    /// even what is in memory already, whereas [`recv`](Self::recv) hands that out. Pings are not
+    /// answered either, and a peer that leaves is noticed later. Sending goes on. A pause that
+    /// begins before the connection is open holds from then on; closing ends it.
+    pub fn pause(&self) {
+        self.shared.command(|inner, _| inner.paused = inner.reader != Reader::Nobody);
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.shared.command(|inner, _| inner.paused = false);
     }
 
     /// Starts the closing handshake. Does not wait; [`closed`](Self::closed) tells when it is
@@ -196,6 +213,18 @@ impl Connection {
     /// it was not read, which only state listeners can see.
     pub fn request(&self) -> Option<&Request> {
         self.shared.request.get()
+    }
+
+    /// The header fields of the request: in their order and case, found in any case. `None` as long
+    /// as [`request`](Self::request) is.
+    pub fn headers(&self) -> Option<&Headers> {
+        self.request().map(Request::headers)
+    }
+
+    /// Whether nothing is received, because of a [`pause`](Self::pause).
+    pub fn is_paused(&self) -> bool {
+        let inner = self.shared.lock();
+        inner.paused && inner.is_open()
     }
 
     /// The store of this connection, which speaks the commands of Redis. `None` when the server

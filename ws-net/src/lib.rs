@@ -70,6 +70,14 @@ pub use manager::Manager;
 mod runtime;
 pub use runtime::{Address, Listener, Runtime, Sleep, Transport};
 
+mod split;
+pub use split::{RecvHalf, SendHalf};
+
+#[cfg(feature = "stream")]
+mod stream;
+#[cfg(feature = "stream")]
+pub use stream::MessageStream;
+
 mod server;
 pub use server::{Server, Shutdown};
 

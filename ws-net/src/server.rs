@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::info;
-use ws_proto::Close;
+use ws_proto::{Close, Message, SendError, SendErrorKind, State};
 
 use crate::acceptor::accept_all;
 use crate::door::{Accept, Door, Listen, Queue, Serve};
@@ -18,7 +18,7 @@ use crate::endpoint::{BoxFuture, Endpoint, Http};
 use crate::gate::Phase;
 use crate::runtime::Runtime;
 use crate::waiters::{Watched, lock};
-use crate::{Connection, Incoming, Manager};
+use crate::{Connection, ConnectionId, Incoming, Manager};
 
 mod events;
 
@@ -133,6 +133,29 @@ impl<R: Runtime> Server<R> {
     pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<()> {
         self.add_address(address)?;
         self.run().await
+    }
+
+    /// Sends a message to the connection with this id, as [`Connection::send`] does: waits while its
+    /// outbound buffer is full, and is cancel-safe.
+    ///
+    /// # Errors
+    /// The message comes back as there; with `SendErrorKind::NotConnected(State::Closed)` when no
+    /// open connection of this server has this id (any more).
+    pub fn send<M: Into<Message>>(
+        &self,
+        id: ConnectionId,
+        message: M,
+    ) -> impl Future<Output = Result<(), SendError<Message>>> + Send + use<R, M> {
+        let connection = self.manager().find(id);
+        let message = message.into();
+        async move {
+            match connection {
+                Some(connection) => connection.send(message).await,
+                None => {
+                    Err(SendError { message, kind: SendErrorKind::NotConnected(State::Closed) })
+                }
+            }
+        }
     }
 
     /// Adds a listening socket that was made elsewhere. Call it before the server runs.

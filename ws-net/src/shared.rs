@@ -48,6 +48,7 @@ pub(crate) struct Shared {
 }
 
 /// The connection's own part, behind its lock.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Inner {
     pub(crate) core: ws_proto::Connection,
     /// Bytes that were received and not all parsed; `None` while the connection is idle.
@@ -74,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) now: Instant,
     /// A send was refused: tell when there is room.
     pub(crate) room_wanted: bool,
+    /// Somebody wants nothing to be received.
+    pub(crate) paused: bool,
     /// The end was handed out by `recv` as an error.
     end_told: bool,
     /// The driver has to look again, although it sleeps.
@@ -153,6 +156,7 @@ impl Shared {
             now,
             listeners: None,
             room_wanted: false,
+            paused: false,
             end_told: false,
             called: false,
         };
@@ -201,6 +205,35 @@ impl Shared {
         F: FnMut(&mut Inner, &Common) -> Poll<T> + Unpin,
     {
         Wait { shared: self, wants, key: 0, attempt }
+    }
+
+    /// One poll of such a wait, which goes by the name of `key`.
+    pub(crate) fn poll_wait<T>(
+        &self,
+        key: &mut Key,
+        wants: Wants,
+        cx: &mut Context<'_>,
+        attempt: impl FnOnce(&mut Inner, &Common) -> Poll<T>,
+    ) -> Poll<T> {
+        self.visit(|inner| {
+            let answer = attempt(inner, &self.common);
+            let in_turn = inner.driver == Activity::Running
+                && inner.waker.as_ref().is_some_and(|driver| driver.will_wake(cx.waker()));
+            if answer.is_pending() && !in_turn {
+                inner.waiters.wait(key, wants, cx.waker());
+            } else if *key != 0 {
+                // The driver polls its handler whenever there is something to wait for.
+                inner.waiters.forget(mem::take(key));
+            }
+            answer
+        })
+    }
+
+    /// Ends the wait of this name.
+    pub(crate) fn forget(&self, key: Key) {
+        if key != 0 {
+            self.lock().waiters.forget(key);
+        }
     }
 
     /// The lock itself, for the driver.
@@ -287,10 +320,21 @@ impl Inner {
         }
     }
 
+    /// Whether a message would be taken now, or refused for another reason than its size.
+    #[cfg(feature = "stream")]
+    pub(crate) fn poll_room(&mut self, common: &Common) -> Poll<()> {
+        if !self.is_open() {
+            return Poll::Ready(());
+        }
+        self.room_wanted |= self.core.buffered_amount() >= common.config.limits().outbound_high;
+        if self.room_wanted { Poll::Pending } else { Poll::Ready(()) }
+    }
+
     /// From now on messages are discarded.
     pub(crate) fn stop_reading(&mut self) {
         self.reader = Reader::Nobody;
         self.slot = None;
+        self.paused = false;
     }
 
     /// The last handle is gone.
@@ -341,25 +385,12 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let Self { shared, wants, key, attempt } = &mut *self;
-        shared.visit(|inner| {
-            let answer = attempt(inner, &shared.common);
-            let in_turn = inner.driver == Activity::Running
-                && inner.waker.as_ref().is_some_and(|driver| driver.will_wake(cx.waker()));
-            if answer.is_pending() && !in_turn {
-                inner.waiters.wait(key, *wants, cx.waker());
-            } else if *key != 0 {
-                // The driver polls its handler whenever there is something to wait for.
-                inner.waiters.forget(mem::take(key));
-            }
-            answer
-        })
+        shared.poll_wait(key, *wants, cx, attempt)
     }
 }
 
 impl<F> Drop for Wait<'_, F> {
     fn drop(&mut self) {
-        if self.key != 0 {
-            self.shared.lock().waiters.forget(self.key);
-        }
+        self.shared.forget(self.key);
     }
 }

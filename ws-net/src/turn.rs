@@ -223,8 +223,12 @@ impl Inner {
         None
     }
 
-    /// Whether messages wait for their reader, or its answers for the socket.
+    /// Whether messages wait for their reader, or its answers for the socket. Nobody can hold back
+    /// the steps that open a connection and those that close it.
     fn is_blocked(&self, common: &Common) -> bool {
+        if self.paused && self.announced == State::Connected && self.is_open() {
+            return true;
+        }
         match self.reader {
             Reader::Handles => self.slot.is_some(),
             Reader::Listeners => {

@@ -13,7 +13,10 @@ use crate::waiters::lock;
 use crate::{Builder, Connection, Server};
 
 mod events;
+mod flow;
 mod requests;
+#[cfg(feature = "stream")]
+mod stream;
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\

@@ -1,0 +1,221 @@
+//! Pauses, halves, and messages to one connection by its id.
+
+use super::*;
+
+/// Counts the messages that listeners are told.
+fn counting(server: &Server<Toy>) -> Arc<AtomicUsize> {
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    server.on_message(move |_, _| {
+        count.fetch_add(1, Relaxed);
+    });
+    told
+}
+
+fn only(server: &Server<Toy>) -> Connection {
+    server.manager().snapshot().pop().unwrap()
+}
+
+#[test]
+fn a_pause_holds_messages_back_and_loses_none() {
+    let (toy, server) = running(|builder| builder);
+    let told = counting(&server);
+    server.on_message(|connection, message| {
+        if message.as_text() == Some("stop") {
+            connection.pause();
+        }
+    });
+    let client = join(&toy);
+    client.send(&[frame(0x81, b"go"), frame(0x81, b"stop"), frame(0x81, b"go")].concat());
+    toy.settle();
+    let connection = only(&server);
+    assert_eq!((told.load(Relaxed), connection.is_paused()), (2, true));
+    // What is in memory is one chunk; the rest stays with the system.
+    for _ in 0..10 {
+        client.send(&frame(0x82, &vec![0; 60_000]));
+        toy.settle();
+    }
+    connection.try_send("still sending").unwrap();
+    toy.settle();
+    assert_eq!(client.take().0, b"\x81\x0Dstill sending");
+    // Silence is not the peer's fault.
+    toy.advance(Duration::from_secs(3600));
+    assert_eq!((told.load(Relaxed), connection.state()), (2, State::Connected));
+    connection.resume();
+    toy.settle();
+    assert_eq!((told.load(Relaxed), connection.is_paused()), (13, false));
+}
+
+#[test]
+fn nothing_is_read_during_a_pause_and_nobody_is_kept_awake() {
+    let (toy, server) = running(|builder| builder);
+    let _told = counting(&server);
+    let client = join(&toy);
+    let connection = only(&server);
+    connection.pause();
+    toy.settle();
+    client.send(&frame(0x82, &vec![0; 60_000]).repeat(10));
+    toy.settle();
+    client.send(&frame(0x89, b""));
+    assert!(toy.settle() <= 1);
+    assert!(client.take().0.is_empty());
+    connection.resume();
+    toy.settle();
+    assert_eq!(client.take().0, b"\x8A\x00");
+}
+
+#[test]
+fn the_deadlines_of_a_peer_go_on_after_a_pause() {
+    let (toy, server) = serving(echo);
+    let client = join(&toy);
+    let connection = only(&server);
+    connection.pause();
+    toy.advance(Duration::from_secs(3600));
+    assert_eq!(connection.state(), State::Connected);
+    connection.resume();
+    toy.settle();
+    for _ in 0..3 {
+        toy.advance(Duration::from_secs(20));
+    }
+    assert!(client.ended(), "it answers no ping");
+}
+
+#[test]
+fn recv_hands_out_what_came_before_the_pause() {
+    let (toy, server) = serving(|connection| async move {
+        while let Some(Ok(message)) = connection.recv().await {
+            connection.pause();
+            connection.try_send(message).unwrap();
+        }
+    });
+    let client = join(&toy);
+    client.send(&frame(0x81, b"a").repeat(3));
+    toy.settle();
+    assert_eq!(client.take().0, b"\x81\x01a".repeat(3));
+    client.send(&frame(0x81, b"b").repeat(3));
+    toy.settle();
+    let early = client.take().0.len();
+    assert!(early < 9, "the pause holds");
+    for _ in 0..3 {
+        only(&server).resume();
+        toy.settle();
+    }
+    assert_eq!(early + client.take().0.len(), 9);
+}
+
+#[test]
+fn a_pause_keeps_no_connection_from_opening_or_closing() {
+    let (toy, server) = running(|builder| builder);
+    let told = counting(&server);
+    server.on_state_change(|connection, change| {
+        if change.to < State::Connected {
+            connection.pause();
+        }
+    });
+    let client = toy.dial();
+    client.send(&[REQUEST, &frame(0x81, b"early")].concat());
+    toy.settle();
+    assert!(client.take().0.starts_with(b"HTTP/1.1 101 "));
+    let connection = only(&server);
+    assert_eq!((told.load(Relaxed), connection.is_paused()), (0, true));
+    connection.close(Close::normal());
+    toy.settle();
+    assert_eq!(client.take().0, b"\x88\x02\x03\xE8");
+    assert!(!connection.is_paused());
+    client.send(&frame(0x88, b"\x03\xE8"));
+    drop(client);
+    toy.settle();
+    let end = toy.block_on(async move { connection.closed().await });
+    assert!(end.clean && server.manager().is_empty());
+}
+
+#[test]
+fn halves_send_and_receive_and_keep_the_connection_together() {
+    let (toy, server) = server(|builder| builder);
+    let own = server.clone();
+    let halves = Arc::new(Mutex::new(None));
+    let out = Arc::clone(&halves);
+    toy.spawn(async move {
+        let incoming = own.accept().await.unwrap();
+        *lock(&out) = Some(incoming.accept(Accept::new()).await.unwrap().split());
+    });
+    let client = join(&toy);
+    let (sender, mut receiver) = lock(&halves).take().unwrap();
+    assert_eq!(sender.connection(), receiver.connection());
+    client.send(&frame(0x81, b"hello"));
+    let (message, receiver) = toy.block_on(async move {
+        let message = receiver.recv().await.unwrap().unwrap();
+        (message, receiver)
+    });
+    sender.try_send(message).unwrap();
+    toy.settle();
+    assert_eq!(client.take().0, b"\x81\x05hello");
+    drop(receiver);
+    // They are discarded, and hold nobody back.
+    client.send(&frame(0x82, &vec![0; 60_000]).repeat(100));
+    client.send(&frame(0x89, b""));
+    toy.settle();
+    assert_eq!(client.take().0, b"\x8A\x00");
+    let sender = toy.block_on(async move {
+        sender.send("news").await.unwrap();
+        sender
+    });
+    drop(sender);
+    toy.settle();
+    assert_eq!(client.take().0, b"\x81\x04news\x88\x02\x03\xE8");
+}
+
+#[test]
+fn polls_of_a_receiving_half_leave_no_waiter_behind() {
+    let (toy, server) = serving(|_| pending());
+    let _client = join(&toy);
+    let connection = only(&server);
+    let (_sender, mut receiver) = connection.clone().split();
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    for _ in 0..2 {
+        assert!(receiver.poll_recv(&mut cx).is_pending());
+        assert_eq!(connection.shared().lock().waiters.len(), 1);
+    }
+    drop(receiver);
+    assert_eq!(connection.shared().lock().waiters.len(), 0);
+}
+
+#[test]
+fn messages_to_ids_arrive_or_come_back() {
+    let (toy, server) = running(|builder| builder);
+    let (first, second) = (join(&toy), join(&toy));
+    let mut ids = server.manager().map(Connection::id);
+    ids.sort();
+    let [one, two] = ids[..] else { panic!("{ids:?}") };
+    let own = server.clone();
+    toy.block_on(async move { own.send(two, "for you").await.unwrap() });
+    toy.settle();
+    assert_eq!((first.take().0.len(), second.take().0.as_slice()), (0, &b"\x81\x07for you"[..]));
+    second.send(&frame(0x88, b""));
+    drop(second);
+    toy.settle();
+    for id in [two, "1-18446744073709551615".parse().unwrap()] {
+        let own = server.clone();
+        let error = toy.block_on(async move { own.send(id, "too late").await.unwrap_err() });
+        assert_eq!(error.kind, SendErrorKind::NotConnected(State::Closed));
+        assert_eq!(error.message.as_text(), Some("too late"));
+    }
+    // One that is not polled sends nothing.
+    drop(server.send(one, "never"));
+    toy.settle();
+    assert!(first.take().0.is_empty());
+}
+
+#[test]
+fn the_headers_of_the_request_are_at_hand() {
+    let (toy, server) = running(|builder| builder);
+    server.on_state_change(|connection, change| {
+        assert_eq!(connection.headers().is_none(), change.to < State::Handshaking);
+    });
+    let _client = join(&toy);
+    let connection = only(&server);
+    let headers = connection.headers().unwrap();
+    assert_eq!(headers.text("sec-websocket-VERSION"), Some("13"));
+    let names: Vec<_> = headers.iter().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(names[..2], ["Host", "Upgrade"]);
+}
