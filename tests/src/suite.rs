@@ -27,6 +27,7 @@ pub mod listeners;
 pub mod messages;
 pub mod shutdown;
 mod support;
+pub mod topics;
 
 /// How long a case may take: longer than its clients have patience, so that they say what is
 /// missing.
@@ -172,6 +173,13 @@ macro_rules! conformance {
                 shutdown_aborts_who_does_not_end_in_time,
                 an_empty_server_shuts_down_at_once,
                 shutdown_ends_handshakes,
+            }
+            topics {
+                a_message_reaches_the_others_who_subscribed,
+                subscriptions_end_with_the_connection,
+                limits_on_topics_hold,
+                subscribers_hear_a_topic_in_the_same_order,
+                a_predicate_may_call_anything,
             }
         }
     };

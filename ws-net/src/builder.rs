@@ -19,6 +19,7 @@ use crate::server::Server;
 use crate::shared::Common;
 use crate::shares::{Share, Shares};
 use crate::storage::choice::StorageChoice;
+use crate::topics::{TopicLimits, Topics};
 
 impl<R: Runtime + Default> Server<R> {
     /// A server with the default options, bound to `address`; port 0 is any free port, see
@@ -48,6 +49,7 @@ pub struct Builder<R: Runtime> {
     max_handshakes_per_ip: Option<usize>,
     storage: StorageChoice,
     authorize: Option<Box<Authorize>>,
+    topics: TopicLimits,
 }
 
 impl<R: Runtime> Builder<R> {
@@ -63,6 +65,7 @@ impl<R: Runtime> Builder<R> {
             max_handshakes_per_ip: None,
             storage: StorageChoice::default(),
             authorize: None,
+            topics: TopicLimits::default(),
         }
     }
 
@@ -187,6 +190,21 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
+    /// How many topics a connection may subscribe to, see
+    /// [`Connection::subscribe`](crate::Connection::subscribe). Default 128: with names of the
+    /// greatest length they cost about 64 KiB per connection.
+    pub fn max_topics(mut self, max: usize) -> Self {
+        self.topics.max_topics = max;
+        self
+    }
+
+    /// How many bytes the name of a topic may have. Default 256: names are often made from what
+    /// clients send.
+    pub fn max_topic_name(mut self, max: usize) -> Self {
+        self.topics.max_topic_name = max;
+        self
+    }
+
     /// Makes a server that is bound to no address yet, see [`Server::listen`] and
     /// [`Server::adopt`].
     ///
@@ -208,6 +226,7 @@ impl<R: Runtime> Builder<R> {
             connections: Share::new(self.max_connections_per_ip, self.max_connections),
             handshakes: Share::new(self.max_handshakes_per_ip, self.max_handshakes),
         };
+        self.topics.check()?;
         let hand_over = self.http.is_some();
         let config = self.config.hand_over_http(hand_over).build()?;
         let runtime = self.runtime.clone();
@@ -218,6 +237,7 @@ impl<R: Runtime> Builder<R> {
             members: Roster::default(),
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes, shares)),
             storage: self.storage,
+            topics: Topics::new(self.topics),
         };
         let endpoint = Endpoint {
             common: Arc::new(common),

@@ -7,11 +7,10 @@ use std::task::Poll;
 use bytes::Bytes;
 use tracing::info;
 use ws_proto::{
-    Close, CloseCode, Closed, Headers, Message, Prepared, Reject, Request, SendError, SendStatus,
-    State, Version,
+    Close, CloseCode, Closed, Headers, Message, Reject, Request, SendError, SendStatus, State,
+    Version,
 };
 
-use crate::fanout::{self, Delivery};
 use crate::shared::{Inner, Reader, Shared, Wants};
 use crate::{Address, ConnectionId, Storage};
 
@@ -77,21 +76,6 @@ impl Connection {
     /// high-water mark.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<SendStatus, SendError<Message>> {
         self.shared.command(|inner, _| inner.core.send(message.into()))
-    }
-
-    /// Sends a message to everybody on this server but this client. Does not wait; receivers
-    /// whose outbound buffer is full are left out, and the report counts them.
-    ///
-    /// All receivers see the broadcasts of a server in the same order.
-    pub fn broadcast(&self, message: impl Into<Prepared>) -> Delivery {
-        let me = self.shared.id.serial();
-        fanout::broadcast(&self.shared.common.members, &message.into(), |id| id.serial() != me)
-    }
-
-    /// Sends a message to everybody on this server, this client included, as
-    /// [`broadcast`](Self::broadcast) does.
-    pub fn send_all(&self, message: impl Into<Prepared>) -> Delivery {
-        fanout::broadcast(&self.shared.common.members, &message.into(), |_| true)
     }
 
     /// Sends a ping with at most 125 bytes (RFC 6455 section 5.5.2). Does not wait. Pings that

@@ -1,8 +1,8 @@
 use std::sync::Arc;
+use std::task::Waker;
 
 use ws_proto::{Prepared, SendErrorKind};
 
-use crate::ConnectionId;
 use crate::roster::Roster;
 use crate::shared::Shared;
 
@@ -20,32 +20,44 @@ pub struct Delivery {
     pub unsupported: usize,
 }
 
-/// Queues `message` on every member that is `wanted`, then wakes their tasks, each of which
-/// writes all that has gathered in one go.
-///
-/// The roster is locked meanwhile, so that all members get all messages in the same order.
-pub(crate) fn broadcast(
-    members: &Roster<Arc<Shared>>,
-    message: &Prepared,
-    wanted: impl Fn(ConnectionId) -> bool,
-) -> Delivery {
-    let mut delivery = Delivery::default();
-    let mut wakers = Vec::new();
-    members.each(|_, member| {
-        if !wanted(member.id) {
-            return;
-        }
-        let (sent, waker) = member.command_quietly(|inner| inner.core.send_prepared(message));
-        wakers.extend(waker);
-        *match sent.map_err(|error| error.kind) {
-            Ok(_) => &mut delivery.queued,
-            Err(SendErrorKind::Full) => &mut delivery.skipped,
-            Err(SendErrorKind::TextOnly) => &mut delivery.unsupported,
-            Err(_) => &mut delivery.closed,
-        } += 1;
-    });
-    for waker in wakers {
-        waker.wake();
+/// One message on its way to many. It is framed once, and their tasks are woken when all have it,
+/// each of which writes all that has gathered in one go.
+pub(crate) struct Fanout<'a> {
+    message: &'a Prepared,
+    delivery: Delivery,
+    wakers: Vec<Waker>,
+}
+
+impl<'a> Fanout<'a> {
+    pub(crate) fn new(message: &'a Prepared) -> Self {
+        Self { message, delivery: Delivery::default(), wakers: Vec::new() }
     }
-    delivery
+
+    /// Queues the message on every member but `except`. The roster is locked meanwhile, so that
+    /// all members get all messages in the same order.
+    pub(crate) fn offer_to(&mut self, members: &Roster<Arc<Shared>>, except: Option<u64>) {
+        members.each(|serial, member| {
+            if Some(serial) != except {
+                self.offer(member);
+            }
+        });
+    }
+
+    /// Queues the message on one connection.
+    pub(crate) fn offer(&mut self, member: &Shared) {
+        let (sent, waker) = member.command_quietly(|inner| inner.core.send_prepared(self.message));
+        self.wakers.extend(waker);
+        *match sent.map_err(|error| error.kind) {
+            Ok(_) => &mut self.delivery.queued,
+            Err(SendErrorKind::Full) => &mut self.delivery.skipped,
+            Err(SendErrorKind::TextOnly) => &mut self.delivery.unsupported,
+            Err(_) => &mut self.delivery.closed,
+        } += 1;
+    }
+
+    /// Wakes their tasks. No lock is held any more.
+    pub(crate) fn finish(self) -> Delivery {
+        self.wakers.into_iter().for_each(Waker::wake);
+        self.delivery
+    }
 }

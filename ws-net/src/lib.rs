@@ -39,6 +39,9 @@ mod toy;
 mod turn;
 mod waiters;
 
+mod audience;
+pub use audience::Audience;
+
 mod builder;
 pub use builder::Builder;
 
@@ -91,6 +94,9 @@ pub use storage::reply::StorageReply;
 pub use storage::typed::Ttl;
 pub use storage::value::StorageValue;
 pub use storage::{Storage, StorageFuture};
+
+mod topics;
+pub use topics::SubscribeError;
 
 pub use bytes::Bytes;
 pub use ws_proto::{

@@ -1,9 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ws_proto::Prepared;
-
-use crate::fanout::{self, Delivery};
 use crate::shared::Common;
 use crate::{Connection, ConnectionId};
 
@@ -20,6 +17,10 @@ pub struct Manager {
 impl Manager {
     pub(crate) fn new(common: Arc<Common>) -> Self {
         Self { common }
+    }
+
+    pub(crate) fn common(&self) -> &Common {
+        &self.common
     }
 
     /// Number of open connections.
@@ -62,14 +63,6 @@ impl Manager {
         let mut connections = self.snapshot();
         connections.retain(f);
         connections
-    }
-
-    /// Sends a message to everybody. It is framed once. Does not wait; receivers whose outbound
-    /// buffer is full are left out, and the report counts them.
-    ///
-    /// All receivers see the broadcasts of a server in the same order.
-    pub fn broadcast(&self, message: impl Into<Prepared>) -> Delivery {
-        fanout::broadcast(&self.common.members, &message.into(), |_| true)
     }
 }
 

@@ -45,6 +45,7 @@ impl Membership {
         let shared = self.connection.shared();
         shared.common.opening.remove(shared.id.serial());
         shared.common.members.remove(shared.id.serial());
+        shared.common.topics.leave(shared.id.serial());
     }
 }
 
@@ -73,6 +74,9 @@ impl Drop for Membership {
         if listeners.is_some() {
             guard("a listener's end", &self.connection, || drop(listeners));
         }
+        // Until here somebody could subscribe.
+        let shared = self.connection.shared();
+        shared.common.topics.leave(shared.id.serial());
         wakers.into_iter().for_each(std::task::Waker::wake);
     }
 }

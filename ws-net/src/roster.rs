@@ -57,6 +57,12 @@ impl<T> Roster<T> {
             f(*serial, entry);
         }
     }
+
+    /// Calls `f` while nobody can come, leave or look: it runs no code of users.
+    pub(crate) fn hold<V>(&self, f: impl FnOnce() -> V) -> V {
+        let _table = lock(&self.table);
+        f()
+    }
 }
 
 impl<T> Default for Roster<T> {

@@ -16,6 +16,7 @@ use crate::gate::Gate;
 use crate::roster::Roster;
 use crate::storage::choice::StorageChoice;
 use crate::storage::slot::StorageSlot;
+use crate::topics::Topics;
 use crate::waiters::{Key, Waiters, lock};
 use crate::{Address, ConnectionId};
 
@@ -28,6 +29,8 @@ pub(crate) struct Common {
     pub(crate) opening: Roster<Arc<Shared>>,
     /// The connections in state 4 and 5.
     pub(crate) members: Roster<Arc<Shared>>,
+    /// Who subscribed to what.
+    pub(crate) topics: Topics<Arc<Shared>>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) storage: StorageChoice,
 }
