@@ -1,12 +1,17 @@
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::mem;
 use std::sync::Arc;
 
 use ws_proto::Prepared;
 
-use crate::fanout::{Delivery, Fanout};
+use crate::backlog::{Freed, Ticket};
+use crate::delivery::{Delivery, SlowReceivers};
+use crate::fanout::Fanout;
 use crate::roster::Roster;
 use crate::runtime::Runtime;
 use crate::shared::{Common, Shared};
+use crate::slow::Slow;
 use crate::topics::SubscribeError;
 use crate::{Connection, Manager, Server};
 
@@ -31,11 +36,12 @@ pub struct Audience<'a> {
     except: Option<u64>,
     /// Those for whom the users' functions answered true.
     chosen: Option<Vec<Connection>>,
+    slow: SlowReceivers,
 }
 
 impl<'a> Audience<'a> {
     fn new(common: &'a Common, topic: Option<&'a str>) -> Self {
-        Self { common, topic, except: None, chosen: None }
+        Self { common, topic, except: None, chosen: None, slow: common.slow.policy }
     }
 
     fn except(self, connection: &Connection) -> Self {
@@ -51,13 +57,39 @@ impl<'a> Audience<'a> {
         Self { chosen: Some(chosen), ..self }
     }
 
-    /// Sends them a message. Does not wait; receivers whose outbound buffer is full are left out,
-    /// and the report counts them.
+    /// What happens to those who are too slow, in place of what the server does
+    /// ([`Builder::slow_receivers`](crate::Builder::slow_receivers)).
+    pub fn slow_receivers(self, policy: SlowReceivers) -> Self {
+        Self { slow: policy, ..self }
+    }
+
+    /// Sends them a message. Does not wait; the report says what became of it.
     pub fn send(self, message: impl Into<Prepared>) -> Delivery {
         let message = message.into();
-        let mut fanout = Fanout::new(&message);
+        let mut fanout = Fanout::new(&message, Slow::Policy(self.slow));
         self.reach(&mut fanout);
         fanout.finish()
+    }
+
+    /// Sends them a message, and waits until everybody has it in the outbound buffer or has ended.
+    ///
+    /// Those who have room get it at once. For those who are slow it waits in its place in the
+    /// order, behind their outbound buffer, whatever the policy is, and is not thrown away.
+    ///
+    /// Cancel-safe: nothing is sent before the first poll. Dropping the future takes the message
+    /// back from those who have not got it into their outbound buffer; the others keep it.
+    pub fn deliver(self, message: impl Into<Prepared>) -> impl Future<Output = Delivery> + Send {
+        let message = message.into();
+        async move {
+            let ticket = Arc::new(Ticket::default());
+            let mut fanout = Fanout::new(&message, Slow::Wait(&ticket));
+            self.reach(&mut fanout);
+            let receivers = fanout.take_awaited();
+            let awaited = Awaited { ticket: Arc::clone(&ticket), receivers };
+            let delivery = fanout.finish();
+            let (taken, lost) = poll_fn(|cx| awaited.ticket.poll(cx)).await;
+            Delivery { queued: delivery.queued + taken, closed: delivery.closed + lost, ..delivery }
+        }
     }
 
     /// Those who are there now.
@@ -90,6 +122,25 @@ impl<'a> Audience<'a> {
             Some(topic) => {
                 self.common.topics.members(topic).map(|members| f(&members)).unwrap_or_default()
             }
+        }
+    }
+}
+
+/// Those who have yet to take a message that somebody waits for. Dropping it takes it back.
+struct Awaited {
+    ticket: Arc<Ticket>,
+    receivers: Vec<Arc<Shared>>,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if !self.ticket.is_open() {
+            return;
+        }
+        let mut freed = Freed::default();
+        for receiver in mem::take(&mut self.receivers) {
+            receiver.command(|inner, _| inner.forget(&self.ticket, &mut freed));
+            freed.release();
         }
     }
 }

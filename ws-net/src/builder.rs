@@ -10,6 +10,7 @@ use ws_proto::{
 };
 
 use crate::candidate::{Authorize, Candidate};
+use crate::delivery::{SlowOptions, SlowReceivers};
 use crate::endpoint::{Endpoint, Http};
 use crate::gate::Gate;
 use crate::listeners::Listeners;
@@ -50,6 +51,7 @@ pub struct Builder<R: Runtime> {
     storage: StorageChoice,
     authorize: Option<Box<Authorize>>,
     topics: TopicLimits,
+    slow: SlowOptions,
 }
 
 impl<R: Runtime> Builder<R> {
@@ -66,6 +68,7 @@ impl<R: Runtime> Builder<R> {
             storage: StorageChoice::default(),
             authorize: None,
             topics: TopicLimits::default(),
+            slow: SlowOptions::default(),
         }
     }
 
@@ -205,6 +208,27 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
+    /// What happens to receivers of messages to many that are too slow; single messages may be
+    /// sent in [another way](crate::Audience::slow_receivers). Default: [`SlowReceivers::Skip`].
+    pub fn slow_receivers(mut self, policy: SlowReceivers) -> Self {
+        self.slow.policy = policy;
+        self
+    }
+
+    /// How many messages to many may wait behind the outbound buffer of a connection, see
+    /// [`SlowReceivers`]. Default 256: the newest screen or two of anything that people read.
+    pub fn max_backlog_messages(mut self, max: usize) -> Self {
+        self.slow.max_messages = max;
+        self
+    }
+
+    /// How many bytes the payloads of these messages may have; a single one may have more. Default
+    /// 128 KiB: with the low-water mark it fits into the outbound buffer at once.
+    pub fn max_backlog_bytes(mut self, max: usize) -> Self {
+        self.slow.max_bytes = max;
+        self
+    }
+
     /// Makes a server that is bound to no address yet, see [`Server::listen`] and
     /// [`Server::adopt`].
     ///
@@ -227,6 +251,7 @@ impl<R: Runtime> Builder<R> {
             handshakes: Share::new(self.max_handshakes_per_ip, self.max_handshakes),
         };
         self.topics.check()?;
+        self.slow.check()?;
         let hand_over = self.http.is_some();
         let config = self.config.hand_over_http(hand_over).build()?;
         let runtime = self.runtime.clone();
@@ -238,6 +263,7 @@ impl<R: Runtime> Builder<R> {
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes, shares)),
             storage: self.storage,
             topics: Topics::new(self.topics),
+            slow: self.slow,
         };
         let endpoint = Endpoint {
             common: Arc::new(common),

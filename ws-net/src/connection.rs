@@ -73,9 +73,9 @@ impl Connection {
     ///
     /// # Errors
     /// As [`send`](Self::send), and with `SendErrorKind::Full` when the outbound buffer is at its
-    /// high-water mark.
+    /// high-water mark, or messages to many wait behind it.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<SendStatus, SendError<Message>> {
-        self.shared.command(|inner, _| inner.core.send(message.into()))
+        self.shared.command(|inner, _| inner.try_send(message.into()))
     }
 
     /// Sends a ping with at most 125 bytes (RFC 6455 section 5.5.2). Does not wait. Pings that
@@ -108,7 +108,7 @@ impl Connection {
     /// over. What was sent before still leaves; messages that arrive from now on are discarded.
     /// draft75 and draft76 carry neither code nor reason. Further calls do nothing.
     pub fn close(&self, close: Close) {
-        self.shared.command(|inner, now| inner.core.close(close, now));
+        self.shared.close(close);
     }
 
     /// Refuses the client. Does not wait.
@@ -230,9 +230,10 @@ impl Connection {
         self.shared.peer
     }
 
-    /// Bytes that were sent and not yet taken by the system.
+    /// Bytes that were sent and not yet taken by the system. Of messages to many that wait behind
+    /// the outbound buffer the payloads are counted.
     pub fn buffered_amount(&self) -> usize {
-        self.shared.lock().core.buffered_amount()
+        self.shared.lock().buffered_amount()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -11,6 +11,7 @@ use tracing::debug;
 use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, State};
 
 use crate::alarm::Alarm;
+use crate::backlog::Freed;
 use crate::candidate::Verdict;
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Http};
@@ -164,6 +165,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let shared = self.membership.connection.shared();
         shared.lock().interrupt(&shared.common, turn);
         turn.wakers.drain(..).for_each(Waker::wake);
+        turn.freed.release();
         Poll::Pending
     }
 
@@ -172,6 +174,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let shared = self.membership.connection.shared();
         let work = shared.lock().next_work(&shared.common, turn, self.rest, waker);
         turn.wakers.drain(..).for_each(Waker::wake);
+        turn.freed.release();
         work
     }
 
@@ -307,9 +310,12 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         if poll.and(dropped).is_none() {
             return close_after_panic(connection, now);
         }
+        let mut freed = Freed::default();
         let mut inner = connection.shared().lock();
         inner.stop_reading();
-        inner.core.close(Close::normal(), now);
+        inner.close(Close::normal(), now, &mut freed);
+        drop(inner);
+        freed.release();
     }
 
     /// The client speaks ordinary HTTP; for the core the connection is over.
@@ -348,6 +354,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         inner.end = Some(end);
         inner.waiters.take(|_| true, &mut turn.wakers);
         let own = inner.listeners.take();
+        inner.drop_backlog(&mut turn.freed);
         drop(inner);
         discard(own, connection);
         connection.shared().storage.close();
@@ -394,11 +401,14 @@ fn log_failure(connection: &Connection, error: &io::Error, action: &str) {
 
 /// Code of users panicked (RFC 6455 section 7.4.1: 1011).
 fn close_after_panic(connection: &Connection, now: Instant) {
+    let mut freed = Freed::default();
     let mut inner = connection.shared().lock();
     if inner.reader != Reader::Nobody {
         inner.stop_reading();
     }
-    inner.core.close(Close::from(CloseCode::INTERNAL), now);
+    inner.close(Close::from(CloseCode::INTERNAL), now, &mut freed);
+    drop(inner);
+    freed.release();
 }
 
 #[cfg(test)]

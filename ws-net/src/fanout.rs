@@ -1,36 +1,33 @@
+use std::mem;
 use std::sync::Arc;
-use std::task::Waker;
 
-use ws_proto::{Prepared, SendErrorKind};
+use ws_proto::Prepared;
 
+use crate::backlog::Freed;
+use crate::delivery::Delivery;
 use crate::roster::Roster;
 use crate::shared::Shared;
-
-/// What became of a message to many.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[must_use = "it says who did not get the message"]
-pub struct Delivery {
-    /// Connections that have it in their outbound buffer.
-    pub queued: usize,
-    /// Connections that were left out because their outbound buffer is full.
-    pub skipped: usize,
-    /// Connections that were left out because they are closing.
-    pub closed: usize,
-    /// Connections that were left out because their version has no binary messages.
-    pub unsupported: usize,
-}
+use crate::slow::{Outcome, Slow};
 
 /// One message on its way to many. It is framed once, and their tasks are woken when all have it,
 /// each of which writes all that has gathered in one go.
 pub(crate) struct Fanout<'a> {
     message: &'a Prepared,
+    slow: Slow<'a>,
     delivery: Delivery,
-    wakers: Vec<Waker>,
+    freed: Freed,
+    awaited: Vec<Arc<Shared>>,
 }
 
 impl<'a> Fanout<'a> {
-    pub(crate) fn new(message: &'a Prepared) -> Self {
-        Self { message, delivery: Delivery::default(), wakers: Vec::new() }
+    pub(crate) fn new(message: &'a Prepared, slow: Slow<'a>) -> Self {
+        Self {
+            message,
+            slow,
+            delivery: Delivery::default(),
+            freed: Freed::default(),
+            awaited: Vec::new(),
+        }
     }
 
     /// Queues the message on every member but `except`. The roster is locked meanwhile, so that
@@ -44,20 +41,35 @@ impl<'a> Fanout<'a> {
     }
 
     /// Queues the message on one connection.
-    pub(crate) fn offer(&mut self, member: &Shared) {
-        let (sent, waker) = member.command_quietly(|inner| inner.core.send_prepared(self.message));
-        self.wakers.extend(waker);
-        *match sent.map_err(|error| error.kind) {
-            Ok(_) => &mut self.delivery.queued,
-            Err(SendErrorKind::Full) => &mut self.delivery.skipped,
-            Err(SendErrorKind::TextOnly) => &mut self.delivery.unsupported,
-            Err(_) => &mut self.delivery.closed,
+    pub(crate) fn offer(&mut self, member: &Arc<Shared>) {
+        let mut inner = member.lock();
+        let outcome = inner.offer(self.message, &member.common, self.slow, &mut self.freed);
+        let waker = inner.called_driver();
+        drop(inner);
+        self.freed.wakers.extend(waker);
+        let delivery = &mut self.delivery;
+        *match outcome {
+            Outcome::Queued => &mut delivery.queued,
+            Outcome::PutOff(dropped) => {
+                delivery.dropped += dropped;
+                &mut delivery.queued
+            }
+            Outcome::Awaited => return self.awaited.push(Arc::clone(member)),
+            Outcome::Skipped => &mut delivery.skipped,
+            Outcome::Ended => &mut delivery.ended,
+            Outcome::Closed => &mut delivery.closed,
+            Outcome::Unsupported => &mut delivery.unsupported,
         } += 1;
     }
 
+    /// Those who have yet to take the message.
+    pub(crate) fn take_awaited(&mut self) -> Vec<Arc<Shared>> {
+        mem::take(&mut self.awaited)
+    }
+
     /// Wakes their tasks. No lock is held any more.
-    pub(crate) fn finish(self) -> Delivery {
-        self.wakers.into_iter().for_each(Waker::wake);
+    pub(crate) fn finish(mut self) -> Delivery {
+        self.freed.release();
         self.delivery
     }
 }

@@ -20,6 +20,7 @@
 
 mod acceptor;
 mod alarm;
+mod backlog;
 mod data;
 mod door;
 mod driver;
@@ -34,6 +35,7 @@ mod pool;
 mod roster;
 mod shared;
 mod shares;
+mod slow;
 #[cfg(test)]
 mod toy;
 mod turn;
@@ -50,7 +52,9 @@ pub use candidate::Candidate;
 
 mod connection;
 pub use connection::Connection;
-pub use fanout::Delivery;
+
+mod delivery;
+pub use delivery::{Delivery, SlowReceivers};
 
 #[cfg(feature = "http")]
 pub mod http;

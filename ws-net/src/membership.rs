@@ -3,6 +3,7 @@ use std::sync::Arc;
 use ws_proto::{Event, RecvBuf};
 
 use crate::Connection;
+use crate::backlog::Freed;
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
 use crate::shared::Shared;
@@ -69,7 +70,10 @@ impl Drop for Membership {
         inner.waiters.take(|_| true, &mut wakers);
         let waker = inner.waker.take();
         let listeners = inner.listeners.take();
+        let mut freed = Freed::default();
+        inner.drop_backlog(&mut freed);
         drop(inner);
+        freed.release();
         drop(waker);
         if listeners.is_some() {
             guard("a listener's end", &self.connection, || drop(listeners));

@@ -11,7 +11,9 @@ use ws_proto::{
     State,
 };
 
+use crate::backlog::{Backlog, Freed};
 use crate::data::Data;
+use crate::delivery::SlowOptions;
 use crate::gate::Gate;
 use crate::roster::Roster;
 use crate::storage::choice::StorageChoice;
@@ -31,6 +33,7 @@ pub(crate) struct Common {
     pub(crate) members: Roster<Arc<Shared>>,
     /// Who subscribed to what.
     pub(crate) topics: Topics<Arc<Shared>>,
+    pub(crate) slow: SlowOptions,
     pub(crate) gate: Arc<Gate>,
     pub(crate) storage: StorageChoice,
 }
@@ -80,10 +83,13 @@ pub(crate) struct Inner {
     pub(crate) room_wanted: bool,
     /// Somebody wants nothing to be received.
     pub(crate) paused: bool,
+    /// Messages to many that wait behind the outbound buffer. While some do, the buffer holds more
+    /// than its low-water mark, so that the driver comes by.
+    pub(crate) backlog: Option<Box<Backlog>>,
+    /// The driver has to look again, although it sleeps.
+    pub(crate) called: bool,
     /// The end was handed out by `recv` as an error.
     end_told: bool,
-    /// The driver has to look again, although it sleeps.
-    called: bool,
 }
 
 /// What holds handles: it is kept here, and its type is known elsewhere. One pointer while empty.
@@ -161,6 +167,7 @@ impl Shared {
             room_wanted: false,
             paused: false,
             end_told: false,
+            backlog: None,
             called: false,
         };
         Self {
@@ -193,13 +200,6 @@ impl Shared {
             let now = inner.now(&self.common);
             f(inner, now)
         })
-    }
-
-    /// Changes the connection, and answers the waker of the driver if it has to be woken.
-    pub(crate) fn command_quietly<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> (T, Option<Waker>) {
-        let mut inner = self.lock();
-        inner.called = true;
-        (f(&mut inner), inner.called_driver())
     }
 
     /// Completes with what `attempt` answers, tried now and whenever what it `wants` may be there.
@@ -252,18 +252,22 @@ impl Shared {
     /// One handle less. That of the driver does not count.
     pub(crate) fn drop_handle(&self) {
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 2 {
-            self.visit(|inner| inner.abandon(&self.common));
+            let mut freed = Freed::default();
+            self.visit(|inner| inner.abandon(&self.common, &mut freed));
+            freed.release();
         }
     }
 
     /// From now on it is the `owner` who keeps the connection.
     pub(crate) fn hand_over(&self, owner: Owner) {
+        let mut freed = Freed::default();
         self.visit(|inner| {
             inner.owner = owner;
             if self.handles.load(Ordering::Acquire) == 1 {
-                inner.abandon(&self.common);
+                inner.abandon(&self.common, &mut freed);
             }
         });
+        freed.release();
     }
 }
 
@@ -305,7 +309,8 @@ impl Inner {
         message: &mut Option<Message>,
     ) -> Poll<Result<(), SendError<Message>>> {
         // Once refused, messages wait until the buffer is low, so that writes stay large.
-        if self.room_wanted && self.is_open() {
+        if (self.room_wanted || self.backlog.is_some()) && self.is_open() {
+            self.room_wanted = true;
             return Poll::Pending;
         }
         let Some(taken) = message.take() else { return Poll::Ready(Ok(())) };
@@ -341,7 +346,7 @@ impl Inner {
     }
 
     /// The last handle is gone.
-    fn abandon(&mut self, common: &Common) {
+    fn abandon(&mut self, common: &Common, freed: &mut Freed) {
         if self.owner == Owner::Server {
             return;
         }
@@ -349,7 +354,7 @@ impl Inner {
         self.stop_reading();
         if self.owner == Owner::Handles {
             let now = self.now(common);
-            self.core.close(Close::normal(), now);
+            self.close(Close::normal(), now, freed);
         }
     }
 
@@ -363,7 +368,8 @@ impl Inner {
         if self.driver == Activity::Running { self.now } else { (common.clock)() }
     }
 
-    fn called_driver(&mut self) -> Option<Waker> {
+    /// Answers the waker of the driver if it was called and sleeps.
+    pub(crate) fn called_driver(&mut self) -> Option<Waker> {
         if !mem::take(&mut self.called) || self.driver != Activity::Asleep {
             return None;
         }

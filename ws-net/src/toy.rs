@@ -1,5 +1,7 @@
 //! A runtime in memory for unit tests: one thread, an invented clock, pipes that count writes.
 
+pub(crate) mod party;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};

@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use ws_proto::{Event, Instant, Message, RecvBuf, State};
 
+use crate::backlog::Freed;
 use crate::outbox::Outbox;
 use crate::pool;
 use crate::shared::{Activity, Attached, Common, Inner, Reader, Wants};
@@ -44,6 +45,8 @@ pub(crate) struct Turn {
     pub(crate) listeners: Option<Arc<Attached>>,
     /// Tasks to be woken when the lock is free.
     pub(crate) wakers: Vec<Waker>,
+    /// What else has to be let go then.
+    pub(crate) freed: Freed,
 }
 
 /// What is kept from one turn to the next. An idle connection keeps nothing.
@@ -96,6 +99,7 @@ impl Turn {
             moved: None,
             listeners: None,
             wakers: Vec::new(),
+            freed: Freed::default(),
         }
     }
 
@@ -189,8 +193,19 @@ impl Inner {
                 self.core.abort();
             }
         }
-        let has_room = || self.core.buffered_amount() <= common.config.limits().outbound_low;
-        if self.room_wanted && (!self.is_open() || has_room()) {
+        if self.room_wanted || self.backlog.is_some() {
+            self.use_room(common, turn);
+        }
+    }
+
+    /// Moves what waits into the outbound buffer, and tells those who wait for room.
+    fn use_room(&mut self, common: &Common, turn: &mut Turn) {
+        let low = self.core.buffered_amount() <= common.config.limits().outbound_low;
+        if self.is_open() && !low {
+            return;
+        }
+        self.move_backlog(&mut turn.freed);
+        if self.room_wanted && self.backlog.is_none() {
             self.room_wanted = false;
             turn.handler_due = true;
             self.waiters.take(|wants| wants == Wants::Room, &mut turn.wakers);
@@ -232,7 +247,8 @@ impl Inner {
         match self.reader {
             Reader::Handles => self.slot.is_some(),
             Reader::Listeners => {
-                self.core.buffered_amount() >= common.config.limits().outbound_high
+                self.backlog.is_some()
+                    || self.core.buffered_amount() >= common.config.limits().outbound_high
             }
             Reader::Nobody => false,
         }

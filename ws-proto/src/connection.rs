@@ -277,6 +277,18 @@ impl Connection {
         Ok(self.out.status(&self.config.limits))
     }
 
+    /// Queues a message that was framed beforehand, also when the outbound buffer is at its
+    /// high-water mark: for callers that bound what they hold, and have to let go of it.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), but never `SendErrorKind::Full`.
+    pub fn push_prepared(&mut self, prepared: &Prepared) -> Result<SendStatus, SendError<()>> {
+        let version =
+            self.check_carried(prepared.message()).map_err(|kind| SendError::new(kind, ()))?;
+        self.out.put_prepared(prepared, version, self.role);
+        Ok(self.out.status(&self.config.limits))
+    }
+
     /// Queues a ping (RFC 6455 section 5.5.2) of at most 125 bytes.
     ///
     /// # Errors
@@ -537,11 +549,16 @@ impl Connection {
     }
 
     fn check_send(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
+        let version = self.check_carried(message)?;
+        self.out.check_room(&self.config.limits)?;
+        Ok(version)
+    }
+
+    fn check_carried(&self, message: &Message) -> Result<Version, SendErrorKind> {
         let version = self.check_open()?;
         if !version.has_frames() && !message.is_text() {
             return Err(SendErrorKind::TextOnly);
         }
-        self.out.check_room(&self.config.limits)?;
         Ok(version)
     }
 
