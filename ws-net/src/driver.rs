@@ -233,9 +233,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         debug!(target: "ws::connection", id = %connection.id(), "{} -> {}", change.from, change.to);
         match change.to {
             State::Connected => self.membership.attach(),
-            State::Closing => {
-                self.drop_verdict();
-            }
+            State::Closing => self.give_up_verdict(),
             State::Closed => self.membership.detach(),
             _ => {}
         }

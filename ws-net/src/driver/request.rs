@@ -52,9 +52,22 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         true
     }
 
-    /// Nobody waits for the decision any more. `false` when dropping it panicked: what the future
-    /// still holds is code of users, too.
-    pub(super) fn drop_verdict(&mut self) -> bool {
+    /// Nobody waits for the decision any more.
+    pub(super) fn give_up_verdict(&mut self) {
+        if self.verdict.is_some() {
+            let connection = &self.membership.connection;
+            debug!(
+                target: "ws::server",
+                id = %connection.id(),
+                peer = %connection.peer_addr(),
+                "the authorisation was given up: its time is over, or nobody waits for it any more",
+            );
+            self.drop_verdict();
+        }
+    }
+
+    /// What the future still holds is code of users, too. `false` when that panicked.
+    fn drop_verdict(&mut self) -> bool {
         let Some(verdict) = mem::take(self.verdict) else { return true };
         guard("the authorisation's end", &self.membership.connection, || drop(verdict)).is_some()
     }

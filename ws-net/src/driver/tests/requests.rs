@@ -276,6 +276,35 @@ fn listeners_reject_as_early_as_they_are_told() {
 }
 
 #[test]
+fn a_draft76_client_that_is_half_answered_sees_the_end() {
+    let on = deciding(|_| async { Ok(Accept::new()) });
+    on.server.on_state_change(|connection, change| {
+        if change.to == State::Waiting {
+            connection.reject(&Reject::new(403));
+        }
+    });
+    let request = String::from_utf8_lossy(DRAFT76).replace("Sec-WebSocket-Protocol: chat\r\n", "");
+    let client = on.ask(request.as_bytes());
+    let answer = read(&client);
+    assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(client.ended());
+}
+
+#[test]
+fn a_decision_ends_with_the_server() {
+    let (authorize, dropped) = undecided();
+    let on = deciding(authorize);
+    let client = on.ask(REQUEST);
+    let server = on.server.clone();
+    on.toy.spawn(async move {
+        server.shutdown(ws_proto::Close::normal(), Duration::from_secs(5)).await;
+    });
+    on.toy.settle();
+    assert_eq!(dropped.load(Relaxed), 1);
+    assert!(read(&client).starts_with("HTTP/1.1 503 "));
+}
+
+#[test]
 fn a_decision_may_reject_through_the_connection_or_close_it() {
     let on = deciding(|candidate| async move {
         candidate.connection().reject(&Reject::new(410));
