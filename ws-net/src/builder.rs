@@ -52,6 +52,8 @@ pub struct Builder<R: Runtime> {
     authorize: Option<Box<Authorize>>,
     topics: TopicLimits,
     slow: SlowOptions,
+    #[cfg(feature = "debug")]
+    pub(crate) debug: bool,
 }
 
 impl<R: Runtime> Builder<R> {
@@ -69,6 +71,8 @@ impl<R: Runtime> Builder<R> {
             authorize: None,
             topics: TopicLimits::default(),
             slow: SlowOptions::default(),
+            #[cfg(feature = "debug")]
+            debug: false,
         }
     }
 
@@ -252,6 +256,10 @@ impl<R: Runtime> Builder<R> {
         };
         self.topics.check()?;
         self.slow.check()?;
+        #[cfg(feature = "debug")]
+        if self.debug {
+            crate::debug::install();
+        }
         let hand_over = self.http.is_some();
         let config = self.config.hand_over_http(hand_over).build()?;
         let runtime = self.runtime.clone();

@@ -22,6 +22,8 @@ mod acceptor;
 mod alarm;
 mod backlog;
 mod data;
+#[cfg(feature = "debug")]
+mod debug;
 mod door;
 mod driver;
 mod endpoint;

@@ -1,7 +1,8 @@
 use tracing::{debug, info, warn};
 use ws_proto::{Cause, Closed, Expired};
 
-use crate::Connection;
+use crate::shared::Common;
+use crate::{Connection, ConnectionId};
 
 /// One line for a connection that was opened.
 pub(crate) fn opened(connection: &Connection) {
@@ -13,6 +14,16 @@ pub(crate) fn opened(connection: &Connection) {
         version,
         "open",
     );
+}
+
+/// One line for a connection that everybody can find.
+pub(crate) fn attached(id: ConnectionId, common: &Common) {
+    debug!(target: "ws::manager", %id, open = common.members.len(), "attached");
+}
+
+/// One line for a connection that nobody finds any more.
+pub(crate) fn detached(id: ConnectionId, common: &Common) {
+    debug!(target: "ws::manager", %id, open = common.members.len(), "detached");
 }
 
 /// One line for a connection that ended: who is at fault, and which rule was broken. What peers

@@ -6,6 +6,7 @@ use crate::Connection;
 use crate::backlog::Freed;
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
+use crate::log;
 use crate::shared::Shared;
 
 /// A connection's place in the lists and limits of its server, which it leaves when its task
@@ -26,6 +27,7 @@ impl Membership {
     pub(crate) fn attach(&mut self) {
         let shared = self.connection.shared();
         shared.common.members.insert(shared.id.serial(), Arc::clone(shared));
+        log::attached(shared.id, &shared.common);
         self.settle(Purpose::WebSocket);
     }
 
@@ -45,7 +47,9 @@ impl Membership {
     pub(crate) fn detach(&self) {
         let shared = self.connection.shared();
         shared.common.opening.remove(shared.id.serial());
-        shared.common.members.remove(shared.id.serial());
+        if shared.common.members.remove(shared.id.serial()).is_some() {
+            log::detached(shared.id, &shared.common);
+        }
         shared.common.topics.leave(shared.id.serial());
     }
 }
