@@ -72,6 +72,7 @@ macro_rules! conformance {
                 recv_loses_no_message,
                 recv_elsewhere_loses_no_message,
                 send_neither_loses_nor_doubles,
+                halves_and_ids_lose_no_message,
                 closed_tells_after_all,
                 accept_loses_no_client,
                 an_accept_that_is_dropped_ends_the_connection,
@@ -156,6 +157,11 @@ macro_rules! conformance {
                 listeners_are_called_in_the_order_they_were_added,
                 a_listener_may_remove_itself_and_add_others,
                 listeners_may_call_anything,
+                a_connection_has_listeners_of_its_own,
+                who_is_refused_is_told,
+                a_server_tells_where_it_listens_and_that_it_stops,
+                a_pause_holds_messages_back,
+                messages_to_an_id_arrive_or_come_back,
             }
             messages {
                 every_version_is_echoed,

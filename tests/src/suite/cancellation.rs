@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use ws_net::{Accept, AcceptError, Builder, Close, Connection, Runtime, State, Version};
+use ws_net::{Accept, AcceptError, Builder, Close, Connection, Message, Runtime, State, Version};
 
 use super::faults::shake_hands;
 use super::support::{Mailbox, Running, aside, echo, polled, until};
@@ -116,6 +116,42 @@ pub async fn send_neither_loses_nor_doubles<R: Runtime>(runtime: R) {
         assert!(client.recv().is_none());
     })
     .await;
+}
+
+/// The same through halves, and by the id: each echo is dropped at every point on its way.
+pub async fn halves_and_ids_lose_no_message<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let address = server.address;
+    let client = aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        client.send_all((0..200).map(|n| n.to_string()));
+        for n in 0..200 {
+            assert_eq!(client.recv_text(), n.to_string());
+        }
+        client.close(Close::normal())
+    });
+    let connection = server.accept().await.unwrap().accept(Accept::new()).await.unwrap();
+    let (id, (sender, mut receiver)) = (connection.id(), connection.split());
+    let mut pending = None;
+    for times in (0..=POLLS).cycle() {
+        let Some(message) = pending.take() else {
+            match polled(times, receiver.recv()).await {
+                Some(Some(Ok(message))) => pending = Some(message),
+                Some(_) => break,
+                None => {}
+            }
+            continue;
+        };
+        let sent = if message.len() % 2 == 0 {
+            polled(times, server.send(id, Message::clone(&message))).await
+        } else {
+            polled(times, sender.send(Message::clone(&message))).await
+        };
+        if sent.is_none() {
+            pending = Some(message);
+        }
+    }
+    assert!(client.await.clean);
 }
 
 /// The end is told to whoever asks next.

@@ -27,11 +27,14 @@ pub async fn a_port_in_use_is_an_error_that_names_it<R: Runtime>(runtime: R) {
 
 /// Before any socket is opened.
 pub async fn an_option_that_makes_no_sense_is_an_error_that_names_it<R: Runtime>(runtime: R) {
-    let builder = Builder::new(runtime).max_connections(0);
+    let named = Builder::new(runtime.clone()).versions("draft74");
+    let builder = Builder::new(runtime).versions("auto").max_connections(0);
     let error = builder.bind("127.0.0.1:0").await.expect_err("nobody could connect");
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ConfigError>());
     assert_eq!(inner.expect("a ConfigError").option, "max_connections");
+    let error = named.bind("127.0.0.1:0").await.expect_err("nobody knows it").to_string();
+    assert!(error.contains("`versions`") && error.contains("\"draft74\": use auto"), "{error}");
 }
 
 /// An address is needed, and is served once.

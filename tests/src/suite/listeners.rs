@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ws_net::{Close, ListenerId, Runtime, Version};
+use ws_net::{Cause, Close, ListenerId, ListenerKind, Reject, Runtime, Version};
 
 use super::support::{Mailbox, Running, aside, until};
 use crate::client::{Client, exchange};
@@ -144,4 +144,136 @@ pub async fn listeners_may_call_anything<R: Runtime>(runtime: R) {
     assert_eq!(code.await, 4000);
     assert_eq!(ended.take().await, 4000);
     until(&runtime, || server.manager().is_empty()).await;
+}
+
+/// After the server's; the connection's go with it.
+pub async fn a_connection_has_listeners_of_its_own<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_message(move |_, message| post.put(format!("server {}", message.len())));
+    let own = told.clone();
+    server.on_connection(move |connection| {
+        let (messages, steps, closes) = (own.clone(), own.clone(), own.clone());
+        // It holds the connection that holds it.
+        let kept = connection.clone();
+        connection.on_message(move |connection, message| {
+            assert_eq!(*connection, kept);
+            messages.put(format!("own {}", message.len()));
+        });
+        let unwanted = connection.on_message(|_, _| panic!("it is removed"));
+        assert!(connection.remove_listener(unwanted));
+        connection.on_close(|_, _| panic!("it is removed"));
+        assert_eq!(connection.remove_all_listeners(ListenerKind::Close), 1);
+        connection.on_state_change(move |_, change| steps.put(format!("to {}", change.to as u8)));
+        connection.on_close(move |_, closed| closes.put(format!("close {}", closed.clean)));
+    });
+    server.start_running(&runtime);
+    let address = server.address;
+    for version in Version::ALL {
+        aside(move || {
+            let mut client = Client::open(address, version);
+            client.send_all(["1", "22"]);
+            client.close(Close::normal())
+        })
+        .await;
+        let messages = ["server 1", "own 1", "server 2", "own 2"];
+        for expected in messages.into_iter().chain(["to 5", "to 6", "close true"]) {
+            assert_eq!(told.take().await, expected, "{version}");
+        }
+    }
+    assert!(told.take_all().is_empty());
+}
+
+/// By a rule or by the application, with the status and what is known.
+pub async fn who_is_refused_is_told<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_rejected(move |client| post.put(client.clone()));
+    let address = server.address;
+    let client = aside(move || Client::ask(address, crate::client::request(address)).err());
+    server.accept().await.unwrap().reject(&Reject::new(403));
+    assert!(client.await.is_some());
+    let by_application = told.take().await;
+    assert_eq!((by_application.status, by_application.cause), (403, Cause::Rejected(403)));
+    assert_eq!(by_application.request.expect("it was read").path(), "/");
+    assert_eq!(by_application.peer.port(), Some(by_application.id.port()));
+    aside(move || exchange(address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    let by_rule = told.take().await;
+    assert_eq!((by_rule.status, by_rule.request.is_none()), (426, true));
+    assert!(matches!(by_rule.cause, Cause::Handshake(_)));
+}
+
+/// Where it listens, once per address, and that it stops, once.
+pub async fn a_server_tells_where_it_listens_and_that_it_stops<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let extra = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = [server.address, extra.local_addr().unwrap()];
+    server.adopt(extra).unwrap();
+    let told = Mailbox::default();
+    let (listens, stops) = (told.clone(), told.clone());
+    server.on_listening(move |address| {
+        listens.put(address.port());
+        panic!("which is logged and nothing else");
+    });
+    server.on_shutdown(move || stops.put(None));
+    server.on_error(|error| panic!("{error}"));
+    assert!(told.take_all().is_empty());
+    server.start_running(&runtime);
+    for address in addresses {
+        assert_eq!(told.take().await, Some(address.port()));
+        aside(move || Client::open(address, Version::Rfc6455)).await;
+    }
+    server.close();
+    server.shutdown(Close::normal(), std::time::Duration::from_secs(30)).await;
+    assert_eq!(told.take_all(), [None]);
+}
+
+/// The peer is held back, and nothing is lost.
+pub async fn a_pause_holds_messages_back<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_message(move |connection, message| {
+        connection.pause();
+        post.put((connection.clone(), message.len()));
+    });
+    server.start_running(&runtime);
+    let address = server.address;
+    let client = aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        client.send_all((1..=20).map(|n| vec![0; n * 1_000]));
+        client.close(Close::normal())
+    });
+    for n in 1..=20 {
+        let (connection, len) = told.take().await;
+        assert_eq!((len, connection.is_paused()), (n * 1_000, true));
+        assert!(told.take_all().is_empty(), "nothing comes during the pause");
+        connection.resume();
+    }
+    assert!(client.await.clean);
+}
+
+/// Whoever has left gives the message back.
+pub async fn messages_to_an_id_arrive_or_come_back<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let opened = Mailbox::default();
+    let post = opened.clone();
+    server.on_connection(move |connection| post.put(connection.clone()));
+    server.start_running(&runtime);
+    let address = server.address;
+    let client = aside(move || {
+        let mut client = Client::open(address, Version::Draft76);
+        let text = client.recv_text();
+        client.close(Close::normal());
+        text
+    });
+    let connection = opened.take().await;
+    assert!(connection.headers().is_some_and(|headers| headers.contains("HOST")));
+    server.send(connection.id(), "for you").await.unwrap();
+    assert_eq!(client.await, "for you");
+    connection.closed().await;
+    let error = server.send(connection.id(), "too late").await.unwrap_err();
+    assert_eq!(error.message.as_text(), Some("too late"));
 }
