@@ -30,6 +30,7 @@ mod endpoint;
 mod fanout;
 mod gate;
 mod guard;
+mod link;
 mod log;
 mod membership;
 mod outbox;
@@ -103,6 +104,15 @@ pub use storage::{Storage, StorageFuture};
 
 mod topics;
 pub use topics::SubscribeError;
+
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, error::TlsError};
+
+/// What [`Tls`] is made of, in the version that this crate uses.
+#[cfg(feature = "tls")]
+pub use rustls;
 
 pub use bytes::Bytes;
 pub use ws_proto::{

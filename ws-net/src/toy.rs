@@ -120,9 +120,8 @@ impl Toy {
 
     /// The same, from this address.
     pub(crate) fn dial_from(&self, peer: Address) -> Pipe {
-        let wire = Arc::new(Mutex::new(Wire { room: usize::MAX, ..Wire::default() }));
-        let client = Pipe { wire: Arc::clone(&wire), me: 0 };
-        self.arrive(Ok((Pipe { wire, me: 1 }, peer)));
+        let (client, server) = Pipe::pair();
+        self.arrive(Ok((server, peer)));
         client
     }
 
@@ -229,6 +228,12 @@ struct Wire {
 }
 
 impl Pipe {
+    /// Both ends of a stream, the client's first.
+    pub(crate) fn pair() -> (Self, Self) {
+        let wire = Arc::new(Mutex::new(Wire { room: usize::MAX, ..Wire::default() }));
+        (Self { wire: Arc::clone(&wire), me: 0 }, Self { wire, me: 1 })
+    }
+
     pub(crate) fn send(&self, bytes: &[u8]) {
         let mut wire = lock(&self.wire);
         wire.bytes[self.me].extend(bytes);
@@ -277,7 +282,12 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         let mut wire = lock(&self.wire);
         wire.ended[self.me] = true;
-        wire.wake(1 - self.me);
+        let waker = wire.wakers[1 - self.me].take();
+        drop(wire);
+        // The task may end with it, and the other pipe with the task.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 
