@@ -22,6 +22,8 @@
 //! else is the same on every runtime, and lives there.
 #![forbid(unsafe_code)]
 
+mod io;
+
 mod runtime;
 pub use runtime::{AsyncStd, block_on};
 

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::door::Door;
 use crate::driver::Driver;
 use crate::endpoint::{Endpoint, Http};
 use crate::gate::{Phase, Refused};
+use crate::link::{Link, Security};
+use crate::local::LocalAddress;
 use crate::runtime::{Listener, Runtime};
+#[cfg(unix)]
+use crate::unix::SocketFile;
 use crate::{Address, ServerError};
 
 /// The first pause after the system could not accept; doubled from one failure to the next.
@@ -21,15 +25,28 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause: an operator who raises a limit sees the effect at once.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// A socket that nobody accepts from yet.
+pub(crate) struct Bound<L> {
+    pub(crate) listener: L,
+    pub(crate) address: LocalAddress,
+    pub(crate) security: Security,
+    /// What is removed when nobody accepts any more.
+    #[cfg(unix)]
+    pub(crate) file: Option<SocketFile>,
+}
+
 /// Accepts streams and starts their drivers until the server stops. Dropping the future stops it
 /// too, and closes the socket.
 pub(crate) async fn accept_all<R: Runtime, D: Door>(
     runtime: R,
     endpoint: Arc<Endpoint>,
-    http: Http<R::Stream>,
-    mut listener: R::Listener,
+    http: Http<Link<R::Stream>>,
+    bound: Bound<R::Listener>,
     door: D,
 ) {
+    let Bound { mut listener, security, .. } = bound;
+    #[cfg(unix)]
+    let _removed_at_the_end = bound.file;
     let gate = &endpoint.common.gate;
     let mut stopped = pin!(gate.phase.wait(|phase| (*phase > Phase::Open).then_some(())));
     let mut pause = FIRST_PAUSE;
@@ -54,9 +71,17 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                         continue;
                     }
                 };
+                let link = match security.wrap(stream) {
+                    Ok(link) => link,
+                    Err(error) => {
+                        error!(target: "ws::server", %peer, "TLS cannot be used: {error}");
+                        continue;
+                    }
+                };
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
                 let (http, door) = (http.clone(), door.clone());
-                let driver = Driver::server(own, endpoint, http, door, seat, stream, peer);
+                let secure = security.is_secure();
+                let driver = Driver::server(own, endpoint, http, door, seat, link, peer, secure);
                 // A shutdown that began meanwhile has not seen it.
                 if gate.is_open() {
                     runtime.spawn(driver);

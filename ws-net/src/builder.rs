@@ -9,10 +9,12 @@ use ws_proto::{
     Timeouts, UnknownVersion, Versions,
 };
 
+use crate::bind::Bind;
 use crate::candidate::{Authorize, Candidate};
 use crate::delivery::{SlowOptions, SlowReceivers};
 use crate::endpoint::{Endpoint, Http};
 use crate::gate::Gate;
+use crate::link::{Link, Security};
 use crate::listeners::Listeners;
 use crate::roster::Roster;
 use crate::runtime::Runtime;
@@ -20,6 +22,8 @@ use crate::server::Server;
 use crate::shared::Common;
 use crate::shares::{Share, Shares};
 use crate::storage::choice::StorageChoice;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::topics::{TopicLimits, Topics};
 
 impl<R: Runtime + Default> Server<R> {
@@ -42,7 +46,8 @@ impl<R: Runtime + Default> Server<R> {
 #[must_use]
 pub struct Builder<R: Runtime> {
     pub(crate) runtime: R,
-    pub(crate) http: Http<R::Stream>,
+    pub(crate) http: Http<Link<R::Stream>>,
+    security: Security,
     config: ConfigBuilder,
     max_connections: usize,
     max_handshakes: usize,
@@ -62,6 +67,7 @@ impl<R: Runtime> Builder<R> {
         Self {
             runtime,
             http: None,
+            security: Security::Plain,
             config: Config::builder(),
             max_connections: 16_384,
             max_handshakes: 1_024,
@@ -108,6 +114,14 @@ impl<R: Runtime> Builder<R> {
     /// and draft76 clients must say. Default: no.
     pub fn secure(self, secure: bool) -> Self {
         self.change(|config| config.secure(secure))
+    }
+
+    /// Speaks TLS on every address and socket that is not expressly plain, so that clients connect
+    /// with `wss://` and `https://`. Default: nothing is encrypted.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
+        self.security = Security::Tls(tls.into());
+        self
     }
 
     /// All protocol options at once, in place of what was set before.
@@ -262,9 +276,11 @@ impl<R: Runtime> Builder<R> {
         }
         let hand_over = self.http.is_some();
         let config = self.config.hand_over_http(hand_over).build()?;
+        let secure_config = config.clone().into_builder().secure(true).build()?;
         let runtime = self.runtime.clone();
         let common = Common {
             config: Arc::new(config),
+            secure_config: Arc::new(secure_config),
             clock: Box::new(move || runtime.now()),
             opening: Roster::default(),
             members: Roster::default(),
@@ -278,7 +294,7 @@ impl<R: Runtime> Builder<R> {
             listeners: Listeners::default(),
             authorize: self.authorize,
         };
-        Ok(Server::new(self.runtime, endpoint, self.http))
+        Ok(Server::new(self.runtime, endpoint, self.http, self.security))
     }
 
     /// Makes a server and binds it to `address`, as [`Server::bind`] does.
@@ -290,7 +306,7 @@ impl<R: Runtime> Builder<R> {
     pub async fn bind(self, address: impl ToSocketAddrs) -> io::Result<Server<R>> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let server = self.build().map_err(invalid)?;
-        server.add_address(address)?;
+        server.add(Bind::tcp(address))?;
         Ok(server)
     }
 

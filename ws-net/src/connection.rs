@@ -225,6 +225,13 @@ impl Connection {
         self.shared.storage.open(|| choice.open(self.shared.id, request))
     }
 
+    /// The certificates that the client has shown and TLS has checked, in DER, its own first; see
+    /// `Tls::request_client_certificates`. `None` without TLS, without any, and before the request
+    /// was read.
+    pub fn peer_certificates(&self) -> Option<&[Bytes]> {
+        self.shared.certificates.get().map(|chain| &***chain)
+    }
+
     /// The address of the client, or of the proxy in front of this server.
     pub fn peer_addr(&self) -> Address {
         self.shared.peer

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use pin_project_lite::pin_project;
-use tracing::debug;
+use tracing::{debug, warn};
 use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, State};
 
 use crate::alarm::Alarm;
@@ -22,7 +22,7 @@ use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
 use crate::runtime::{Runtime, Transport};
-use crate::shared::{Owner, Reader, Shared, Wants};
+use crate::shared::{Common, Owner, Reader, Shared, Wants};
 use crate::turn::{Rest, StreamEnd, Turn, Work};
 use crate::{Address, Connection, Rejected, StateChange};
 
@@ -81,8 +81,10 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         seat: Seat,
         socket: S,
         peer: Address,
+        secure: bool,
     ) -> Self {
-        let config = Arc::clone(&endpoint.common.config);
+        let Common { config, secure_config, .. } = &*endpoint.common;
+        let config = Arc::clone(if secure { secure_config } else { config });
         let core = ws_proto::Connection::server(config, runtime.now());
         let driver = Self::new(runtime, endpoint, door, seat, socket, peer, core);
         Self { http, ..driver }
@@ -389,6 +391,10 @@ fn rejected(connection: &Connection, end: &Closed) -> Option<Rejected> {
 }
 
 fn log_failure(connection: &Connection, error: &io::Error, action: &str) {
+    if error.kind() == io::ErrorKind::InvalidData {
+        let (id, peer) = (connection.id(), connection.peer_addr());
+        return warn!(target: "ws::protocol", %id, %peer, "TLS failed: {error}");
+    }
     debug!(
         target: "ws::connection",
         id = %connection.id(),

@@ -25,7 +25,8 @@ pub use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use crate::Builder;
 use crate::endpoint::{BoxFuture, Client, TakeOver};
 use crate::gate::Phase;
-use crate::runtime::{Runtime, Transport};
+use crate::link::Link;
+use crate::runtime::{Certificates, Runtime, Transport};
 
 mod body;
 pub use body::{BodyError, Incoming};
@@ -55,12 +56,17 @@ impl<R: Runtime> Builder<R> {
     }
 }
 
+/// The certificates of a client that has shown some, in the extensions of its requests; see
+/// [`Connection::peer_certificates`](crate::Connection::peer_certificates).
+#[derive(Clone, Debug)]
+pub struct PeerCertificates(pub Certificates);
+
 struct Service<R, F> {
     runtime: R,
     handler: Arc<F>,
 }
 
-impl<R, F, H, B> TakeOver<R::Stream> for Service<R, F>
+impl<R, F, H, B> TakeOver<Link<R::Stream>> for Service<R, F>
 where
     R: Runtime,
     F: Fn(Request<Incoming>) -> H + Send + Sync + 'static,
@@ -69,11 +75,15 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    fn take_over(&self, stream: R::Stream, received: Bytes, client: Client) -> BoxFuture {
+    fn take_over(&self, stream: Link<R::Stream>, received: Bytes, client: Client) -> BoxFuture {
         let handler = Arc::clone(&self.handler);
+        let certificates = stream.peer_certificates();
         let runtime = self.runtime.clone();
         let stall = client.common.config.timeouts().stall;
-        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+            if let Some(chain) = &certificates {
+                request.extensions_mut().insert(PeerCertificates(Arc::clone(chain)));
+            }
             // Nothing of such a request is given to the handler, and nothing behind it is read:
             // draft76 sends eight bytes there, which would be the beginning of the next request.
             let timer = Timer(runtime.clone());
@@ -182,7 +192,7 @@ const MIN_BUF: usize = 8 << 10;
 /// A stream as hyper wants it, with what was read from it before in front.
 struct Io<R: Runtime> {
     runtime: R,
-    stream: R::Stream,
+    stream: Link<R::Stream>,
     received: Bytes,
     /// How long the client may take no byte of an answer.
     limit: Duration,
@@ -191,7 +201,7 @@ struct Io<R: Runtime> {
 }
 
 impl<R: Runtime> Io<R> {
-    fn new(runtime: R, stream: R::Stream, received: Bytes, limit: Duration) -> Self {
+    fn new(runtime: R, stream: Link<R::Stream>, received: Bytes, limit: Duration) -> Self {
         Self { runtime, stream, received, limit, stall: None }
     }
 

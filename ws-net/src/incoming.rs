@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use ws_proto::{Accept, Closed, CommandError, Reject, Request, State};
 
 use crate::shared::{Owner, Wants};
@@ -60,6 +61,11 @@ impl Incoming {
     /// The request: target and headers, in their order and case.
     pub fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// The certificates of the client, see [`Connection::peer_certificates`].
+    pub fn peer_certificates(&self) -> Option<&[Bytes]> {
+        self.connection.peer_certificates()
     }
 
     /// The address of the client, or of the proxy in front of this server.

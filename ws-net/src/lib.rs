@@ -31,6 +31,7 @@ mod fanout;
 mod gate;
 mod guard;
 mod link;
+mod local;
 mod log;
 mod membership;
 mod outbox;
@@ -42,10 +43,15 @@ mod slow;
 #[cfg(test)]
 mod toy;
 mod turn;
+#[cfg(unix)]
+mod unix;
 mod waiters;
 
 mod audience;
 pub use audience::Audience;
+mod bind;
+pub use bind::Bind;
+pub use local::LocalAddress;
 
 mod builder;
 pub use builder::Builder;
@@ -77,8 +83,11 @@ pub use listeners::{ListenerId, ListenerKind};
 mod manager;
 pub use manager::Manager;
 
+mod readiness;
+pub use readiness::{Readiness, ReadyListener, ReadyStream};
+
 mod runtime;
-pub use runtime::{Address, Listener, Runtime, Sleep, Transport};
+pub use runtime::{Address, Certificates, Listener, Runtime, Sleep, Transport};
 
 mod split;
 pub use split::{RecvHalf, SendHalf};
@@ -115,6 +124,7 @@ pub use tls::{Tls, error::TlsError};
 pub use rustls;
 
 pub use bytes::Bytes;
+pub use socket2::Socket;
 pub use ws_proto::{
     Accept, Cause, Close, CloseCode, Closed, CommandError, Config, ConfigError, Expired,
     HandshakeError, Headers, Instant, InvalidClose, InvalidHeader, Limits, Message, OriginPolicy,

@@ -1,9 +1,9 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
-use crate::runtime::Transport;
+use crate::runtime::{Certificates, Transport};
 #[cfg(feature = "tls")]
-use crate::tls::stream::{Certificates, TlsStream};
+use crate::tls::{Tls, stream::TlsStream};
 
 /// What a connection's bytes go through: the socket itself, or TLS on top of it.
 ///
@@ -16,15 +16,32 @@ pub(crate) enum Link<S> {
     Tls(Box<TlsStream<S>>),
 }
 
-#[cfg(feature = "tls")]
-impl<S> Link<S> {
-    /// The certificates that the peer has shown and this side has checked, its own first. Known
-    /// when the TLS handshake is over, so before anything was read.
-    pub(crate) fn peer_certificates(&self) -> Option<&Certificates> {
+/// What the clients of one listening socket have to speak.
+#[derive(Clone, Debug)]
+pub(crate) enum Security {
+    /// Nothing but HTTP and WebSockets.
+    Plain,
+    /// TLS, too.
+    #[cfg(feature = "tls")]
+    Tls(Tls),
+}
+
+impl Security {
+    /// A stream that was accepted just now.
+    ///
+    /// # Errors
+    /// When the configuration of TLS cannot be used.
+    pub(crate) fn wrap<S: Transport>(&self, socket: S) -> io::Result<Link<S>> {
         match self {
-            Self::Plain(_) => None,
-            Self::Tls(stream) => stream.peer_certificates(),
+            Self::Plain => Ok(Link::Plain(socket)),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Ok(Link::Tls(Box::new(TlsStream::server(socket, tls.config())?))),
         }
+    }
+
+    /// Whether addresses begin with `wss://`.
+    pub(crate) fn is_secure(&self) -> bool {
+        !matches!(self, Self::Plain)
     }
 }
 
@@ -65,6 +82,14 @@ impl<S: Transport> Transport for Link<S> {
             Self::Plain(socket) => socket.poll_shutdown(cx),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.poll_shutdown(cx),
+        }
+    }
+
+    fn peer_certificates(&self) -> Option<Certificates> {
+        match self {
+            Self::Plain(socket) => socket.peer_certificates(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.peer_certificates(),
         }
     }
 }

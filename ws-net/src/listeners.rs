@@ -6,7 +6,7 @@ use ws_proto::{Closed, Message};
 use crate::guard::contain;
 use crate::shared::Attached;
 use crate::waiters::lock;
-use crate::{Address, Connection, Rejected, ServerError, StateChange};
+use crate::{Connection, LocalAddress, Rejected, ServerError, StateChange};
 
 /// Names a listener, so that it can be removed. Unique for the life of the process.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -39,7 +39,7 @@ pub(crate) type OnMessage = dyn Fn(&Connection, Message) + Send + Sync;
 pub(crate) type OnClose = dyn Fn(&Connection, &Closed) + Send + Sync;
 pub(crate) type OnStateChange = dyn Fn(&Connection, StateChange) + Send + Sync;
 pub(crate) type OnRejected = dyn Fn(&Rejected) + Send + Sync;
-pub(crate) type OnListening = dyn Fn(&Address) + Send + Sync;
+pub(crate) type OnListening = dyn Fn(&LocalAddress) + Send + Sync;
 pub(crate) type OnError = dyn Fn(&ServerError) + Send + Sync;
 pub(crate) type OnShutdown = dyn Fn() + Send + Sync;
 
@@ -163,7 +163,7 @@ impl Listeners {
     }
 
     /// Tells that the server listens on `address`.
-    pub(crate) fn tell_listening(&self, address: &Address) {
+    pub(crate) fn tell_listening(&self, address: &LocalAddress) {
         let table = self.table();
         for (_, listener) in &table.listening {
             contain("a listening listener", || listener(address));

@@ -2,9 +2,15 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use ws_proto::Instant;
 
 /// What a runtime has to offer; everything else is the same on all of them.
@@ -34,6 +40,17 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the runtime cannot register the socket.
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<Self::Listener>;
+
+    /// Takes over a listening Unix socket, which is in non-blocking mode.
+    ///
+    /// # Errors
+    /// When the runtime cannot register the socket.
+    #[cfg(unix)]
+    fn listen_unix(&self, socket: UnixListener) -> io::Result<Self::Listener>;
+
+    /// Connects to the Unix socket at `path`. Dropping the future gives up.
+    #[cfg(unix)]
+    fn connect_unix(&self, path: PathBuf) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Connects to `address` and turns Nagle's algorithm off. Dropping the future gives up.
     fn connect(&self, address: SocketAddr)
@@ -78,7 +95,16 @@ pub trait Transport: Send + Unpin + 'static {
 
     /// Ends the outgoing direction; reading goes on. Called after the last write was flushed.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// What the other end has proved about itself, known once something was read. A bare socket
+    /// proves nothing.
+    fn peer_certificates(&self) -> Option<Certificates> {
+        None
+    }
 }
+
+/// A chain of X.509 certificates in DER, the owner's first.
+pub type Certificates = Arc<[Bytes]>;
 
 /// A timer that can be moved.
 pub trait Sleep: Future<Output = ()> + Send + Sync + 'static {

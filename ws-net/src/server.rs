@@ -2,28 +2,25 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tracing::info;
 use ws_proto::{Close, Message, SendError, SendErrorKind, State};
 
-use crate::acceptor::accept_all;
+use crate::acceptor::{Bound, accept_all};
 use crate::door::{Accept, Door, Listen, Queue, Serve};
 use crate::endpoint::{BoxFuture, Endpoint, Http};
 use crate::gate::Phase;
+use crate::link::{Link, Security};
+use crate::local::LocalAddress;
 use crate::runtime::Runtime;
 use crate::waiters::{Watched, lock};
 use crate::{Connection, ConnectionId, Incoming, Manager};
 
 mod events;
-
-/// How many clients the system queues until they are accepted, unless it is set to fewer.
-const BACKLOG: i32 = 4096;
 
 /// A WebSocket server.
 ///
@@ -41,11 +38,13 @@ pub struct Server<R: Runtime> {
 struct Parts<R: Runtime> {
     runtime: R,
     endpoint: Arc<Endpoint>,
-    http: Http<R::Stream>,
+    http: Http<Link<R::Stream>>,
+    /// For sockets that are not expressly plain.
+    security: Security,
     manager: Manager,
     /// Sockets that nobody accepts from yet.
-    sockets: Mutex<Vec<(R::Listener, SocketAddr)>>,
-    addresses: Mutex<Vec<SocketAddr>>,
+    sockets: Mutex<Vec<Bound<R::Listener>>>,
+    addresses: Mutex<Vec<LocalAddress>>,
     queue: Arc<Watched<Queue>>,
 }
 
@@ -59,12 +58,18 @@ pub struct Shutdown {
 }
 
 impl<R: Runtime> Server<R> {
-    pub(crate) fn new(runtime: R, endpoint: Endpoint, http: Http<R::Stream>) -> Self {
+    pub(crate) fn new(
+        runtime: R,
+        endpoint: Endpoint,
+        http: Http<Link<R::Stream>>,
+        security: Security,
+    ) -> Self {
         let manager = Manager::new(Arc::clone(&endpoint.common));
         let parts = Parts {
             runtime,
             endpoint: Arc::new(endpoint),
             http,
+            security,
             manager,
             sockets: Mutex::default(),
             addresses: Mutex::default(),
@@ -126,15 +131,6 @@ impl<R: Runtime> Server<R> {
         self.open(Listen).await
     }
 
-    /// Binds `address`, too, and [runs](Self::run).
-    ///
-    /// # Errors
-    /// As [`bind`](Self::bind).
-    pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<()> {
-        self.add_address(address)?;
-        self.run().await
-    }
-
     /// Sends a message to the connection with this id, as [`Connection::send`] does: waits while its
     /// outbound buffer is full, and is cancel-safe.
     ///
@@ -156,20 +152,6 @@ impl<R: Runtime> Server<R> {
                 }
             }
         }
-    }
-
-    /// Adds a listening socket that was made elsewhere. Call it before the server runs.
-    ///
-    /// # Errors
-    /// When the system or the runtime refuses the socket.
-    pub fn adopt(&self, socket: TcpListener) -> io::Result<()> {
-        socket.set_nonblocking(true)?;
-        let address = socket.local_addr()?;
-        let socket = self.parts.runtime.listen(socket)?;
-        lock(&self.parts.sockets).push((socket, address));
-        lock(&self.parts.addresses).push(address);
-        info!(target: "ws::server", %address, "listening");
-        Ok(())
     }
 
     /// Stops accepting and closes the sockets. Does not wait; connections go on, requests that
@@ -221,24 +203,26 @@ impl<R: Runtime> Server<R> {
         self.parts.endpoint.common.gate.refused()
     }
 
-    /// The first address that was bound, with the port that the system chose.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        lock(&self.parts.addresses).first().copied()
+    /// Where this server listens, in the order in which the places were added.
+    pub fn local_addrs(&self) -> Vec<LocalAddress> {
+        lock(&self.parts.addresses).clone()
     }
 
-    /// Binds the first of the addresses that can be bound.
-    pub(crate) fn add_address(&self, address: impl ToSocketAddrs) -> io::Result<()> {
-        let mut failure = None;
-        for address in address.to_socket_addrs()? {
-            match listen(address) {
-                Ok(socket) => return self.adopt(socket),
-                Err(error) => {
-                    let text = format!("cannot listen on {address}: {error}");
-                    failure = Some(io::Error::new(error.kind(), text));
-                }
-            }
-        }
-        Err(failure.unwrap_or_else(|| io::Error::other("the name of the host has no address")))
+    pub(crate) fn runtime(&self) -> &R {
+        &self.parts.runtime
+    }
+
+    /// What is spoken where nothing else is said.
+    pub(crate) fn security(&self) -> &Security {
+        &self.parts.security
+    }
+
+    /// Accepts from `bound` when the server runs.
+    pub(crate) fn take(&self, bound: Bound<R::Listener>) {
+        let (address, secure) = (&bound.address, bound.security.is_secure());
+        info!(target: "ws::server", %address, secure, "listening");
+        lock(&self.parts.addresses).push(address.clone());
+        lock(&self.parts.sockets).push(bound);
     }
 
     /// Accepts from all sockets until the server is closed.
@@ -258,19 +242,18 @@ impl<R: Runtime> Server<R> {
     }
 
     /// The sockets that nobody accepts from yet; tells that somebody will.
-    fn take_sockets(&self) -> Vec<R::Listener> {
+    fn take_sockets(&self) -> Vec<Bound<R::Listener>> {
         let sockets = mem::take(&mut *lock(&self.parts.sockets));
-        let told = sockets.into_iter().map(|(socket, address)| {
-            self.parts.endpoint.listeners.tell_listening(&address.into());
-            socket
-        });
-        told.collect()
+        for socket in &sockets {
+            self.parts.endpoint.listeners.tell_listening(&socket.address);
+        }
+        sockets
     }
 
     /// Hands the streams of one socket to `door`.
     fn accept_from<D: Door>(
         &self,
-        socket: R::Listener,
+        socket: Bound<R::Listener>,
         door: D,
     ) -> impl Future<Output = ()> + use<R, D> {
         let Parts { runtime, endpoint, http, .. } = &*self.parts;
@@ -322,20 +305,6 @@ impl<R: Runtime> fmt::Debug for Server<R> {
             .field("connections", &self.manager().len())
             .finish_non_exhaustive()
     }
-}
-
-/// A listening socket. What it says about Nagle's algorithm holds for the streams that it accepts,
-/// on Linux and the BSDs.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Elsewhere it would let two servers share a port.
-    if cfg!(unix) {
-        socket.set_reuse_address(true)?;
-    }
-    socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 fn unbound() -> io::Error {

@@ -16,6 +16,7 @@ use crate::data::Data;
 use crate::delivery::SlowOptions;
 use crate::gate::Gate;
 use crate::roster::Roster;
+use crate::runtime::Certificates;
 use crate::storage::choice::StorageChoice;
 use crate::storage::slot::StorageSlot;
 use crate::topics::Topics;
@@ -25,6 +26,8 @@ use crate::{Address, ConnectionId};
 /// What the connections of one server have in common.
 pub(crate) struct Common {
     pub(crate) config: Arc<Config>,
+    /// The same for listeners that speak TLS.
+    pub(crate) secure_config: Arc<Config>,
     /// The runtime's clock.
     pub(crate) clock: Box<dyn Fn() -> Instant + Send + Sync>,
     /// The connections that shake hands.
@@ -48,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) storage: StorageSlot,
     /// Set before the request is judged.
     pub(crate) request: OnceLock<Request>,
+    /// Set before the request, if there are any.
+    pub(crate) certificates: OnceLock<Box<Certificates>>,
     /// Handles of users, and one of the driver.
     pub(crate) handles: AtomicUsize,
     inner: Mutex<Inner>,
@@ -176,6 +181,7 @@ impl Shared {
             common,
             storage: StorageSlot::default(),
             request: OnceLock::new(),
+            certificates: OnceLock::new(),
             handles: AtomicUsize::new(0),
             inner: Mutex::new(inner),
         }

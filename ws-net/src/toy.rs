@@ -165,6 +165,16 @@ impl Runtime for Toy {
         Ok(Dock(self.clone()))
     }
 
+    #[cfg(unix)]
+    fn listen_unix(&self, _: std::os::unix::net::UnixListener) -> io::Result<Dock> {
+        Ok(Dock(self.clone()))
+    }
+
+    #[cfg(unix)]
+    async fn connect_unix(&self, _: std::path::PathBuf) -> io::Result<Pipe> {
+        Ok(self.dial())
+    }
+
     async fn connect(&self, _: SocketAddr) -> io::Result<Pipe> {
         Ok(self.dial())
     }

@@ -19,6 +19,8 @@
 //! else is the same on every runtime, and lives there.
 #![forbid(unsafe_code)]
 
+mod io;
+
 mod runtime;
 pub use runtime::{Smol, block_on};
 

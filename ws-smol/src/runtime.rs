@@ -1,16 +1,23 @@
 use std::cell::RefCell;
 use std::future::Future;
-use std::io::{self, ErrorKind, IoSlice};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{self, Duration};
 use std::{mem, thread};
 
-use smol::io::{AsyncRead, AsyncWrite};
 use smol::{Async, Executor, Timer, channel};
-use ws_net::{Address, Instant, Listener, Runtime, Sleep, Transport};
+use ws_net::{Instant, Runtime, Sleep};
+
+use crate::io::{SmolListener, SmolStream};
 
 /// The smol executor that the caller runs on: that of [`block_on`] on its threads, and elsewhere
 /// the global one, which has as many threads as the variable `SMOL_THREADS` says, by default one.
@@ -79,93 +86,24 @@ impl Runtime for Smol {
     }
 
     fn listen(&self, socket: TcpListener) -> io::Result<SmolListener> {
-        Ok(SmolListener { socket: Async::new(socket)?, drained: false })
+        SmolListener::new(socket)
+    }
+
+    #[cfg(unix)]
+    fn listen_unix(&self, socket: UnixListener) -> io::Result<SmolListener> {
+        SmolListener::new(OwnedFd::from(socket))
+    }
+
+    #[cfg(unix)]
+    async fn connect_unix(&self, path: PathBuf) -> io::Result<SmolStream> {
+        let stream = Async::<UnixStream>::connect(path).await?.into_inner()?;
+        SmolStream::new(OwnedFd::from(stream))
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<SmolStream> {
-        let stream = Async::<TcpStream>::connect(address).await?;
-        stream.get_ref().set_nodelay(true)?;
-        Ok(SmolStream::new(stream))
-    }
-}
-
-/// A TCP stream of smol.
-#[derive(Debug)]
-pub struct SmolStream {
-    stream: Async<TcpStream>,
-    /// The last read left nothing behind: the next one waits for the reactor.
-    drained: bool,
-}
-
-impl SmolStream {
-    fn new(stream: Async<TcpStream>) -> Self {
-        // Clients speak first and at once, so something may be there already.
-        Self { stream, drained: false }
-    }
-}
-
-impl Transport for SmolStream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.drained {
-            ready!(self.stream.poll_readable(cx))?;
-        }
-        let read = Pin::new(&mut &self.stream).poll_read(cx, buf);
-        self.drained = !matches!(read, Poll::Ready(Ok(n)) if n == buf.len());
-        read
-    }
-
-    fn poll_write_vectored(
-        &mut self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let mut stream = &self.stream;
-        match bufs {
-            [buf] => Pin::new(&mut stream).poll_write(cx, buf),
-            _ => Pin::new(&mut stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.stream.get_ref().shutdown(Shutdown::Write) {
-            // The peer was faster.
-            Err(error) if error.kind() == ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            ended => Poll::Ready(ended),
-        }
-    }
-}
-
-/// A listening TCP socket of smol.
-#[derive(Debug)]
-pub struct SmolListener {
-    socket: Async<TcpListener>,
-    /// Nobody is left to be accepted: the next call waits for the reactor.
-    drained: bool,
-}
-
-impl Listener for SmolListener {
-    type Stream = SmolStream;
-
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(SmolStream, Address)>> {
-        let (stream, peer) = loop {
-            if self.drained {
-                ready!(self.socket.poll_readable(cx))?;
-            }
-            let accepted = self.socket.get_ref().accept();
-            self.drained = matches!(&accepted, Err(error) if error.kind() == ErrorKind::WouldBlock);
-            if !self.drained {
-                break accepted?;
-            }
-        };
-        // Linux hands the setting of the listening socket on.
-        if cfg!(not(target_os = "linux")) {
-            stream.set_nodelay(true)?;
-        }
-        Poll::Ready(Ok((SmolStream::new(Async::new(stream)?), Address::Tcp(peer))))
+        let stream = Async::<TcpStream>::connect(address).await?.into_inner()?;
+        stream.set_nodelay(true)?;
+        SmolStream::new(stream)
     }
 }
 

@@ -1,16 +1,21 @@
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::LazyLock;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 use tokio::time;
-use ws_net::{Address, Instant, Listener, Runtime, Sleep, Transport};
+use ws_net::{Instant, Runtime, Sleep};
+
+use crate::io::{TokioListener, TokioStream};
 
 /// The Tokio runtime that the caller runs on.
 ///
@@ -53,63 +58,23 @@ impl Runtime for Tokio {
     }
 
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<TokioListener> {
-        TcpListener::from_std(socket).map(TokioListener)
+        TcpListener::from_std(socket).map(TokioListener::Tcp)
+    }
+
+    #[cfg(unix)]
+    fn listen_unix(&self, socket: std::os::unix::net::UnixListener) -> io::Result<TokioListener> {
+        UnixListener::from_std(socket).map(TokioListener::Unix)
+    }
+
+    #[cfg(unix)]
+    async fn connect_unix(&self, path: PathBuf) -> io::Result<TokioStream> {
+        UnixStream::connect(path).await.map(TokioStream::Unix)
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<TokioStream> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(TokioStream(stream))
-    }
-}
-
-/// A TCP stream of Tokio.
-#[derive(Debug)]
-pub struct TokioStream(TcpStream);
-
-impl Transport for TokioStream {
-    // Tokio notes by itself that a short read left nothing behind.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        ready!(Pin::new(&mut self.0).poll_read(cx, &mut buf))?;
-        Poll::Ready(Ok(buf.filled().len()))
-    }
-
-    fn poll_write_vectored(
-        &mut self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.0);
-        match bufs {
-            [buf] => stream.poll_write(cx, buf),
-            _ => stream.poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-/// A listening TCP socket of Tokio.
-#[derive(Debug)]
-pub struct TokioListener(TcpListener);
-
-impl Listener for TokioListener {
-    type Stream = TokioStream;
-
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TokioStream, Address)>> {
-        let (stream, peer) = ready!(self.0.poll_accept(cx))?;
-        // Linux hands the setting of the listening socket on.
-        if cfg!(not(target_os = "linux")) {
-            stream.set_nodelay(true)?;
-        }
-        Poll::Ready(Ok((TokioStream(stream), Address::Tcp(peer))))
+        Ok(TokioStream::Tcp(stream))
     }
 }
 

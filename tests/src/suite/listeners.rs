@@ -214,7 +214,7 @@ pub async fn a_server_tells_where_it_listens_and_that_it_stops<R: Runtime>(runti
     let told = Mailbox::default();
     let (listens, stops) = (told.clone(), told.clone());
     server.on_listening(move |address| {
-        listens.put(address.port());
+        listens.put(address.socket_addr().map(|address| address.port()));
         panic!("which is logged and nothing else");
     });
     server.on_shutdown(move || stops.put(None));

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tracing::{debug, error, warn};
 use ws_proto::{Accept, CommandError, Instant, Reject, Request, State};
 
-use super::DriverProjection;
+use super::{DriverProjection, Socket};
 use crate::candidate::Candidate;
 use crate::door::Door;
 use crate::guard::guard;
@@ -17,8 +17,14 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// Asks the function of users, if there is one, and otherwise goes on.
     pub(super) fn tell_request(&mut self, request: Request, turn: &mut Turn) {
         let connection = &self.membership.connection;
+        let shared = connection.shared();
+        if let Socket::Open(socket) = &self.socket
+            && let Some(certificates) = socket.peer_certificates()
+        {
+            let _ = shared.certificates.set(Box::new(certificates));
+        }
         // It comes once.
-        let _ = connection.shared().request.set(request.clone());
+        let _ = shared.request.set(request.clone());
         let Some(authorize) = &self.endpoint.authorize else {
             return self.proceed(request, Accept::new(), turn.now);
         };

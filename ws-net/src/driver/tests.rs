@@ -27,7 +27,7 @@ static LOCALHOST: LazyLock<std::net::SocketAddr> = LazyLock::new(|| "127.0.0.1:0
 fn server(change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> (Toy, Server<Toy>) {
     let toy = Toy::default();
     let server = change(Builder::new(toy.clone())).build().unwrap();
-    server.add_address(*LOCALHOST).unwrap();
+    server.add(crate::Bind::tcp(*LOCALHOST)).unwrap();
     (toy, server)
 }
 

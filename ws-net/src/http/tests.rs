@@ -31,7 +31,7 @@ fn serving() -> (Toy, Arc<Mutex<Vec<String>>>) {
 
 fn start(toy: &Toy, builder: Builder<Toy>) {
     let server: Server<Toy> = builder.build().unwrap();
-    server.add_address("127.0.0.1:0").unwrap();
+    server.add(crate::Bind::tcp("127.0.0.1:0")).unwrap();
     toy.spawn(async move { server.run().await.unwrap() });
 }
 

@@ -4,7 +4,9 @@ use ws_proto::{Closed, Message};
 
 use super::Server;
 use crate::runtime::Runtime;
-use crate::{Address, Connection, ListenerId, ListenerKind, Rejected, ServerError, StateChange};
+use crate::{
+    Connection, ListenerId, ListenerKind, LocalAddress, Rejected, ServerError, StateChange,
+};
 
 /// Listeners.
 impl<R: Runtime> Server<R> {
@@ -57,7 +59,7 @@ impl<R: Runtime> Server<R> {
     ///
     /// This kind and the next two concern no connection. They run in the task that is at work; a
     /// panic in them is logged and does nothing else.
-    pub fn on_listening(&self, f: impl Fn(&Address) + Send + Sync + 'static) -> ListenerId {
+    pub fn on_listening(&self, f: impl Fn(&LocalAddress) + Send + Sync + 'static) -> ListenerId {
         self.parts.endpoint.listeners.add(|table, id| table.listening.push((id, Arc::new(f))))
     }
 

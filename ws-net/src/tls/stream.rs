@@ -2,13 +2,11 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::pki_types::{CertificateDer, ServerName};
+use bytes::Bytes;
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
-use crate::runtime::Transport;
-
-/// A chain of certificates, the peer's own first.
-pub(crate) type Certificates = [CertificateDer<'static>];
+use crate::runtime::{Certificates, Transport};
 
 /// What is read at a time for a handshake that a write waits for.
 const CHUNK: usize = 4 << 10;
@@ -55,13 +53,6 @@ impl<S: Transport> TlsStream<S> {
     ) -> io::Result<Self> {
         let session = ClientConnection::new(config, name).map_err(broken)?;
         Ok(Self { socket, session: session.into(), unseen: false })
-    }
-}
-
-impl<S> TlsStream<S> {
-    /// What the peer has shown and this side has checked, once the handshake is over.
-    pub(crate) fn peer_certificates(&self) -> Option<&Certificates> {
-        self.session.peer_certificates()
     }
 }
 
@@ -113,6 +104,11 @@ impl<S: Transport> Transport for TlsStream<S> {
         self.session.send_close_notify();
         ready!(self.poll_flush(cx))?;
         self.socket.poll_shutdown(cx)
+    }
+
+    fn peer_certificates(&self) -> Option<Certificates> {
+        let chain = self.session.peer_certificates()?.iter();
+        Some(chain.map(|certificate| Bytes::copy_from_slice(certificate)).collect())
     }
 }
 

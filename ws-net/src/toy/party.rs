@@ -19,7 +19,7 @@ impl Party {
     pub(crate) fn new(guests: usize, change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> Self {
         let toy = Toy::default();
         let server = change(Builder::new(toy.clone())).build().unwrap();
-        server.add_address("127.0.0.1:0").unwrap();
+        server.add(crate::Bind::tcp("127.0.0.1:0")).unwrap();
         let own = server.clone();
         toy.spawn(async move { own.run().await.unwrap() });
         let mut party = Self { toy, server, guests: Vec::new() };

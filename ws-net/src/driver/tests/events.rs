@@ -210,11 +210,11 @@ fn who_is_refused_is_told_with_the_reason() {
 #[test]
 fn the_life_of_the_server_is_told_and_panics_do_no_harm() {
     let (toy, server) = server(|builder| builder);
-    server.add_address(*LOCALHOST).unwrap();
+    server.add(crate::Bind::tcp(*LOCALHOST)).unwrap();
     let told = Told::default();
     let (listens, fails, ends) = (told.clone(), told.clone(), told.clone());
     server.on_listening(move |address| {
-        listens.put(format!("listening {}", address.ip().unwrap()));
+        listens.put(format!("listening {}", address.socket_addr().unwrap().ip()));
         panic!("no more addresses");
     });
     server.on_error(move |error| {

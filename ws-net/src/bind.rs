@@ -1,0 +1,211 @@
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::acceptor::Bound;
+use crate::link::Security;
+use crate::local::LocalAddress;
+use crate::runtime::Runtime;
+use crate::server::Server;
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, error::TlsError};
+#[cfg(unix)]
+use crate::unix;
+
+/// How many clients the system queues until they are accepted, unless it is set to fewer.
+const BACKLOG: i32 = 4096;
+
+/// One place where a server listens, and what is spoken there; see [`Server::add`].
+#[derive(Debug)]
+pub struct Bind {
+    place: io::Result<Place>,
+    security: Option<Security>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Addresses(Vec<SocketAddr>),
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Path(PathBuf),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Bind {
+    /// The first of these addresses that can be bound; port 0 is any free port. Names are resolved
+    /// at once, without a pause for others.
+    pub fn tcp(address: impl ToSocketAddrs) -> Self {
+        Self::new(address.to_socket_addrs().map(|found| Place::Addresses(found.collect())))
+    }
+
+    /// A listening socket that was made elsewhere.
+    pub fn adopt(socket: TcpListener) -> Self {
+        Self::new(Ok(Place::Tcp(socket)))
+    }
+
+    /// A Unix socket whose file is made here, and removed when the server closes. The file must
+    /// not exist. Who may connect is decided by the permissions of its folder.
+    #[cfg(unix)]
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self::new(Ok(Place::Path(path.into())))
+    }
+
+    /// A listening Unix socket that was made elsewhere. Its file, if it has one, stays.
+    #[cfg(unix)]
+    pub fn adopt_unix(socket: UnixListener) -> Self {
+        Self::new(Ok(Place::Unix(socket)))
+    }
+
+    /// Speaks no TLS here, whatever the rest of the server does.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { security: Some(Security::Plain), ..self }
+    }
+
+    /// Speaks TLS here, whatever the rest of the server does.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(self, tls: impl Into<Tls>) -> Self {
+        Self { security: Some(Security::Tls(tls.into())), ..self }
+    }
+
+    fn new(place: io::Result<Place>) -> Self {
+        Self { place, security: None }
+    }
+}
+
+impl<R: Runtime> Server<R> {
+    /// Listens in one more place, and answers where that is. Call it before the server runs.
+    ///
+    /// # Errors
+    /// What the system says, with the address or the file.
+    pub fn add(&self, bind: Bind) -> io::Result<LocalAddress> {
+        let Bind { place, security } = bind;
+        let security = security.unwrap_or_else(|| self.security().clone());
+        match place? {
+            Place::Addresses(addresses) => self.take_tcp(bind_first(&addresses)?, security),
+            Place::Tcp(socket) => self.take_tcp(socket, security),
+            #[cfg(unix)]
+            Place::Path(path) => {
+                let (socket, file) = unix::bind(&path, BACKLOG)?;
+                self.take_unix(socket, Some(file), LocalAddress::Unix(path), security)
+            }
+            #[cfg(unix)]
+            Place::Unix(socket) => {
+                let address = socket.local_addr()?;
+                let path = address.as_pathname().map(Path::to_path_buf);
+                let address = path.map_or(LocalAddress::Unnamed, LocalAddress::Unix);
+                self.take_unix(socket, None, address, security)
+            }
+        }
+    }
+
+    /// Adds a listening socket that was made elsewhere, see [`Bind::adopt`]. Call it before the
+    /// server runs.
+    ///
+    /// # Errors
+    /// When the system or the runtime refuses the socket.
+    pub fn adopt(&self, socket: TcpListener) -> io::Result<()> {
+        self.add(Bind::adopt(socket)).map(drop)
+    }
+
+    /// Binds `address`, too, and [runs](Self::run).
+    ///
+    /// # Errors
+    /// What the system says, with the address.
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<()> {
+        self.add(Bind::tcp(address))?;
+        self.run().await
+    }
+
+    /// Makes a Unix socket, too, see [`Bind::unix`], and [runs](Self::run).
+    ///
+    /// # Errors
+    /// What the system says, with the file.
+    #[cfg(unix)]
+    pub async fn listen_unix(&self, path: impl Into<PathBuf>) -> io::Result<()> {
+        self.add(Bind::unix(path))?;
+        self.run().await
+    }
+
+    /// Reads the certificate that was given to the builder again, see
+    /// [`Tls::reload`](crate::Tls::reload), which others may be reloaded with.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file and what is wrong with it; the old certificate stays then.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        match self.security() {
+            Security::Plain => Err(TlsError::Off),
+            Security::Tls(tls) => tls.reload(),
+        }
+    }
+
+    /// The first internet address that was bound, with the port that the system chose.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addrs().iter().find_map(LocalAddress::socket_addr)
+    }
+
+    fn take_tcp(&self, socket: TcpListener, security: Security) -> io::Result<LocalAddress> {
+        socket.set_nonblocking(true)?;
+        let address = LocalAddress::Tcp(socket.local_addr()?);
+        let listener = self.runtime().listen(socket)?;
+        let bound = Bound {
+            listener,
+            address: address.clone(),
+            security,
+            #[cfg(unix)]
+            file: None,
+        };
+        self.take(bound);
+        Ok(address)
+    }
+
+    #[cfg(unix)]
+    fn take_unix(
+        &self,
+        socket: UnixListener,
+        file: Option<unix::SocketFile>,
+        address: LocalAddress,
+        security: Security,
+    ) -> io::Result<LocalAddress> {
+        socket.set_nonblocking(true)?;
+        let listener = self.runtime().listen_unix(socket)?;
+        self.take(Bound { listener, address: address.clone(), security, file });
+        Ok(address)
+    }
+}
+
+fn bind_first(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut failure = None;
+    for address in addresses {
+        match listen(*address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => {
+                let text = format!("cannot listen on {address}: {error}");
+                failure = Some(io::Error::new(error.kind(), text));
+            }
+        }
+    }
+    Err(failure.unwrap_or_else(|| io::Error::other("the name of the host has no address")))
+}
+
+/// A listening socket. What it says about Nagle's algorithm holds for the streams that it accepts,
+/// on Linux and the BSDs.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Elsewhere it would let two servers share a port.
+    if cfg!(unix) {
+        socket.set_reuse_address(true)?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

@@ -1,0 +1,90 @@
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+use ws_net::{Address, Listener, Transport};
+
+/// A stream socket of Tokio.
+#[derive(Debug)]
+pub enum TokioStream {
+    /// An internet socket.
+    Tcp(TcpStream),
+    /// A Unix socket.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// Does the same with either kind of socket.
+macro_rules! either {
+    ($stream:expr, $socket:ident => $call:expr) => {
+        match $stream {
+            TokioStream::Tcp($socket) => $call,
+            #[cfg(unix)]
+            TokioStream::Unix($socket) => $call,
+        }
+    };
+}
+
+impl Transport for TokioStream {
+    // Tokio notes by itself that a short read left nothing behind.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(either!(self, socket => Pin::new(socket).poll_read(cx, &mut buf)))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match bufs {
+            [buf] => either!(self, socket => Pin::new(socket).poll_write(cx, buf)),
+            _ => either!(self, socket => Pin::new(socket).poll_write_vectored(cx, bufs)),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, socket => Pin::new(socket).poll_flush(cx))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, socket => Pin::new(socket).poll_shutdown(cx))
+    }
+}
+
+/// A listening socket of Tokio.
+#[derive(Debug)]
+pub enum TokioListener {
+    /// An internet socket.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Listener for TokioListener {
+    type Stream = TokioStream;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TokioStream, Address)>> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, peer) = ready!(socket.poll_accept(cx))?;
+                // Linux hands the setting of the listening socket on.
+                if cfg!(not(target_os = "linux")) {
+                    stream.set_nodelay(true)?;
+                }
+                Poll::Ready(Ok((TokioStream::Tcp(stream), Address::Tcp(peer))))
+            }
+            #[cfg(unix)]
+            Self::Unix(socket) => {
+                let (stream, _) = ready!(socket.poll_accept(cx))?;
+                Poll::Ready(Ok((TokioStream::Unix(stream), Address::Unnamed)))
+            }
+        }
+    }
+}
