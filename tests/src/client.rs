@@ -1,6 +1,6 @@
 //! A blocking client over a real socket: the client's side of the core, and bare bytes.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
@@ -20,12 +20,27 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A WebSocket client. Every method blocks, panics when the server lets [`PATIENCE`] pass, and
 /// belongs on a thread of its own.
-pub struct Client {
-    socket: TcpStream,
+pub struct Client<S = TcpStream> {
+    socket: S,
     core: Connection,
     input: RecvBuf,
     start: Clock,
     closed: Option<Closed>,
+}
+
+/// What a client talks through.
+pub trait Wire: Read + Write {
+    /// Ends the outgoing direction.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn end(&mut self) -> io::Result<()>;
+}
+
+impl Wire for TcpStream {
+    fn end(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
 }
 
 impl Client {
@@ -46,11 +61,29 @@ impl Client {
     /// # Panics
     /// When there is no server.
     pub fn ask(address: SocketAddr, request: ClientRequest) -> Result<Self, Box<Closed>> {
+        Self::ask_through(dial(address), request)
+    }
+
+    /// The port that the server sees.
+    ///
+    /// # Panics
+    /// When the system has forgotten it.
+    pub fn port(&self) -> u16 {
+        self.socket.local_addr().expect("a connected socket").port()
+    }
+}
+
+impl<S: Wire> Client<S> {
+    /// As [`Client::ask`], through a stream that was opened elsewhere.
+    ///
+    /// # Errors
+    /// [`Closed`] when the answer is a refusal.
+    pub fn ask_through(socket: S, request: ClientRequest) -> Result<Self, Box<Closed>> {
         let start = Clock::now();
-        let entropy = Box::new(Repeatable::new(u64::from(address.port())));
+        let entropy = Box::new(Repeatable::new(7));
         let now = Instant::from_nanos(0);
         let mut client = Self {
-            socket: dial(address),
+            socket,
             core: Connection::client(Arc::new(Config::default()), request, entropy, now),
             input: RecvBuf::default(),
             start,
@@ -133,14 +166,6 @@ impl Client {
         &self.core
     }
 
-    /// The port that the server sees.
-    ///
-    /// # Panics
-    /// When the system has forgotten it.
-    pub fn port(&self) -> u16 {
-        self.socket.local_addr().expect("a connected socket").port()
-    }
-
     /// The next event. The law of the loop: events, then bytes, then wait.
     fn event(&mut self) -> Event {
         loop {
@@ -156,7 +181,13 @@ impl Client {
             match self.socket.read(self.input.spare_mut()) {
                 Ok(0) => self.core.handle_eof(self.now()),
                 Ok(n) => self.input.filled(n),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                // The second is a stream that TLS calls cut off.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+                    ) =>
+                {
                     self.core.handle_eof(self.now());
                     self.core.abort();
                 }
@@ -175,7 +206,7 @@ impl Client {
                     self.core.handle_transmitted(bytes.len());
                     self.socket.write_all(&bytes)
                 }
-                Transmit::Shutdown => self.socket.shutdown(Shutdown::Write),
+                Transmit::Shutdown => self.socket.end(),
             };
             if written.is_err() {
                 self.core.abort();

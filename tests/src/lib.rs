@@ -4,6 +4,7 @@ pub mod client;
 pub mod entropy;
 pub mod feed;
 pub mod pair;
+pub mod pki;
 pub mod requests;
 pub mod suite;
 

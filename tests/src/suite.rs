@@ -27,7 +27,9 @@ pub mod listeners;
 pub mod messages;
 pub mod shutdown;
 mod support;
+pub mod tls;
 pub mod topics;
+pub mod unix;
 
 /// How long a case may take: longer than its clients have patience, so that they say what is
 /// missing.
@@ -186,6 +188,23 @@ macro_rules! conformance {
                 limits_on_topics_hold,
                 subscribers_hear_a_topic_in_the_same_order,
                 a_predicate_may_call_anything,
+            }
+            tls {
+                every_version_is_echoed_over_tls,
+                clients_may_show_a_certificate,
+                clients_must_show_a_certificate_when_it_is_required,
+                a_reload_changes_the_certificate_of_new_handshakes,
+                files_that_cannot_be_used_are_an_error_that_names_them,
+                plain_http_on_a_tls_port_gets_a_hint,
+                tls_on_a_plain_port_is_refused_at_once,
+                http_is_served_over_tls,
+                a_close_is_clean_and_a_cut_is_not,
+                plain_and_encrypted_ports_are_served_together,
+            }
+            unix {
+                a_unix_socket_is_served_and_removed,
+                a_file_that_is_in_the_way_is_an_error_that_says_why,
+                an_adopted_unix_socket_keeps_its_file,
             }
         }
     };
