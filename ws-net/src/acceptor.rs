@@ -80,8 +80,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 };
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
                 let (http, door) = (http.clone(), door.clone());
-                let secure = security.is_secure();
-                let driver = Driver::server(own, endpoint, http, door, seat, link, peer, secure);
+                let driver = Driver::server(own, endpoint, http, door, seat, link, peer);
                 // A shutdown that began meanwhile has not seen it.
                 if gate.is_open() {
                     runtime.spawn(driver);

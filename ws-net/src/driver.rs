@@ -81,10 +81,9 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         seat: Seat,
         socket: S,
         peer: Address,
-        secure: bool,
     ) -> Self {
         let Common { config, secure_config, .. } = &*endpoint.common;
-        let config = Arc::clone(if secure { secure_config } else { config });
+        let config = Arc::clone(if socket.is_secure() { secure_config } else { config });
         let core = ws_proto::Connection::server(config, runtime.now());
         let driver = Self::new(runtime, endpoint, door, seat, socket, peer, core);
         Self { http, ..driver }

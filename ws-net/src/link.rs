@@ -19,7 +19,7 @@ pub(crate) enum Link<S> {
 /// What the clients of one listening socket have to speak.
 #[derive(Clone, Debug)]
 pub(crate) enum Security {
-    /// Nothing but HTTP and WebSockets.
+    /// Nothing but HTTP and `WebSocket`s.
     Plain,
     /// TLS, too.
     #[cfg(feature = "tls")]
@@ -90,6 +90,14 @@ impl<S: Transport> Transport for Link<S> {
             Self::Plain(socket) => socket.peer_certificates(),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.peer_certificates(),
+        }
+    }
+
+    fn is_secure(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_secure(),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
         }
     }
 }

@@ -101,6 +101,12 @@ pub trait Transport: Send + Unpin + 'static {
     fn peer_certificates(&self) -> Option<Certificates> {
         None
     }
+
+    /// Whether nobody between the two ends can read along. A bare socket cannot know, so it says
+    /// no.
+    fn is_secure(&self) -> bool {
+        false
+    }
 }
 
 /// A chain of X.509 certificates in DER, the owner's first.

@@ -298,13 +298,13 @@ fn both_sides_learn_why_a_certificate_is_refused() {
     let (near, far) = Pipe::pair();
     let mut server = TlsStream::server(far, server).unwrap();
     let mut client = TlsStream::client(near, stranger, name()).unwrap();
-    let served = Arc::new(Mutex::new(None));
-    let slot = Arc::clone(&served);
+    let refusal = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&refusal);
     toy.spawn(async move { *lock(&slot) = Some(read(&mut server, 16).await.unwrap_err()) });
     let error = toy.block_on(async move { write_all(&mut client, b"hello").await.unwrap_err() });
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     assert!(error.to_string().contains("certificate"), "{error}");
-    let error = lock(&served).take().unwrap();
+    let error = lock(&refusal).take().unwrap();
     assert!(error.to_string().contains("alert"), "{error}");
 }
 
