@@ -9,8 +9,8 @@ export class ChatServer {
   #exit = null;
 
   /** Starts `binary` and waits until it has said where it listens. */
-  static async start(binary, listen = "127.0.0.1:0") {
-    const server = new ChatServer(spawn(binary, ["--listen", listen], { stdio: ["ignore", "pipe", "pipe"] }));
+  static async start(binary, listen = "127.0.0.1:0", options = []) {
+    const server = new ChatServer(spawn(binary, ["--listen", listen, ...options], { stdio: ["ignore", "pipe", "pipe"] }));
     const said = await eventually(`an address of ${binary}`, () => server.#address(), 10_000);
     [server.url, server.host, server.port] = [said[0], `127.0.0.1:${said[1]}`, Number(said[1])];
     return server;
@@ -32,6 +32,6 @@ export class ChatServer {
 
   #address() {
     if (this.#exit) throw new Error(`the server ended at once (${JSON.stringify(this.#exit)}): ${this.#output.trim()}`);
-    return /http:\/\/127\.0\.0\.1:(\d+)/.exec(this.#output);
+    return /https?:\/\/127\.0\.0\.1:(\d+)/.exec(this.#output);
   }
 }

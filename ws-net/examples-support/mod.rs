@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -17,22 +18,47 @@ pub(crate) fn value<T: FromStr<Err: Display>>(
     parse(option, &value)
 }
 
-/// The options of a program that has `--listen` only; anything else is an error that names it.
-pub(crate) fn only_listen(default: &str) -> Result<String, String> {
-    let usage = format!("usage: chat [--listen ADDRESS]    default {default}");
-    let mut parser = lexopt::Parser::from_env();
-    let mut listen = default.to_owned();
-    while let Some(arg) = parser.next().map_err(|error| format!("{error}\n{usage}"))? {
-        match arg {
-            lexopt::Arg::Long("listen") => listen = value("--listen", &mut parser)?,
-            lexopt::Arg::Long("help") => {
-                println!("{usage}");
-                std::process::exit(0);
+/// The options of the chat.
+pub(crate) struct ChatOptions {
+    pub(crate) listen: String,
+    /// The files of a certificate and its key, for `https://` and `wss://`.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+}
+
+impl ChatOptions {
+    /// The options of this program; what is unknown is an error that names it.
+    pub(crate) fn from_env() -> Result<Self, String> {
+        const USAGE: &str = "\
+usage: chat [options]
+  --listen ADDRESS         where to listen, default 127.0.0.1:8080
+  --tls-cert FILE          speak TLS with this certificate (PEM); needs --tls-key
+  --tls-key FILE           its private key (PEM)
+  --help                   this text";
+        let mut parser = lexopt::Parser::from_env();
+        let (mut listen, mut certificate, mut key) = ("127.0.0.1:8080".to_owned(), None, None);
+        while let Some(arg) = parser.next().map_err(|error| format!("{error}\n{USAGE}"))? {
+            match arg {
+                lexopt::Arg::Long("listen") => listen = value("--listen", &mut parser)?,
+                lexopt::Arg::Long("tls-cert") => certificate = Some(file(&mut parser)?),
+                lexopt::Arg::Long("tls-key") => key = Some(file(&mut parser)?),
+                lexopt::Arg::Long("help") => {
+                    println!("{USAGE}");
+                    std::process::exit(0);
+                }
+                other => return Err(format!("{}\n{USAGE}", other.unexpected())),
             }
-            other => return Err(format!("{}\n{usage}", other.unexpected())),
         }
+        let tls = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => return Err("--tls-cert and --tls-key belong together".into()),
+        };
+        Ok(Self { listen, tls })
     }
-    Ok(listen)
+}
+
+fn file(parser: &mut lexopt::Parser) -> Result<PathBuf, String> {
+    parser.value().map(PathBuf::from).map_err(|error| error.to_string())
 }
 
 /// Ends a program: an error goes to the terminal, with the exit code for wrong use.

@@ -19,7 +19,7 @@ pub(crate) enum Link<S> {
 /// What the clients of one listening socket have to speak.
 #[derive(Clone, Debug)]
 pub(crate) enum Security {
-    /// Nothing but HTTP and `WebSocket`s.
+    /// Nothing but HTTP and what it is upgraded to.
     Plain,
     /// TLS, too.
     #[cfg(feature = "tls")]

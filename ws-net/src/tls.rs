@@ -3,19 +3,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, ring};
 
 use crate::waiters::lock;
 
 pub(crate) mod error;
 mod files;
+pub(crate) mod provider;
 pub(crate) mod stream;
 
 use error::TlsError;
 use files::{ClientAuth, Files};
 
-/// What is negotiated inside TLS (RFC 7301), for clients that ask: WebSockets of all versions
-/// begin as HTTP/1.1.
+/// What is negotiated inside TLS (RFC 7301), for clients that ask: all versions begin as
+/// HTTP/1.1.
 const PROTOCOL: &[u8] = b"http/1.1";
 
 /// The certificate of a server and everything else that TLS needs to know.
@@ -132,11 +132,6 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("files", &self.parts.files).finish_non_exhaustive()
     }
-}
-
-/// The cryptography that is used where a configuration does not bring its own.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
 }
 
 fn finished(mut config: ServerConfig) -> Arc<ServerConfig> {

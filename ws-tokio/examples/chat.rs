@@ -15,7 +15,8 @@ mod room;
 mod support;
 
 use room::{Room, To, Told};
-use ws::{Close, CloseCode, Connection, Server};
+use support::ChatOptions;
+use ws::{Close, CloseCode, Connection, Server, Tls};
 
 fn main() -> ExitCode {
     support::log_to_terminal();
@@ -23,21 +24,25 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<(), String> {
-    let listen = support::only_listen("127.0.0.1:8080")?;
-    ws::block_on(1, run(listen)).map_err(|error| error.to_string())?
+    let options = ChatOptions::from_env()?;
+    ws::block_on(1, run(options)).map_err(|error| error.to_string())?
 }
 
-async fn run(listen: String) -> Result<(), String> {
-    let server = Server::builder()
-        .on_request(|request| async move { page::answer(&request) })
-        .bind(listen)
-        .await
-        .map_err(|error| support::cannot_start(&error))?;
+async fn run(options: ChatOptions) -> Result<(), String> {
+    let mut builder = Server::builder().on_request(|request| async move { page::answer(&request) });
+    let mut scheme = "http";
+    if let Some((certificate, key)) = options.tls {
+        let tls = Tls::from_pem_files(certificate, key).map_err(|error| error.to_string())?;
+        builder = builder.tls(tls);
+        scheme = "https";
+    }
+    let bound = builder.bind(options.listen).await;
+    let server = bound.map_err(|error| support::cannot_start(&error))?;
 
     let stopped = server.clone();
     support::on_ctrl_c(move || stopped.close())?;
     if let Some(address) = server.local_addr() {
-        println!("Open http://{address} in two browser windows. Ctrl-C stops the server.");
+        println!("Open {scheme}://{address} in two browser windows. Ctrl-C stops the server.");
     }
 
     let room = Arc::new(Mutex::new(Room::default()));

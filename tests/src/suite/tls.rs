@@ -116,6 +116,7 @@ pub async fn a_reload_changes_the_certificate_of_new_handshakes<R: Runtime>(runt
 }
 
 /// Which file, and what about it.
+#[expect(clippy::unused_async, reason = "every case is a future")]
 pub async fn files_that_cannot_be_used_are_an_error_that_names_them<R: Runtime>(runtime: R) {
     let authority = Authority::new();
     let (certificate, key) = authority.sign("server");
@@ -164,7 +165,7 @@ pub async fn tls_on_a_plain_port_is_refused_at_once<R: Runtime>(runtime: R) {
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("TLS"), "{answer}");
 }
 
-/// Kept alive, beside WebSockets.
+/// Kept alive, and beside a `WebSocket`.
 pub async fn http_is_served_over_tls<R: Runtime>(runtime: R) {
     let authority = Authority::new();
     let (certificate, key) = authority.sign("server");

@@ -52,6 +52,7 @@ pub async fn a_unix_socket_is_served_and_removed<R: Runtime>(runtime: R) {
 }
 
 /// A server that runs, one that has died, and something else.
+#[expect(clippy::unused_async, reason = "every case is a future")]
 pub async fn a_file_that_is_in_the_way_is_an_error_that_says_why<R: Runtime>(runtime: R) {
     let folder = Folder::new();
     let server = Builder::new(runtime).build().unwrap();

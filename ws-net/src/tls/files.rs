@@ -9,7 +9,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{Error, RootCertStore, ServerConfig};
 
 use super::error::TlsError;
-use super::provider;
+use super::provider::provider;
 
 /// Where a certificate and its key lie.
 #[derive(Clone, Debug)]

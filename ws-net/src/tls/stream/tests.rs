@@ -6,7 +6,7 @@ use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
 use crate::runtime::Runtime;
-use crate::tls::provider;
+use crate::tls::provider::provider;
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 
@@ -264,9 +264,10 @@ fn an_end_in_the_handshake_is_an_error_for_reads_and_writes() {
         drop((server, far));
         let mut client = TlsStream::client(near, client, name()).unwrap();
         let error = Toy::default().block_on(async move {
-            match writes {
-                false => read(&mut client, 16).await.map(drop).unwrap_err(),
-                true => write_all(&mut client, b"hello").await.unwrap_err(),
+            if writes {
+                write_all(&mut client, b"hello").await.unwrap_err()
+            } else {
+                read(&mut client, 16).await.map(drop).unwrap_err()
             }
         });
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
@@ -298,13 +299,13 @@ fn both_sides_learn_why_a_certificate_is_refused() {
     let (near, far) = Pipe::pair();
     let mut server = TlsStream::server(far, server).unwrap();
     let mut client = TlsStream::client(near, stranger, name()).unwrap();
-    let refusal = Arc::new(Mutex::new(None));
-    let slot = Arc::clone(&refusal);
+    let failure = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&failure);
     toy.spawn(async move { *lock(&slot) = Some(read(&mut server, 16).await.unwrap_err()) });
     let error = toy.block_on(async move { write_all(&mut client, b"hello").await.unwrap_err() });
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     assert!(error.to_string().contains("certificate"), "{error}");
-    let error = lock(&refusal).take().unwrap();
+    let error = lock(&failure).take().unwrap();
     assert!(error.to_string().contains("alert"), "{error}");
 }
 
