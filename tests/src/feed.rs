@@ -163,6 +163,11 @@ impl Echo {
         }
     }
 
+    /// What came of what was fed so far.
+    pub fn seen(&self) -> &Outcome {
+        &self.outcome
+    }
+
     /// What came of all that was fed.
     pub fn outcome(self) -> Outcome {
         self.outcome

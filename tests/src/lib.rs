@@ -1,6 +1,7 @@
 //! What the tests of the whole project share.
 
 pub mod client;
+pub mod conformance;
 pub mod entropy;
 pub mod feed;
 pub mod pair;
