@@ -35,11 +35,11 @@ impl Inbox {
             if let Some(end) = end {
                 return Ok(Some(self.take(end + 4)));
             }
-            if self.ended && self.bytes.is_empty() {
-                return Ok(None);
-            }
             if !self.more(peer, patience)? {
-                return Err(Trouble::Wrong("the stream ended inside of a head".into()));
+                return match self.bytes.len() {
+                    0 => Ok(None),
+                    _ => Err(Trouble::Wrong("the stream ended inside of a head".into())),
+                };
             }
         }
     }
