@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use ws_proto::{
-    Close, CloseCode, CommandError, Config, Connection, Event, Instant, Message, RecvBuf, Reject,
-    SendErrorKind, SendStatus, State, Timeouts, Transmit, Version,
+    ClientRequest, Close, CloseCode, CommandError, Config, Connection, Entropy, Event, Instant,
+    Message, RecvBuf, Reject, SendErrorKind, SendStatus, State, Timeouts, Transmit, Version,
 };
+use ws_tests::entropy::Repeatable;
 use ws_tests::pair::{Pair, Side};
 
 const FRAMED: [Version; 3] = [Version::Hybi07, Version::Hybi08, Version::Rfc6455];
@@ -432,4 +433,53 @@ fn a_pong_deadline_that_is_noticed_late_blames_no_peer_that_answered() {
     pair.now = pair.now + Duration::from_secs(30);
     pair.server.connection.handle_timeout(pair.now);
     assert_eq!(pair.server.connection.state(), State::Connected);
+}
+
+/// Gives what the request needs, and then nothing more.
+struct Exhausted(Repeatable);
+
+impl Entropy for Exhausted {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+
+    fn is_ready(&mut self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn without_random_bytes_nothing_is_masked_with_a_key_that_could_be_known() {
+    let now = Instant::from_nanos(0);
+    for version in Version::ALL {
+        let config = Arc::new(Config::default());
+        let request = ClientRequest::new("ws://a/").unwrap().version(version);
+        let entropy = Box::new(Exhausted(Repeatable::new(7)));
+        let mut pair = Pair::new(version);
+        pair.client.connection = Connection::client(config, request, entropy, now);
+        pair.drive();
+        let client = &mut pair.client.connection;
+        assert_eq!(client.state(), State::Connected);
+        let sent = client.send("x".into()).map_err(|error| error.kind);
+        if !version.has_frames() {
+            assert_eq!(sent, Ok(SendStatus::Ready));
+            continue;
+        }
+        assert_eq!(sent, Err(SendErrorKind::NoEntropy));
+        assert_eq!(client.ping(Bytes::new()).unwrap_err().kind, SendErrorKind::NoEntropy);
+        // A close frame is left out, and the stream ends all the same.
+        client.close(Close::normal(), now);
+        assert!(matches!(client.poll_transmit(), Some(Transmit::Shutdown)));
+    }
+}
+
+#[test]
+fn a_client_leaves_a_server_that_answers_wrongly_at_once() {
+    for version in Version::ALL {
+        let mut pair = Pair::new(version);
+        pair.drive_client(usize::MAX);
+        pair.inject(b"HTTP/1.1 404 x\r\n\r\n");
+        pair.drive_client(usize::MAX);
+        assert_eq!(pair.client.connection.state(), State::Closed, "{version}");
+    }
 }

@@ -412,6 +412,10 @@ impl Connection {
             if let (true, Some(close)) = (was_open, close) {
                 self.send_close(close);
             }
+            if !was_open && self.role == Role::Client {
+                // It has nothing to say to a server that it does not understand.
+                return self.finish();
+            }
         }
         self.end_stream();
     }
@@ -475,10 +479,13 @@ impl Connection {
         Ok(version)
     }
 
-    fn check_carried(&self, message: &Message) -> Result<Version, SendErrorKind> {
+    fn check_carried(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
         let version = self.check_open()?;
         if !version.has_frames() && !message.is_text() {
             return Err(SendErrorKind::TextOnly);
+        }
+        if version.has_frames() {
+            self.out.check_entropy()?;
         }
         Ok(version)
     }
@@ -490,6 +497,7 @@ impl Connection {
         if payload.len() > crate::wire::rfc6455::MAX_CONTROL {
             return Err(SendErrorKind::ControlTooLong);
         }
+        self.out.check_entropy()?;
         self.out.check_room(&self.config.limits)
     }
 

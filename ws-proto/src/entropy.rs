@@ -4,8 +4,17 @@
 /// implementation must be a cryptographic generator seeded by the operating system. Tests hand
 /// in a counter to be repeatable.
 pub trait Entropy: Send {
-    /// Fills `bytes` with unpredictable bytes. Must not fail and must not wait for long.
+    /// Fills `bytes` with unpredictable bytes. Must not wait for long.
     fn fill(&mut self, bytes: &mut [u8]);
+
+    /// Whether [`fill`](Self::fill) can give the four bytes of a masking key now. It is asked
+    /// before each frame: a message is refused with
+    /// [`SendErrorKind::NoEntropy`](crate::SendErrorKind::NoEntropy) when it cannot, and pings,
+    /// pongs and close frames are left out, since a predictable key is worse than none. Default:
+    /// always.
+    fn is_ready(&mut self) -> bool {
+        true
+    }
 }
 
 impl<F: FnMut(&mut [u8]) + Send> Entropy for F {

@@ -168,6 +168,9 @@ pub enum SendErrorKind {
     /// A ping or pong payload over 125 bytes (RFC 6455 section 5.5).
     #[error("a control frame carries at most 125 bytes")]
     ControlTooLong,
+    /// Client: there is no unpredictable masking key to be had (RFC 6455 section 5.3).
+    #[error("the system gives no random bytes to mask with: try again, or close the connection")]
+    NoEntropy,
 }
 
 /// A command that does not fit the state or the peer's request.

@@ -101,6 +101,12 @@ impl Outbound {
         Err(SendErrorKind::Full)
     }
 
+    /// Whether a frame can be masked, if it has to be.
+    pub(crate) fn check_entropy(&mut self) -> Result<(), SendErrorKind> {
+        let ready = self.entropy.as_mut().is_none_or(|entropy| entropy.is_ready());
+        if ready { Ok(()) } else { Err(SendErrorKind::NoEntropy) }
+    }
+
     pub(crate) fn status(&mut self, limits: &Limits) -> SendStatus {
         if self.check_room(limits).is_ok() { SendStatus::Ready } else { SendStatus::Full }
     }
@@ -139,6 +145,10 @@ impl Outbound {
             _ => {
                 let mut payload = Vec::new();
                 close.write_payload(&mut payload);
+                if self.check_entropy().is_err() {
+                    // Nobody would answer what is not sent.
+                    return self.end();
+                }
                 self.put_frame(Opcode::Close, &payload.into());
             }
         }
@@ -192,6 +202,9 @@ impl Outbound {
             let header = Header::new(opcode, payload.len(), None);
             return self.buf.put_frame(header.as_bytes(), payload);
         };
+        if !entropy.is_ready() {
+            return;
+        }
         let mut key = [0; 4];
         entropy.fill(&mut key);
         let header = Header::new(opcode, payload.len(), Some(key));

@@ -89,9 +89,12 @@ impl ClientHandshake {
     }
 }
 
-/// Anything but 101 is a refusal; one that lists versions says why.
+/// Anything but 101 is a refusal; one that lists versions or points elsewhere says why.
 fn check_status(head: &Head<StatusLine>) -> Result<(), HandshakeError> {
     let status = head.line.status;
+    if let (301 | 302 | 303 | 307 | 308, Some(location)) = (status, head.headers.text("Location")) {
+        return Err(HandshakeError::Redirect { status, location: location.into() });
+    }
     match head.headers.get("Sec-WebSocket-Version") {
         _ if status == 101 => Ok(()),
         Some(versions) => {
@@ -103,6 +106,7 @@ fn check_status(head: &Head<StatusLine>) -> Result<(), HandshakeError> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
     use alloc::string::ToString;
 
     use super::*;
@@ -177,6 +181,23 @@ mod tests {
             let expected =
                 HandshakeError::VersionRefused { status: 426, versions: "13, 8".to_string() };
             assert_eq!(answered(&request, other), Err(expected));
+        }
+    }
+
+    #[test]
+    fn a_redirect_tells_where_to() {
+        for version in Version::ALL {
+            let request = ClientRequest::new("ws://a/").unwrap().version(version);
+            for status in [301, 302, 303, 307, 308] {
+                let to = "wss://b.example/".to_string() + &"x".repeat(200);
+                let answer = format!("HTTP/1.1 {status} x\r\nLocation: {to}\r\n\r\n");
+                let expected = HandshakeError::Redirect { status, location: to };
+                assert_eq!(answered(&request, &answer), Err(expected));
+            }
+            for answer in ["HTTP/1.1 300 x\r\nLocation: /\r\n\r\n", "HTTP/1.1 301 x\r\n\r\n"] {
+                let error = answered(&request, answer).unwrap_err();
+                assert!(matches!(error, HandshakeError::Status(300 | 301)), "{error:?}");
+            }
         }
     }
 

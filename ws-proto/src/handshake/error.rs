@@ -134,6 +134,14 @@ pub enum HandshakeError {
     /// The server refuses, and not for the version.
     #[error("the server answered with status {0} and not with 101: check the URL and the origin")]
     Status(u16),
+    /// The server sends the client elsewhere. `location` is whole, and as long as the head may be.
+    #[error("the server answered with status {status} and not with 101: it points to {location:?}")]
+    Redirect {
+        /// The status of the answer: 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Its `Location`: a URL, or a reference relative to the one that was asked for.
+        location: String,
+    },
     /// The server refuses and lists the versions it speaks.
     #[error("the server answered with status {status}: it speaks WebSocket versions {versions:?}")]
     VersionRefused {
@@ -187,6 +195,7 @@ impl HandshakeError {
             Self::HttpVersion { .. } => 505,
             Self::StatusLine { .. }
             | Self::Status(_)
+            | Self::Redirect { .. }
             | Self::VersionRefused { .. }
             | Self::WrongPreamble
             | Self::WrongUpgrade(_)
@@ -236,6 +245,7 @@ impl HandshakeError {
             | Self::SubprotocolRequired => "RFC 6455 section 4.2.1",
             Self::Missing(header) | Self::Duplicate(header) => clause_of(header),
             Self::Status(_)
+            | Self::Redirect { .. }
             | Self::VersionRefused { .. }
             | Self::WrongUpgrade(_)
             | Self::WrongConnection(_)
