@@ -35,3 +35,20 @@ pub type Server = ws_net::Server<AsyncStd>;
 
 /// The options of a [`Server`] on async-std.
 pub type Builder = ws_net::Builder<AsyncStd>;
+
+/// Connects to WebSocket servers on async-std.
+pub type Client = ws_net::Client<AsyncStd>;
+
+/// The options of a [`Client`] on async-std.
+pub type ClientBuilder = ws_net::ClientBuilder<AsyncStd>;
+
+/// Connections one after the other, see [`Client::reconnect`].
+pub type Reconnect = ws_net::Reconnect<AsyncStd>;
+
+/// Connects to a `ws://` or `wss://` URL with the default options, see [`Client::connect`].
+///
+/// # Errors
+/// [`ConnectError`] names who is at fault and which part.
+pub async fn connect(url: &str) -> Result<Connection, ConnectError> {
+    Client::default().connect(url).await
+}

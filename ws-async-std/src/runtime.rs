@@ -73,6 +73,10 @@ impl Runtime for AsyncStd {
         AsyncStdStream::new(OwnedFd::from(stream))
     }
 
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(async_std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).await?.collect())
+    }
+
     async fn connect(&self, address: SocketAddr) -> io::Result<AsyncStdStream> {
         let stream = Async::<TcpStream>::connect(address).await?.into_inner()?;
         stream.set_nodelay(true)?;

@@ -7,8 +7,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use tracing::info;
 use ws_proto::{
-    Close, CloseCode, Closed, Headers, Message, Reject, Request, SendError, SendStatus, State,
-    Version,
+    Close, CloseCode, Closed, Headers, Message, Reject, Request, Role, SendError, SendStatus,
+    State, Version,
 };
 
 use crate::shared::{Inner, Reader, Shared, Wants};
@@ -25,7 +25,8 @@ mod events;
 ///
 /// How long the connection lives depends on where it comes from. With
 /// [`serve`](crate::Server::serve) it is closed when the handler returns. One that was accepted
-/// through [`Incoming`](crate::Incoming) is closed with code 1000 when its last handle is dropped.
+/// through [`Incoming`](crate::Incoming), or made by a [`Client`](crate::Client), is closed with
+/// code 1000 when its last handle is dropped.
 /// With [`run`](crate::Server::run) it lives until somebody closes it.
 pub struct Connection {
     shared: Arc<Shared>,
@@ -241,6 +242,11 @@ impl Connection {
     /// the outbound buffer the payloads are counted.
     pub fn buffered_amount(&self) -> usize {
         self.shared.lock().buffered_amount()
+    }
+
+    /// Whether this side connected.
+    pub(crate) fn is_client(&self) -> bool {
+        self.shared.lock().core.role() == Role::Client
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

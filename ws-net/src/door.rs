@@ -10,7 +10,7 @@ use crate::shared::Reader;
 use crate::waiters::Watched;
 use crate::{Connection, Incoming};
 
-/// One of the three ways in which a server hands out its connections.
+/// One of the ways in which connections come to their users: three of servers, one of clients.
 pub(crate) trait Door: Clone + Send + 'static {
     /// Runs in the task of the connection.
     type Handler: Future<Output = ()> + Send + 'static;
@@ -68,6 +68,10 @@ impl Queue {
 /// `run`: listeners.
 #[derive(Clone)]
 pub(crate) struct Listen;
+
+/// A client's connection, which no server hands out.
+#[derive(Clone)]
+pub(crate) struct Dialled;
 
 impl<F> Clone for Serve<F> {
     fn clone(&self) -> Self {
@@ -133,6 +137,26 @@ impl Door for Listen {
 
     const READER: Reader = Reader::Listeners;
 
+    fn request(
+        &self,
+        _: &Connection,
+        _: Request,
+        accept: ws_proto::Accept,
+    ) -> Option<ws_proto::Accept> {
+        Some(accept)
+    }
+
+    fn open(&self, _: &Connection) -> Option<Ready<()>> {
+        None
+    }
+}
+
+impl Door for Dialled {
+    type Handler = Ready<()>;
+
+    const READER: Reader = Reader::Handles;
+
+    /// Never called: clients get no requests.
     fn request(
         &self,
         _: &Connection,

@@ -117,6 +117,13 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
     }
 }
 
+impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
+    /// A handle of the connection.
+    pub(crate) fn connection(&self) -> Connection {
+        self.membership.connection.clone()
+    }
+}
+
 impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
     type Output = ();
 

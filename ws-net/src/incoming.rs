@@ -1,11 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
 use ws_proto::{Accept, Closed, CommandError, Reject, Request, State};
 
-use crate::shared::{Owner, Wants};
+use crate::shared::Owner;
 use crate::{Address, Connection, ConnectionId};
 
 /// A client that asks for a WebSocket, with a request that passed every check: accept it or
@@ -39,12 +38,7 @@ impl Incoming {
         let shared = connection.shared();
         let accept = self.earlier.clone().then(&accept);
         shared.command(|inner, now| inner.core.accept(&accept, now))?;
-        let opened = shared.wait(Wants::Open, |inner, _| match &inner.end {
-            _ if inner.announced == State::Connected => Poll::Ready(Ok(())),
-            Some(end) => Poll::Ready(Err(AcceptError::Closed(Arc::clone(end)))),
-            None => Poll::Pending,
-        });
-        opened.await?;
+        shared.opened().await.map_err(AcceptError::Closed)?;
         Ok(connection)
     }
 

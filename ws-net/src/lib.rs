@@ -59,6 +59,15 @@ pub use builder::Builder;
 mod candidate;
 pub use candidate::Candidate;
 
+mod client;
+pub use client::Client;
+pub use client::builder::ClientBuilder;
+pub use client::error::{ConnectError, InvalidOption, Stage};
+pub use client::proxy::Proxy;
+pub use client::proxy::error::{InvalidProxy, ProxyError};
+pub use client::reconnect::Reconnect;
+pub use client::redirect::RedirectError;
+
 mod connection;
 pub use connection::Connection;
 
@@ -127,7 +136,8 @@ pub use bytes::Bytes;
 pub use socket2::Socket;
 pub use ws_proto::{
     Accept, Cause, Close, CloseCode, Closed, CommandError, Config, ConfigError, Expired,
-    HandshakeError, Headers, Instant, InvalidClose, InvalidHeader, Limits, Message, OriginPolicy,
-    OriginRequest, Prepared, ProtocolError, Reject, Request, SendError, SendErrorKind, SendStatus,
-    State, SubprotocolPolicy, Timeouts, UnknownVersion, Utf8Bytes, Version, Versions,
+    HandshakeError, Headers, Instant, InvalidClose, InvalidHeader, InvalidUrl, Limits, Message,
+    OriginPolicy, OriginRequest, Prepared, ProtocolError, Reject, Request, SendError,
+    SendErrorKind, SendStatus, State, SubprotocolPolicy, Timeouts, UnknownVersion, Utf8Bytes,
+    Version, Versions,
 };

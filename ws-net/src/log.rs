@@ -39,6 +39,10 @@ pub(crate) fn closed(connection: &Connection, closed: &Closed) {
             code = %error.close_code(),
             "the peer broke the protocol: {error}",
         ),
+        // Whoever connects gets the error.
+        Cause::Handshake(error) if connection.is_client() => {
+            debug!(target: "ws::connection", %id, %peer, "no connection: {error}");
+        }
         Cause::Handshake(error) => warn!(
             target: "ws::protocol",
             %id, %peer,

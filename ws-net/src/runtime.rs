@@ -52,6 +52,17 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     #[cfg(unix)]
     fn connect_unix(&self, path: PathBuf) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
+    /// The addresses of `host`, each with `port`. Asking the system may block for seconds, so it
+    /// is done beside the tasks of the runtime. Dropping the future throws the answer away.
+    ///
+    /// # Errors
+    /// What the system says, as when there is no such name.
+    fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
     /// Connects to `address` and turns Nagle's algorithm off. Dropping the future gives up.
     fn connect(&self, address: SocketAddr)
     -> impl Future<Output = io::Result<Self::Stream>> + Send;

@@ -245,6 +245,16 @@ impl Shared {
         }
     }
 
+    /// Waits until both sides have shaken hands, or until the connection ended before.
+    pub(crate) async fn opened(&self) -> Result<(), Arc<Closed>> {
+        let opened = self.wait(Wants::Open, |inner, _| match &inner.end {
+            _ if inner.announced == State::Connected => Poll::Ready(Ok(())),
+            Some(end) => Poll::Ready(Err(Arc::clone(end))),
+            None => Poll::Pending,
+        });
+        opened.await
+    }
+
     /// The lock itself, for the driver.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         lock(&self.inner)

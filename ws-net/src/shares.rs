@@ -67,6 +67,14 @@ pub(crate) struct Allowance {
 }
 
 impl Shares {
+    /// The default shares of these limits.
+    pub(crate) fn of_whole(connections: usize, handshakes: usize) -> Self {
+        Self {
+            connections: Share::new(None, connections),
+            handshakes: Share::new(None, handshakes),
+        }
+    }
+
     /// What `ip` may have; `None` when it is not counted.
     pub(crate) fn of(&self, ip: IpAddr) -> Option<Allowance> {
         let private = is_private(ip.to_canonical());

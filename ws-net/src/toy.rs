@@ -29,6 +29,8 @@ struct World {
     /// How often any timer was set.
     alarms: AtomicUsize,
     backlog: Mutex<(VecDeque<io::Result<Dialled>>, Option<Waker>)>,
+    /// What was connected to, and when.
+    attempts: Mutex<Vec<(Instant, SocketAddr)>>,
 }
 
 /// A stream and who is at its other end.
@@ -113,6 +115,16 @@ impl Toy {
         }
     }
 
+    /// What was connected to since the last call, and when.
+    pub(crate) fn attempts(&self) -> Vec<(Instant, SocketAddr)> {
+        std::mem::take(&mut lock(&self.0.attempts))
+    }
+
+    /// The server's end of the next stream that waits to be accepted.
+    pub(crate) fn take_stream(&self) -> Option<Pipe> {
+        lock(&self.0.backlog).0.pop_front()?.ok().map(|(pipe, _)| pipe)
+    }
+
     /// A client's end of a new stream to the server.
     pub(crate) fn dial(&self) -> Pipe {
         self.dial_from(Address::Unnamed)
@@ -120,6 +132,13 @@ impl Toy {
 
     /// The same, from this address.
     pub(crate) fn dial_from(&self, peer: Address) -> Pipe {
+        let client = self.dial_in(peer);
+        self.settle();
+        client
+    }
+
+    /// The same, within a task.
+    fn dial_in(&self, peer: Address) -> Pipe {
         let (client, server) = Pipe::pair();
         self.arrive(Ok((server, peer)));
         client
@@ -128,6 +147,7 @@ impl Toy {
     /// Lets accepting fail once.
     pub(crate) fn refuse(&self, error: io::Error) {
         self.arrive(Err(error));
+        self.settle();
     }
 
     fn arrive(&self, accepted: io::Result<Dialled>) {
@@ -136,8 +156,6 @@ impl Toy {
         if let Some(waker) = backlog.1.take() {
             waker.wake();
         }
-        drop(backlog);
-        self.settle();
     }
 }
 
@@ -172,11 +190,26 @@ impl Runtime for Toy {
 
     #[cfg(unix)]
     async fn connect_unix(&self, _: std::path::PathBuf) -> io::Result<Pipe> {
-        Ok(self.dial())
+        Ok(self.dial_in(Address::Unnamed))
     }
 
-    async fn connect(&self, _: SocketAddr) -> io::Result<Pipe> {
-        Ok(self.dial())
+    /// `nowhere` does not exist, `slow` is never found, every other name has two addresses.
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        match host {
+            "nowhere" => Err(io::ErrorKind::NotFound.into()),
+            "slow" => std::future::pending().await,
+            _ => Ok([1, 2].map(|n| SocketAddr::from(([10, 0, 0, n], port))).into()),
+        }
+    }
+
+    /// Port 1 is closed everywhere, and at port 2 the first address is silent.
+    async fn connect(&self, address: SocketAddr) -> io::Result<Pipe> {
+        lock(&self.0.attempts).push((self.now(), address));
+        match (address.port(), address.ip().to_string().as_str()) {
+            (1, _) => Err(io::ErrorKind::ConnectionRefused.into()),
+            (2, "10.0.0.1") => std::future::pending().await,
+            _ => Ok(self.dial_in(Address::Unnamed)),
+        }
     }
 }
 
@@ -250,10 +283,10 @@ impl Pipe {
         wire.wake(1 - self.me);
     }
 
-    /// Everything that the server has written since the last call, and in how many writes.
+    /// Everything that the other end has written since the last call, and in how many writes.
     pub(crate) fn take(&self) -> (Vec<u8>, usize) {
         let mut wire = lock(&self.wire);
-        (wire.bytes[1].drain(..).collect(), std::mem::take(&mut wire.writes))
+        (wire.bytes[1 - self.me].drain(..).collect(), std::mem::take(&mut wire.writes))
     }
 
     /// How many bytes the server may write from now on.
@@ -270,9 +303,9 @@ impl Pipe {
         wire.wake(1);
     }
 
-    /// Whether the server has ended its side.
+    /// Whether the other end has ended its side.
     pub(crate) fn ended(&self) -> bool {
-        lock(&self.wire).ended[1]
+        lock(&self.wire).ended[1 - self.me]
     }
 }
 

@@ -32,3 +32,20 @@ pub type Server = ws_net::Server<Smol>;
 
 /// The options of a [`Server`] on smol.
 pub type Builder = ws_net::Builder<Smol>;
+
+/// Connects to WebSocket servers on smol.
+pub type Client = ws_net::Client<Smol>;
+
+/// The options of a [`Client`] on smol.
+pub type ClientBuilder = ws_net::ClientBuilder<Smol>;
+
+/// Connections one after the other, see [`Client::reconnect`].
+pub type Reconnect = ws_net::Reconnect<Smol>;
+
+/// Connects to a `ws://` or `wss://` URL with the default options, see [`Client::connect`].
+///
+/// # Errors
+/// [`ConnectError`] names who is at fault and which part.
+pub async fn connect(url: &str) -> Result<Connection, ConnectError> {
+    Client::default().connect(url).await
+}

@@ -100,6 +100,10 @@ impl Runtime for Smol {
         SmolStream::new(OwnedFd::from(stream))
     }
 
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        smol::net::resolve((host, port)).await
+    }
+
     async fn connect(&self, address: SocketAddr) -> io::Result<SmolStream> {
         let stream = Async::<TcpStream>::connect(address).await?.into_inner()?;
         stream.set_nodelay(true)?;

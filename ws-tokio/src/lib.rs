@@ -32,3 +32,20 @@ pub type Server = ws_net::Server<Tokio>;
 
 /// The options of a [`Server`] on Tokio.
 pub type Builder = ws_net::Builder<Tokio>;
+
+/// Connects to WebSocket servers on Tokio.
+pub type Client = ws_net::Client<Tokio>;
+
+/// The options of a [`Client`] on Tokio.
+pub type ClientBuilder = ws_net::ClientBuilder<Tokio>;
+
+/// Connections one after the other, see [`Client::reconnect`].
+pub type Reconnect = ws_net::Reconnect<Tokio>;
+
+/// Connects to a `ws://` or `wss://` URL with the default options, see [`Client::connect`].
+///
+/// # Errors
+/// [`ConnectError`] names who is at fault and which part.
+pub async fn connect(url: &str) -> Result<Connection, ConnectError> {
+    Client::default().connect(url).await
+}

@@ -71,6 +71,10 @@ impl Runtime for Tokio {
         UnixStream::connect(path).await.map(TokioStream::Unix)
     }
 
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+    }
+
     async fn connect(&self, address: SocketAddr) -> io::Result<TokioStream> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;

@@ -1,0 +1,204 @@
+use std::fmt;
+use std::sync::Arc;
+
+use ws_proto::{ClientRequest, Config, Instant};
+
+mod ask;
+pub(crate) mod builder;
+mod deadline;
+mod dial;
+mod entropy;
+pub(crate) mod error;
+mod open;
+pub(crate) mod proxy;
+pub(crate) mod reconnect;
+pub(crate) mod redirect;
+mod stream;
+
+use ask::Ask;
+use deadline::Deadline;
+use error::{ConnectError, Stage};
+use open::{Failure, open};
+use proxy::Proxy;
+use proxy::target::Target;
+use redirect::RedirectError;
+
+use crate::Connection;
+use crate::runtime::{Address, Runtime, Transport};
+
+/// Connects to WebSocket servers.
+///
+/// Cheap to clone; every clone has the same options, and every method may be called from any task
+/// at the same time. The connections know nothing of each other.
+///
+/// A [`Connection`] that a client made is driven by a task of its own, as a server's is. What is
+/// different:
+/// * It is closed with code 1000 when its last handle is dropped.
+/// * It is alone: [`broadcast`](Connection::broadcast) reaches nobody, and
+///   [`send_all`](Connection::send_all) its server only.
+/// * [`request`](Connection::request) and [`storage`](Connection::storage) are `None`.
+/// * [`peer_addr`](Connection::peer_addr) is the address of the server, or of the proxy.
+pub struct Client<R: Runtime> {
+    parts: Arc<Parts<R>>,
+}
+
+/// The options, checked.
+struct Parts<R> {
+    runtime: R,
+    config: Arc<Config>,
+    ask: Ask,
+    max_redirects: usize,
+    proxy: Option<Proxy>,
+}
+
+impl<R: Runtime> Client<R> {
+    /// A client with the default options on `runtime`.
+    pub fn new(runtime: R) -> Self {
+        Self::from_parts(Parts {
+            runtime,
+            config: Arc::default(),
+            ask: Ask::default(),
+            max_redirects: 0,
+            proxy: None,
+        })
+    }
+
+    fn from_parts(parts: Parts<R>) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Connects to a `ws://` or `wss://` URL and shakes hands.
+    ///
+    /// Waits at most [`Timeouts::handshake`](crate::Timeouts::handshake), by default 10 s, for all
+    /// of it: looking the name up beside the runtime's own work, connecting (up to eight
+    /// addresses, each with a head start of 250 ms, RFC 8305), the proxy, TLS, the handshake and
+    /// redirects. Dropping the future gives up at once and leaves nothing behind, but for a lookup
+    /// that the system cannot stop: its answer is thrown away.
+    ///
+    /// # Errors
+    /// [`ConnectError`] names who is at fault and which part.
+    pub async fn connect(&self, url: &str) -> Result<Connection, ConnectError> {
+        let started = self.parts.runtime.now();
+        let Parts { ask, max_redirects, .. } = &*self.parts;
+        let mut request = ask.request(url)?;
+        let mut credentials = true;
+        let mut followed = 0;
+        loop {
+            let deadline = self.deadline(&request, started);
+            let (stream, peer) = self.dial(&deadline, &request).await?;
+            let failure = match self.shake_hands(&deadline, &request, stream, peer).await {
+                Ok(connection) => return Ok(connection),
+                Err(failure) => failure,
+            };
+            let hop = match &failure {
+                Failure::Redirect { .. } if *max_redirects == 0 => Err(RedirectError::NotFollowed),
+                Failure::Redirect { location, .. } if followed < *max_redirects => {
+                    redirect::follow(&request, location)
+                }
+                _ => Err(RedirectError::TooMany(followed)),
+            };
+            let hop = hop.map_err(|problem| failure.not_led(request.url(), problem))?;
+            followed += 1;
+            credentials &= hop.same_origin;
+            request = ask.for_hop(&hop.url, credentials)?;
+        }
+    }
+
+    /// Shakes hands for `url` over a stream that is connected already, such as a tunnel or a pipe;
+    /// over TLS when it is a `wss://` URL. The proxy is not used, and redirects are an error.
+    /// `url` says what is asked for, and the stream whom.
+    ///
+    /// Waits as [`connect`](Self::connect). Dropping the future ends the stream.
+    ///
+    /// # Errors
+    /// [`ConnectError`] names who is at fault and which part.
+    pub async fn connect_over<S: Transport>(
+        &self,
+        stream: S,
+        url: &str,
+    ) -> Result<Connection, ConnectError> {
+        let request = self.parts.ask.request(url)?;
+        check_tls(&request)?;
+        let deadline = self.deadline(&request, self.parts.runtime.now());
+        let shaken = self.shake_hands(&deadline, &request, stream, Address::Unnamed).await;
+        shaken.map_err(|failure| failure.not_led(request.url(), RedirectError::GivenStream))
+    }
+
+    fn runtime(&self) -> &R {
+        &self.parts.runtime
+    }
+
+    /// A stream to the server of `request`, through the proxy if there is one.
+    async fn dial(
+        &self,
+        deadline: &Deadline<'_, R>,
+        request: &ClientRequest,
+    ) -> Result<(R::Stream, Address), ConnectError> {
+        check_tls(request)?;
+        let target = Target { host: request.host(), port: request.port() };
+        let Some(proxy) = &self.parts.proxy else {
+            let (stream, address) = dial::dial(deadline, target.host, target.port).await?;
+            return Ok((stream, address.into()));
+        };
+        let Target { host, port } = proxy.address();
+        let (mut stream, address) = dial::dial(deadline, host, port).await?;
+        let talk = async {
+            let passed = proxy.pass_on(&mut stream, target).await;
+            let proxy = || proxy.address().to_string();
+            passed.map_err(|problem| ConnectError::Proxy { proxy: proxy(), problem })
+        };
+        deadline.keep(Stage::Proxy, talk).await?;
+        Ok((stream, address.into()))
+    }
+
+    /// TLS if the URL asks for it, then the WebSocket handshake.
+    async fn shake_hands<S: Transport>(
+        &self,
+        deadline: &Deadline<'_, R>,
+        request: &ClientRequest,
+        stream: S,
+        peer: Address,
+    ) -> Result<Connection, Failure> {
+        open(deadline, &self.parts.config, request, stream, peer).await
+    }
+
+    fn deadline(&self, request: &ClientRequest, started: Instant) -> Deadline<'_, R> {
+        let target = Target { host: request.host(), port: request.port() };
+        Deadline {
+            runtime: &self.parts.runtime,
+            started,
+            limit: self.parts.config.timeouts().handshake,
+            host: target.to_string(),
+        }
+    }
+}
+
+/// `wss://` without TLS is noticed before anybody is bothered.
+fn check_tls(request: &ClientRequest) -> Result<(), ConnectError> {
+    if request.is_secure() { Err(ConnectError::NoTls(request.url())) } else { Ok(()) }
+}
+
+impl<R: Runtime> Clone for Client<R> {
+    fn clone(&self) -> Self {
+        Self { parts: Arc::clone(&self.parts) }
+    }
+}
+
+impl<R: Runtime + Default> Default for Client<R> {
+    fn default() -> Self {
+        Self::new(R::default())
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Client<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("version", &self.parts.ask.version)
+            .field("max_redirects", &self.parts.max_redirects)
+            .field("proxy", &self.parts.proxy)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

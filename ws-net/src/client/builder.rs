@@ -1,0 +1,139 @@
+use std::fmt;
+use std::sync::Arc;
+
+use ws_proto::{Config, Limits, Timeouts, Version};
+
+use super::ask::Ask;
+use super::error::{ConnectError, InvalidOption};
+use super::proxy::Proxy;
+use super::{Client, Parts};
+use crate::Connection;
+use crate::runtime::Runtime;
+
+impl<R: Runtime + Default> Client<R> {
+    /// The options, to be changed before [`ClientBuilder::build`] or [`ClientBuilder::connect`].
+    pub fn builder() -> ClientBuilder<R> {
+        ClientBuilder::new(R::default())
+    }
+}
+
+/// The options of a [`Client`].
+#[must_use]
+pub struct ClientBuilder<R: Runtime> {
+    runtime: R,
+    limits: Limits,
+    timeouts: Timeouts,
+    ask: Ask,
+    max_redirects: usize,
+    proxy: Option<Proxy>,
+}
+
+impl<R: Runtime> ClientBuilder<R> {
+    /// Starts from the defaults, on `runtime`.
+    pub fn new(runtime: R) -> Self {
+        Self {
+            runtime,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            ask: Ask::default(),
+            max_redirects: 0,
+            proxy: None,
+        }
+    }
+
+    /// The version to speak. Default: [`Version::Rfc6455`]. A server that does not know it
+    /// refuses; no other one is tried.
+    pub fn version(mut self, version: Version) -> Self {
+        self.ask.version = version;
+        self
+    }
+
+    /// The web page in whose name the client connects, as `scheme://host[:port]`, or `null`.
+    /// Default: none; draft75 and draft76, which must name one, name the server's.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.ask.origin = Some(origin.into());
+        self
+    }
+
+    /// Offers a subprotocol, behind those offered before. draft75 and draft76 can offer one: the
+    /// first. Default: none. [`Connection::protocol`] says what the server chose.
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        self.ask.subprotocols.push(name.into());
+        self
+    }
+
+    /// Adds a header to the request, such as `Authorization`, `Cookie` or `User-Agent`. Default:
+    /// none beside those of the handshake.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.ask.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// What the server may make this side hold or do. Default: [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long to wait for what. Default: [`Timeouts::default`]. The one for the handshake covers
+    /// everything until the connection is open, see [`Client::connect`].
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// How many redirects (301, 302, 303, 307, 308) are followed before a connection is given up.
+    /// Default 0: RFC 6455 section 4.1 allows not to follow, and a WebSocket that moves is rare.
+    ///
+    /// `http://` and `https://` stand for `ws://` and `wss://`. The way from TLS to a plain
+    /// connection is never taken. On the way to another scheme, host or port the headers
+    /// `Authorization`, `Cookie`, `Cookie2`, `Proxy-Authorization` and `WWW-Authenticate` are left
+    /// out, and stay out.
+    pub fn max_redirects(mut self, max: usize) -> Self {
+        self.max_redirects = max;
+        self
+    }
+
+    /// Connects through this proxy. Default: none; variables of the environment are not read.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Checks the options and makes the client. Does not wait.
+    ///
+    /// # Errors
+    /// [`InvalidOption`] names the first option that makes no sense.
+    pub fn build(self) -> Result<Client<R>, InvalidOption> {
+        let config = Config::builder().limits(self.limits).timeouts(self.timeouts).build()?;
+        self.ask.check()?;
+        Ok(Client::from_parts(Parts {
+            runtime: self.runtime,
+            config: Arc::new(config),
+            ask: self.ask,
+            max_redirects: self.max_redirects,
+            proxy: self.proxy,
+        }))
+    }
+
+    /// Builds a client for one connection, see [`Client::connect`].
+    ///
+    /// # Errors
+    /// As [`build`](Self::build) and [`Client::connect`].
+    pub async fn connect(self, url: &str) -> Result<Connection, ConnectError> {
+        self.build()?.connect(url).await
+    }
+}
+
+/// Everything but the values of headers, which may be secrets.
+impl<R: Runtime> fmt::Debug for ClientBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("version", &self.ask.version)
+            .field("limits", &self.limits)
+            .field("timeouts", &self.timeouts)
+            .field("max_redirects", &self.max_redirects)
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+use std::sync::Arc;
+
+use ws_proto::{Cause, ClientRequest, Closed, Config, Expired, HandshakeError};
+
+use super::deadline::Deadline;
+use super::entropy::{SystemEntropy, with_entropy};
+use super::error::{ConnectError, Stage};
+use super::redirect::RedirectError;
+use crate::Connection;
+use crate::delivery::SlowOptions;
+use crate::door::Dialled;
+use crate::driver::Driver;
+use crate::endpoint::Endpoint;
+use crate::gate::Gate;
+use crate::listeners::Listeners;
+use crate::roster::Roster;
+use crate::runtime::{Address, Runtime, Transport};
+use crate::shared::{Common, Owner};
+use crate::shares::Shares;
+use crate::topics::{TopicLimits, Topics};
+
+/// What kept a stream from becoming a connection.
+pub(super) enum Failure {
+    /// The server points elsewhere.
+    Redirect { status: u16, location: String },
+    /// Anything else.
+    Error(ConnectError),
+}
+
+impl Failure {
+    /// The error, with the reason for which `url`'s redirect is not followed.
+    pub(super) fn not_led(self, url: String, problem: RedirectError) -> ConnectError {
+        match self {
+            Self::Error(error) => error,
+            Self::Redirect { status, location } => {
+                ConnectError::Redirect { url, status, location, problem }
+            }
+        }
+    }
+}
+
+/// Shakes hands over `stream` in a task of its own, and waits until that is done. Dropping the
+/// future ends the stream.
+pub(super) async fn open<R: Runtime, S: Transport>(
+    deadline: &Deadline<'_, R>,
+    config: &Arc<Config>,
+    request: &ClientRequest,
+    stream: S,
+    peer: Address,
+) -> Result<Connection, Failure> {
+    let runtime = deadline.runtime;
+    let endpoint = endpoint(runtime, config);
+    let seat = endpoint.common.gate.admit_beyond();
+    let core = || {
+        let entropy = Box::new(SystemEntropy);
+        // The deadline of its handshake counts from the beginning of everything.
+        ws_proto::Connection::client(Arc::clone(config), request.clone(), entropy, deadline.started)
+    };
+    let core = with_entropy(core).map_err(|error| Failure::Error(ConnectError::Entropy(error)))?;
+    let driver = Driver::new(runtime.clone(), endpoint, Dialled, seat, stream, peer, core);
+    let opening = Opening { connection: driver.connection(), waits: true };
+    opening.connection.shared().hand_over(Owner::Handles);
+    runtime.spawn(driver);
+    opening.finish().await.map_err(|closed| match &closed.cause {
+        Cause::Handshake(HandshakeError::Redirect { status, location }) => {
+            Failure::Redirect { status: *status, location: location.clone() }
+        }
+        cause => Failure::Error(match cause {
+            Cause::Timeout(Expired::Handshake) => deadline.passed(Stage::Handshake),
+            Cause::Handshake(error) => {
+                ConnectError::Answer { url: request.url(), error: error.clone() }
+            }
+            _ => ConnectError::Closed { url: request.url(), closed },
+        }),
+    })
+}
+
+/// A connection that shakes hands, aborted when nobody waits for it any more.
+struct Opening {
+    connection: Connection,
+    waits: bool,
+}
+
+impl Opening {
+    async fn finish(mut self) -> Result<Connection, Arc<Closed>> {
+        let opened = self.connection.shared().opened().await;
+        self.waits = false;
+        opened.map(|()| self.connection.clone())
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if self.waits {
+            self.connection.abort();
+        }
+    }
+}
+
+/// What a server shares among its connections, for this one alone.
+fn endpoint<R: Runtime>(runtime: &R, config: &Arc<Config>) -> Arc<Endpoint> {
+    let clock = runtime.clone();
+    let common = Common {
+        config: Arc::clone(config),
+        secure_config: Arc::clone(config),
+        clock: Box::new(move || clock.now()),
+        opening: Roster::default(),
+        members: Roster::default(),
+        gate: Arc::new(Gate::new(1, 1, Shares::of_whole(1, 1))),
+        storage: false.into(),
+        topics: Topics::new(TopicLimits::default()),
+        slow: SlowOptions::default(),
+    };
+    Arc::new(Endpoint {
+        common: Arc::new(common),
+        listeners: Listeners::default(),
+        authorize: None,
+    })
+}
