@@ -16,6 +16,7 @@ use ws_net::Runtime;
 pub mod authorize;
 pub mod backpressure;
 pub mod cancellation;
+pub mod client;
 pub mod contract;
 pub mod crowd;
 pub mod doors;
@@ -81,6 +82,22 @@ macro_rules! conformance {
                 serve_and_run_stop_accepting_when_dropped,
                 futures_that_were_never_polled_do_nothing,
                 a_shutdown_that_is_dropped_leaves_out_the_rest,
+            }
+            client {
+                a_client_talks_to_a_server_in_every_version,
+                a_client_takes_fragments_and_answers_pings,
+                close_codes_go_both_ways,
+                the_last_handle_of_a_client_closes,
+                a_client_has_limits,
+                a_client_has_one_deadline,
+                a_client_looks_names_up,
+                a_client_is_told_what_is_wrong,
+                a_redirect_is_followed_if_it_may_be,
+                a_connect_proxy_is_used,
+                a_socks_proxy_is_used,
+                a_proxy_that_refuses_says_so,
+                an_attempt_can_be_dropped_at_every_point,
+                reconnecting_brings_the_next_connection,
             }
             contract {
                 the_clock_is_one_and_never_goes_back,

@@ -13,6 +13,8 @@ mod open;
 pub(crate) mod proxy;
 pub(crate) mod reconnect;
 pub(crate) mod redirect;
+#[cfg(feature = "tls")]
+mod secure;
 mod stream;
 
 use ask::Ask;
@@ -49,6 +51,8 @@ struct Parts<R> {
     ask: Ask,
     max_redirects: usize,
     proxy: Option<Proxy>,
+    #[cfg(feature = "tls")]
+    trust: secure::Trust,
 }
 
 impl<R: Runtime> Client<R> {
@@ -60,6 +64,8 @@ impl<R: Runtime> Client<R> {
             ask: Ask::default(),
             max_redirects: 0,
             proxy: None,
+            #[cfg(feature = "tls")]
+            trust: secure::Trust::default(),
         })
     }
 
@@ -102,6 +108,30 @@ impl<R: Runtime> Client<R> {
             credentials &= hop.same_origin;
             request = ask.for_hop(&hop.url, credentials)?;
         }
+    }
+
+    /// Connects to the Unix socket at `path`, where a server for `url` listens: `url` says what is
+    /// asked for, and whether TLS is spoken. Otherwise as [`connect_over`](Self::connect_over).
+    ///
+    /// # Errors
+    /// [`ConnectError`] names who is at fault and which part.
+    #[cfg(unix)]
+    pub async fn connect_unix(
+        &self,
+        path: impl Into<std::path::PathBuf>,
+        url: &str,
+    ) -> Result<Connection, ConnectError> {
+        let path = path.into();
+        let request = self.parts.ask.request(url)?;
+        check_tls(&request)?;
+        let deadline = self.deadline(&request, self.parts.runtime.now());
+        let connect = async {
+            let connected = self.parts.runtime.connect_unix(path.clone()).await;
+            connected.map_err(|error| ConnectError::Unix { path: path.clone(), error })
+        };
+        let stream = deadline.keep(Stage::Connect, connect).await?;
+        let shaken = self.shake_hands(&deadline, &request, stream, Address::Unnamed).await;
+        shaken.map_err(|failure| failure.not_led(request.url(), RedirectError::GivenStream))
     }
 
     /// Shakes hands for `url` over a stream that is connected already, such as a tunnel or a pipe;
@@ -159,7 +189,18 @@ impl<R: Runtime> Client<R> {
         stream: S,
         peer: Address,
     ) -> Result<Connection, Failure> {
-        open(deadline, &self.parts.config, request, stream, peer).await
+        let Parts { config, .. } = &*self.parts;
+        #[cfg(feature = "tls")]
+        if request.is_secure() {
+            let host = request.host();
+            let secured = async {
+                let secured = secure::secure(stream, &self.parts.trust, host).await;
+                secured.map_err(|error| ConnectError::Tls { host: host.to_owned(), error })
+            };
+            let stream = deadline.keep(Stage::Tls, secured).await.map_err(Failure::Error)?;
+            return open(deadline, config, request, stream, peer).await;
+        }
+        open(deadline, config, request, stream, peer).await
     }
 
     fn deadline(&self, request: &ClientRequest, started: Instant) -> Deadline<'_, R> {
@@ -175,7 +216,8 @@ impl<R: Runtime> Client<R> {
 
 /// `wss://` without TLS is noticed before anybody is bothered.
 fn check_tls(request: &ClientRequest) -> Result<(), ConnectError> {
-    if request.is_secure() { Err(ConnectError::NoTls(request.url())) } else { Ok(()) }
+    let missing = cfg!(not(feature = "tls")) && request.is_secure();
+    if missing { Err(ConnectError::NoTls(request.url())) } else { Ok(()) }
 }
 
 impl<R: Runtime> Clone for Client<R> {

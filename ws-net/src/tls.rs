@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 use crate::waiters::lock;
 
 pub(crate) mod error;
-mod files;
+pub(crate) mod files;
 pub(crate) mod provider;
 pub(crate) mod stream;
 
@@ -16,7 +16,7 @@ use files::{ClientAuth, Files};
 
 /// What is negotiated inside TLS (RFC 7301), for clients that ask: all versions begin as
 /// HTTP/1.1.
-const PROTOCOL: &[u8] = b"http/1.1";
+pub(crate) const PROTOCOL: &[u8] = b"http/1.1";
 
 /// The certificate of a server and everything else that TLS needs to know.
 ///

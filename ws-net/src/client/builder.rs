@@ -1,4 +1,6 @@
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::path::Path;
 use std::sync::Arc;
 
 use ws_proto::{Config, Limits, Timeouts, Version};
@@ -6,9 +8,13 @@ use ws_proto::{Config, Limits, Timeouts, Version};
 use super::ask::Ask;
 use super::error::{ConnectError, InvalidOption};
 use super::proxy::Proxy;
+#[cfg(feature = "tls")]
+use super::secure::Trust;
 use super::{Client, Parts};
 use crate::Connection;
 use crate::runtime::Runtime;
+#[cfg(feature = "tls")]
+use crate::tls::error::TlsError;
 
 impl<R: Runtime + Default> Client<R> {
     /// The options, to be changed before [`ClientBuilder::build`] or [`ClientBuilder::connect`].
@@ -26,6 +32,8 @@ pub struct ClientBuilder<R: Runtime> {
     ask: Ask,
     max_redirects: usize,
     proxy: Option<Proxy>,
+    #[cfg(feature = "tls")]
+    trust: Trust,
 }
 
 impl<R: Runtime> ClientBuilder<R> {
@@ -38,6 +46,8 @@ impl<R: Runtime> ClientBuilder<R> {
             ask: Ask::default(),
             max_redirects: 0,
             proxy: None,
+            #[cfg(feature = "tls")]
+            trust: Trust::default(),
         }
     }
 
@@ -100,6 +110,29 @@ impl<R: Runtime> ClientBuilder<R> {
         self
     }
 
+    /// Believes servers of `wss://` URLs whose certificate one of the authorities in the PEM file
+    /// `roots` has signed, and no others. Default: the authorities of the operating system, whose
+    /// files are read once, by the first connection that needs them.
+    ///
+    /// Reads a file, which may take a moment.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file and what is wrong with it.
+    #[cfg(feature = "tls")]
+    pub fn tls_roots(mut self, roots: impl AsRef<Path>) -> Result<Self, TlsError> {
+        self.trust = Trust::roots(roots.as_ref())?;
+        Ok(self)
+    }
+
+    /// Uses this configuration of rustls for `wss://` URLs, for instance one with a certificate of
+    /// the client. Its protocols of ALPN become HTTP/1.1, for nothing else is spoken. The name of
+    /// the server is sent (SNI) as the configuration says.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        self.trust = Trust::from(Arc::unwrap_or_clone(config.into()));
+        self
+    }
+
     /// Checks the options and makes the client. Does not wait.
     ///
     /// # Errors
@@ -113,6 +146,8 @@ impl<R: Runtime> ClientBuilder<R> {
             ask: self.ask,
             max_redirects: self.max_redirects,
             proxy: self.proxy,
+            #[cfg(feature = "tls")]
+            trust: self.trust,
         }))
     }
 

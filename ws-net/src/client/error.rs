@@ -1,6 +1,7 @@
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,25 @@ pub enum ConnectError {
         /// What it did.
         #[source]
         problem: ProxyError,
+    },
+    /// The Unix socket could not be connected to.
+    #[error("{} cannot be connected to: {error}", .path.display())]
+    Unix {
+        /// Where the socket is.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+    /// TLS did not come about: the certificate is not believed, or the other end speaks something
+    /// else.
+    #[error("TLS with {host} failed: {error}")]
+    Tls {
+        /// The name or address that the server has to prove.
+        host: String,
+        /// What is wrong.
+        #[source]
+        error: io::Error,
     },
     /// A `wss://` URL, and this build has no TLS.
     #[error("{0} needs TLS: build with the feature `tls`, or use ws://")]
@@ -110,7 +130,13 @@ impl ConnectError {
             | Self::Lookup { .. }
             | Self::Unreachable { .. }
             | Self::Timeout { .. }
+            | Self::Unix { .. }
             | Self::Closed { .. } => true,
+            // What breaks the rules of TLS does so again; a lost stream may not.
+            Self::Tls { error, .. } => !matches!(
+                error.kind(),
+                ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::NotFound
+            ),
             Self::Proxy { problem, .. } => problem.is_transient(),
             Self::Answer { error: HandshakeError::Status(status), .. } => {
                 matches!(status, 408 | 425 | 429 | 500..=599)

@@ -58,7 +58,7 @@ fn error(slot: &Slot<Connected>) -> ConnectError {
 /// Serves an echo to every further stream.
 fn serve(toy: &Toy) -> Server<Toy> {
     let server = crate::Builder::new(toy.clone()).build().unwrap();
-    server.add_address(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    server.add(crate::Bind::tcp(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
     let own = server.clone();
     let echo = |connection: Connection| async move {
         while let Some(Ok(message)) = connection.recv().await {
@@ -142,6 +142,7 @@ fn what_is_wrong_before_anything_is_sent_is_named() {
         ("ws://a b/", "\"a b\" is no host"),
         ("ws://a:0/", "the port in \"a:0\""),
         ("ws://a/#x", "fragment"),
+        #[cfg(not(feature = "tls"))]
         ("wss://a/", "wss://a/ needs TLS: build with the feature `tls`"),
     ] {
         let (toy, slot) = connect(|builder| builder, url);
@@ -510,7 +511,7 @@ fn reconnecting_pauses_longer_and_longer_and_gives_up() {
 
 #[test]
 fn what_does_not_change_by_itself_is_not_tried_again() {
-    for url in ["ws://a b/", "wss://a/"] {
+    for url in ["ws://a b/", "http://a/"] {
         let toy = Toy::default();
         let mut reconnect = Client::new(toy.clone()).reconnect(url);
         let failed = toy.block_on(async move { reconnect.connect().await.map(drop) });

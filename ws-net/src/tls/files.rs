@@ -65,7 +65,7 @@ impl ClientAuth {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let expected = "certificate";
     let text = read(path)?;
     let chain = CertificateDer::pem_slice_iter(&text)

@@ -45,7 +45,6 @@ impl<S: Transport> TlsStream<S> {
     ///
     /// # Errors
     /// When `config` cannot be used.
-    #[allow(dead_code, reason = "only connections that this side opens have this role")]
     pub(crate) fn client(
         socket: S,
         config: Arc<ClientConfig>,
@@ -128,7 +127,7 @@ impl<S: Transport> TlsStream<S> {
     }
 
     /// Sends the records that wait, and does its part of the handshake until that is over.
-    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_send(cx))?;
             if !self.session.is_handshaking() {
