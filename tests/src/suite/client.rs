@@ -62,7 +62,9 @@ fn splice(near: TcpStream, far: TcpStream) {
             let _ = to.shutdown(Shutdown::Write);
         })
     });
-    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
 }
 
 /// Short and long, text and, where there is some, binary.
@@ -193,10 +195,8 @@ pub async fn a_client_has_one_deadline<R: Runtime>(runtime: R) {
     for through_proxy in [false, true] {
         let (address, ended) = serve_one(|mut stream| stream.read_to_end(&mut Vec::new()).is_ok());
         let client = hurried(ClientBuilder::new(runtime.clone()));
-        let client = match through_proxy {
-            true => client.proxy(Proxy::new(&format!("http://{address}")).unwrap()),
-            false => client,
-        };
+        let proxy = Proxy::new(&format!("http://{address}")).unwrap();
+        let client = if through_proxy { client.proxy(proxy) } else { client };
         let error = client.connect(&url(address)).await.unwrap_err();
         let expected = if through_proxy { Stage::Proxy } else { Stage::Handshake };
         assert!(matches!(error, ConnectError::Timeout { stage, .. } if stage == expected));
@@ -245,15 +245,15 @@ pub async fn a_client_is_told_what_is_wrong<R: Runtime>(runtime: R) {
         (&format!("{head}Sec-WebSocket-Accept: x\r\n"), "Sec-WebSocket-Accept does not", "4.1)"),
         ("SMTP", "byte 0x53 at offset 0 of the status line", "RFC 9112 section 4"),
     ] {
-        let answer = format!("{answer}\r\n");
-        let (address, served) = serve_one(move |mut stream| {
+        let bytes = format!("{answer}\r\n");
+        let (address, done) = serve_one(move |mut stream| {
             read_head(&mut stream);
-            stream.write_all(answer.as_bytes()).unwrap();
+            stream.write_all(bytes.as_bytes()).unwrap();
             stream.read_to_end(&mut Vec::new()).ok();
         });
         let error = connect(&runtime, address, |client| client).await.unwrap_err().to_string();
         assert!(error.contains(text) && error.contains(clause), "{error}");
-        served.await;
+        done.await;
     }
 }
 
@@ -262,13 +262,13 @@ pub async fn a_redirect_is_followed_if_it_may_be<R: Runtime>(runtime: R) {
     let server = Running::serve(&runtime, echo).await;
     for allowed in [0, 1] {
         let to = url(server.address);
-        let (address, served) = serve_one(move |mut stream| {
+        let (address, done) = serve_one(move |mut stream| {
             read_head(&mut stream);
             let answer = format!("HTTP/1.1 307 x\r\nLocation: {to}\r\n\r\n");
             stream.write_all(answer.as_bytes()).unwrap();
         });
         let connected = connect(&runtime, address, |client| client.max_redirects(allowed)).await;
-        served.await;
+        done.await;
         match connected {
             Ok(connection) => assert_eq!((allowed, connection.state()), (1, State::Connected)),
             Err(error) => {
@@ -333,14 +333,14 @@ async fn talk_through<R: Runtime>(runtime: &R, proxy: Proxy) {
 
 /// The status is in the error.
 pub async fn a_proxy_that_refuses_says_so<R: Runtime>(runtime: R) {
-    let (address, served) = serve_one(|mut stream| {
+    let (address, done) = serve_one(|mut stream| {
         read_head(&mut stream);
         stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").unwrap();
     });
     let proxy = Proxy::new(&format!("http://{address}")).unwrap();
     let client = ClientBuilder::new(runtime).proxy(proxy);
     let error = client.connect("ws://name.invalid/").await.unwrap_err();
-    served.await;
+    done.await;
     let ConnectError::Proxy { problem: ProxyError::Status { status, .. }, .. } = &error else {
         panic!("{error}");
     };

@@ -85,7 +85,7 @@ fn believing(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// WebSockets of all versions begin as HTTP/1.1.
+/// Every version begins as HTTP/1.1.
 fn finished(mut config: ClientConfig) -> Arc<ClientConfig> {
     config.alpn_protocols = vec![PROTOCOL.into()];
     Arc::new(config)
