@@ -82,6 +82,7 @@ impl Options {
 
 /// Sends every line of the input, then closes. Reading a terminal blocks, so it is done on a
 /// thread.
+#[allow(clippy::disallowed_methods, reason = "no task runs on that thread")]
 pub(crate) fn send_lines(connection: Connection) {
     thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
