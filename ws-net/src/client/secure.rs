@@ -7,10 +7,11 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::runtime::Transport;
+use crate::tls::PROTOCOL;
 use crate::tls::error::TlsError;
 use crate::tls::files::certificates;
+use crate::tls::provider::provider;
 use crate::tls::stream::TlsStream;
-use crate::tls::{PROTOCOL, provider};
 
 /// Which certificates a client believes.
 #[derive(Clone, Default)]

@@ -8,7 +8,7 @@ fn certified() -> (crate::Tls, rustls::ClientConfig) {
 
     let made = rcgen::generate_simple_self_signed(["example.org".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let server = rustls::ServerConfig::builder_with_provider(crate::tls::provider())
+    let server = rustls::ServerConfig::builder_with_provider(crate::tls::provider::provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
@@ -16,7 +16,7 @@ fn certified() -> (crate::Tls, rustls::ClientConfig) {
         .unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
-    let client = rustls::ClientConfig::builder_with_provider(crate::tls::provider())
+    let client = rustls::ClientConfig::builder_with_provider(crate::tls::provider::provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
