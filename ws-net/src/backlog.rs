@@ -151,8 +151,10 @@ impl Entry {
 impl Freed {
     /// Wakes and drops. No lock is held.
     pub(crate) fn release(&mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
-        self.messages.clear();
+        if !self.wakers.is_empty() || !self.messages.is_empty() {
+            self.wakers.drain(..).for_each(Waker::wake);
+            self.messages.clear();
+        }
     }
 }
 

@@ -172,8 +172,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
         let shared = self.membership.connection.shared();
         shared.lock().interrupt(&shared.common, turn);
-        turn.wakers.drain(..).for_each(Waker::wake);
-        turn.freed.release();
+        turn.release();
         Poll::Pending
     }
 
@@ -181,8 +180,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     fn next_work(&mut self, turn: &mut Turn, waker: &Waker) -> Work {
         let shared = self.membership.connection.shared();
         let work = shared.lock().next_work(&shared.common, turn, self.rest, waker);
-        turn.wakers.drain(..).for_each(Waker::wake);
-        turn.freed.release();
+        turn.release();
         work
     }
 

@@ -36,12 +36,12 @@ pub(crate) fn give_back(mut input: Box<RecvBuf>) -> Option<Box<RecvBuf>> {
 }
 
 /// The same, or a chunk of the thread when it has neither bytes nor room.
-pub(crate) fn with_room(mut input: Box<RecvBuf>) -> Box<RecvBuf> {
-    if input.is_idle() && input.spare_mut().is_empty() { take() } else { input }
+pub(crate) fn with_room(input: Box<RecvBuf>) -> Box<RecvBuf> {
+    if input.is_idle() && !input.has_room() { take() } else { input }
 }
 
-fn keep(mut chunk: Box<RecvBuf>) {
-    if chunk.spare_mut().is_empty() {
+fn keep(chunk: Box<RecvBuf>) {
+    if !chunk.has_room() {
         return;
     }
     let _ = CHUNKS.try_with(|chunks| {

@@ -105,8 +105,15 @@ impl Turn {
 
     /// Whether to read before anything else; there is room for it then.
     pub(crate) fn reads_first(&mut self, rest: &mut Rest) -> bool {
-        mem::take(&mut rest.reads_first)
-            && !self.input.get_or_insert_with(pool::take).spare_mut().is_empty()
+        mem::take(&mut rest.reads_first) && self.input.get_or_insert_with(pool::take).has_room()
+    }
+
+    /// Wakes and drops what the connection's lock was held for. Most looks leave nothing.
+    pub(crate) fn release(&mut self) {
+        if !self.wakers.is_empty() {
+            self.wakers.drain(..).for_each(Waker::wake);
+        }
+        self.freed.release();
     }
 
     /// Keeps what has to be kept. The chunk goes back to the thread.
@@ -219,6 +226,9 @@ impl Inner {
         }
         // Once the connection is over no message can come any more, only the news of it.
         while self.core.state() == State::Closed || !self.is_blocked(common) {
+            if self.input.is_none() && !self.core.has_news() {
+                return None;
+            }
             let now = self.now;
             let input = self.input.get_or_insert_with(pool::take);
             match self.core.poll_event(input, now)? {
@@ -259,8 +269,8 @@ impl Inner {
         if turn.blocked.read || self.is_blocked(common) || !self.core.wants_input() {
             return false;
         }
-        self.input = self.input.take().map(pool::with_room);
-        turn.input = self.input.take_if(|input| !input.spare_mut().is_empty());
+        self.input = Some(self.input.take().map_or_else(pool::take, pool::with_room));
+        turn.input = self.input.take_if(|input| input.has_room());
         turn.input.is_some()
     }
 

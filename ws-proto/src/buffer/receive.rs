@@ -60,6 +60,14 @@ impl RecvBuf {
         self.chunk.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// Whether [`spare_mut`](Self::spare_mut) is not empty.
+    pub fn has_room(&self) -> bool {
+        match &self.message {
+            Some(target) => target.filled < target.want || target.payload.len() > target.filled,
+            None => self.end - self.start < self.chunk.len(),
+        }
+    }
+
     /// Says that the first `n` bytes of [`spare_mut`](Self::spare_mut) were received. More than
     /// its length counts as its length.
     pub fn filled(&mut self, n: usize) {

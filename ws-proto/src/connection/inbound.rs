@@ -20,7 +20,7 @@ impl Connection {
     #[must_use]
     pub fn poll_event(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Event> {
         self.now = now;
-        if input.is_empty() && !self.has_own_event() { None } else { self.pull(input) }
+        if input.is_empty() && !self.has_news() { None } else { self.pull(input) }
     }
 
     fn pull(&mut self, input: &mut RecvBuf) -> Option<Event> {
@@ -61,8 +61,8 @@ impl Connection {
         }
     }
 
-    /// Whether [`poll_own_event`](Self::poll_own_event) may answer something.
-    fn has_own_event(&self) -> bool {
+    /// Whether [`poll_event`](Self::poll_event) may have an event that needs no more input.
+    pub fn has_news(&self) -> bool {
         self.steps.has_news() || self.out.is_writable() || self.state() == State::Closed
     }
 
