@@ -3,12 +3,14 @@ use alloc::sync::Arc;
 
 use bytes::Bytes;
 
+mod apart;
 mod deadlines;
 pub(crate) mod inbound;
 pub(crate) mod outbound;
 pub(crate) mod state;
 pub(crate) mod timer;
 
+use apart::Writer;
 use outbound::{Outbound, Transmit};
 use state::Steps;
 use timer::{Timer, Timers};
@@ -37,6 +39,8 @@ pub struct Connection {
     timers: Timers,
     out: Outbound,
     agreed: Option<Agreed>,
+    /// Who writes the answer to the request.
+    writer: Writer,
     /// Set when the connection begins to end; taken when `Closed` is handed out.
     ending: Option<Box<Closed>>,
     eof: bool,
@@ -56,6 +60,8 @@ enum Phase {
     Request(Box<ServerHandshake>),
     /// Server: nothing, until the application decides about this request.
     Decide(Request),
+    /// Server: nothing, until somebody else has written the answer that accepts.
+    Answered(Request),
     /// Server, draft76: the 8 key bytes behind the head.
     Challenge(Box<Challenge>),
     /// Client: a response head, and draft76's 16 answer bytes.
@@ -74,8 +80,9 @@ impl Connection {
     }
 
     /// A server's side whose request was read and judged elsewhere, see
-    /// [`Request::from_parts`]. No event tells of the request, since the caller has it;
-    /// [accept](Self::accept) or [reject](Self::reject) it.
+    /// [`Request::from_parts`], and whose answer is written here; for one that is written
+    /// elsewhere, too, see [`server_apart`](Self::server_apart). No event tells of the request,
+    /// since the caller has it; [accept](Self::accept) or [reject](Self::reject) it.
     pub fn server_from(config: Arc<Config>, request: Request, now: Instant) -> Self {
         let mut connection = Self::new(config, Role::Server, Phase::Decide(request), now);
         connection.steps.enter(State::Opening);
@@ -112,6 +119,7 @@ impl Connection {
             timers,
             out: Outbound::default(),
             agreed: None,
+            writer: Writer::Own,
             ending: None,
             eof: false,
             paused: false,
@@ -199,14 +207,13 @@ impl Connection {
         };
         let request = request.clone();
         let config = Arc::clone(&self.config);
-        let agreed =
-            self.out.buf().put_with(|out| handshake::answer(&request, accept, &config, out))?;
-        if agreed.version == Version::Draft76 {
+        let agreed = self.answer(|out| handshake::answer(&request, accept, &config, out))?;
+        if self.writer.is_other() {
             self.steps.enter(State::Waiting);
-            self.phase = Phase::Challenge(Box::new(Challenge::new(&request)));
             self.agreed = Some(agreed);
+            self.phase = Phase::Answered(request);
         } else {
-            self.open(agreed);
+            self.go_on(&request, agreed);
         }
         Ok(())
     }
@@ -221,7 +228,7 @@ impl Connection {
         if !matches!(self.phase, Phase::Request(_) | Phase::Decide(_)) {
             return Err(CommandError::NoRequest(self.state()));
         }
-        self.out.buf().put_with(|out| handshake::reject(reject, out));
+        self.answer(|out| handshake::reject(reject, out));
         self.begin_closing(Cause::Rejected(reject.status()));
         self.end_stream();
         Ok(())
@@ -305,8 +312,8 @@ impl Connection {
             State::Connected => self.part_with(Cause::Local, close),
             State::Closing | State::Closed => {}
             _ => {
-                if matches!(self.phase, Phase::Decide(_)) {
-                    self.out.buf().put_with(|out| handshake::reject(&Reject::new(503), out));
+                if self.is_unanswered() {
+                    self.answer(|out| handshake::reject(&Reject::new(503), out));
                 }
                 self.begin_closing(Cause::Local);
                 self.end_stream();
@@ -350,9 +357,28 @@ impl Connection {
 
     /// Whether bytes from the peer are of use. False when the connection is over. While a request
     /// waits for its answer they stay in the receive buffer, and the end of the stream tells that
-    /// nobody waits for the answer any more.
+    /// nobody waits for the answer any more; but a stream that somebody else answers on is not to
+    /// be read before.
     pub fn wants_input(&self) -> bool {
-        !self.eof && self.state() != State::Closed
+        let elsewhere = match self.phase {
+            Phase::Decide(_) => self.writer.is_other(),
+            Phase::Answered(_) => true,
+            _ => false,
+        };
+        !self.eof && self.state() != State::Closed && !elsewhere
+    }
+
+    /// The answer that accepts was written: draft76 goes on with the bytes behind the request.
+    fn go_on(&mut self, request: &Request, agreed: Agreed) {
+        if agreed.version == Version::Draft76 {
+            if self.state() < State::Waiting {
+                self.steps.enter(State::Waiting);
+            }
+            self.phase = Phase::Challenge(Box::new(Challenge::new(request)));
+            self.agreed = Some(agreed);
+        } else {
+            self.open(agreed);
+        }
     }
 
     /// The handshake is done: messages may flow.
@@ -423,11 +449,11 @@ impl Connection {
     /// A request that is not complete gets 408, one that nobody decided about 503.
     fn answer_late_handshake(&mut self) {
         let status = match (&self.phase, self.state()) {
-            (Phase::Decide(_), _) => 503,
+            _ if self.is_unanswered() => 503,
             (Phase::Request(_), State::Opening) => 408,
             _ => return,
         };
-        self.out.buf().put_with(|out| handshake::reject(&Reject::new(status), out));
+        self.answer(|out| handshake::reject(&Reject::new(status), out));
     }
 
     /// Leaves the states in which anything can be sent, and remembers the first cause.
@@ -436,6 +462,7 @@ impl Connection {
             self.steps.enter(State::Opening);
         }
         self.steps.enter(State::Closing);
+        self.writer.withdraw();
         self.ending = Some(Box::new(Closed::new(cause)));
         self.out.stop_waiting();
         self.timers.stop_all();

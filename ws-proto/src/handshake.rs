@@ -3,6 +3,7 @@
 mod agreed;
 pub(crate) use agreed::Agreed;
 
+pub(crate) mod answer;
 mod authority;
 pub(crate) mod client;
 mod client_request;

@@ -111,6 +111,7 @@ mod event;
 pub use event::{Cause, Closed, Event, Expired};
 
 mod handshake;
+pub use handshake::answer::Answer;
 pub use handshake::client::{ClientRequest, InvalidUrl};
 pub use handshake::decision::{Accept, InvalidHeader, Reject};
 pub use handshake::policy::{OriginPolicy, OriginRequest, SubprotocolPolicy};

@@ -39,7 +39,7 @@ impl Connection {
             }
             let pulled = match &mut self.phase {
                 Phase::Request(_) => self.pull_request(input),
-                Phase::Decide(_) => return None,
+                Phase::Decide(_) | Phase::Answered(_) => return None,
                 Phase::Challenge(challenge) => {
                     let response = challenge.poll(input)?;
                     self.out.buf().put_with(|out| out.extend_from_slice(&response));

@@ -22,7 +22,7 @@ pub enum State {
     /// The request is being read and judged (server), or was sent (client).
     Opening = 1,
     /// draft76: the server waits for the 8 key bytes behind the request, the client for the 16
-    /// answer bytes behind the response.
+    /// answer bytes behind the response. Any version: another HTTP server writes the answer.
     Waiting = 2,
     /// Both sides have what they need; the last handshake bytes are on their way.
     Handshaking = 3,
