@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use tracing::{debug, error, warn};
 
+use crate::ServerError;
 use crate::door::Door;
 use crate::driver::Driver;
 use crate::endpoint::{Endpoint, Http};
-use crate::gate::{Phase, Refused};
+use crate::gate::Phase;
 use crate::link::{Link, Security};
 use crate::local::LocalAddress;
+use crate::log;
 use crate::runtime::{Listener, Runtime};
 #[cfg(unix)]
 use crate::unix::SocketFile;
-use crate::{Address, ServerError};
 
 /// The first pause after the system could not accept; doubled from one failure to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -64,7 +65,9 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 let seat = match admitted {
                     Ok(seat) => seat,
                     Err(refused) => {
-                        log_refusal(&refused, peer);
+                        log::has_its_share(&refused, peer);
+                        // Without a word: an answer would have to be written, over TLS after a
+                        // handshake, for whoever asks for too much.
                         drop(stream);
                         // Whoever comes again and again keeps no other task from running.
                         step_aside().await;
@@ -130,18 +133,6 @@ async fn step_aside() {
         Poll::Pending
     })
     .await;
-}
-
-/// Says who is refused, seldom enough that it costs nothing. The stream is dropped without a word:
-/// an answer would have to be written, over TLS after a handshake, for whoever asks for too much.
-fn log_refusal(refused: &Refused, peer: Address) {
-    let Some(number) = refused.to_be_told else { return };
-    warn!(
-        target: "ws::server",
-        %peer, number,
-        "refused: the address has its share of connections or handshakes; \
-         if it is a proxy's, raise max_connections_per_ip and max_handshakes_per_ip",
-    );
 }
 
 fn concerns_one_client(error: &io::Error) -> bool {

@@ -2,12 +2,12 @@ use std::collections::VecDeque;
 use std::future::{Future, Ready};
 use std::iter;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ws_proto::Request;
 
 use crate::shared::Reader;
-use crate::waiters::Watched;
+use crate::waiters::{Watched, lock};
 use crate::{Connection, Incoming};
 
 /// One of the ways in which connections come to their users: three of servers, one of clients.
@@ -72,6 +72,21 @@ pub(crate) struct Listen;
 /// A client's connection, which no server hands out.
 #[derive(Clone)]
 pub(crate) struct Dialled;
+
+/// An upgrade that is served: one asynchronous function for this connection alone.
+pub(crate) struct ServeOnce<F>(Arc<Mutex<Option<F>>>);
+
+impl<F> ServeOnce<F> {
+    pub(crate) fn new(handler: F) -> Self {
+        Self(Arc::new(Mutex::new(Some(handler))))
+    }
+}
+
+impl<F> Clone for ServeOnce<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<F> Clone for Serve<F> {
     fn clone(&self) -> Self {
@@ -168,5 +183,29 @@ impl Door for Dialled {
 
     fn open(&self, _: &Connection) -> Option<Ready<()>> {
         None
+    }
+}
+
+impl<F, H> Door for ServeOnce<F>
+where
+    F: FnOnce(Connection) -> H + Send + 'static,
+    H: Future<Output = ()> + Send + 'static,
+{
+    type Handler = H;
+
+    const READER: Reader = Reader::Handles;
+
+    fn request(
+        &self,
+        _: &Connection,
+        _: Request,
+        accept: ws_proto::Accept,
+    ) -> Option<ws_proto::Accept> {
+        Some(accept)
+    }
+
+    fn open(&self, connection: &Connection) -> Option<H> {
+        let handler = lock(&self.0).take()?;
+        Some(handler(connection.clone()))
     }
 }

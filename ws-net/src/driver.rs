@@ -8,13 +8,13 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 use tracing::{debug, warn};
-use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, State};
+use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, Request, State};
 
 use crate::alarm::Alarm;
 use crate::backlog::Freed;
 use crate::candidate::Verdict;
 use crate::door::Door;
-use crate::endpoint::{BoxFuture, Client, Endpoint, Http};
+use crate::endpoint::{BoxFuture, Client, Endpoint, Http, Promise};
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
 use crate::listeners::{Own, Table};
@@ -26,7 +26,10 @@ use crate::shared::{Common, Owner, Reader, Shared, Wants};
 use crate::turn::{Rest, StreamEnd, Turn, Work};
 use crate::{Address, Connection, Rejected, StateChange};
 
+mod promise;
 mod request;
+
+use promise::Inside;
 
 /// How much one poll does before other tasks get their turn: this many messages and polls of the
 /// handler, or 16 reads.
@@ -62,9 +65,11 @@ pin_project! {
 }
 
 /// Where the bytes go.
-enum Socket<S> {
+pub(crate) enum Socket<S> {
     /// Between the stream and the core.
     Open(S),
+    /// Nowhere yet: another HTTP server writes the answer first.
+    Promised(Box<dyn Promise<S>>),
     /// Through HTTP: for the core the connection is over, for the task it is not.
     Http(BoxFuture),
     /// Nowhere any more.
@@ -85,8 +90,33 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         let Common { config, secure_config, .. } = &*endpoint.common;
         let config = Arc::clone(if socket.is_secure() { secure_config } else { config });
         let core = ws_proto::Connection::server(config, runtime.now());
-        let driver = Self::new(runtime, endpoint, door, seat, socket, peer, core);
+        let driver = Self::new(runtime, endpoint, door, seat, Socket::Open(socket), peer, core);
         Self { http, ..driver }
+    }
+
+    /// The server's side of a stream whose request was read elsewhere.
+    pub(crate) fn upgraded(
+        runtime: R,
+        endpoint: Arc<Endpoint>,
+        door: D,
+        seat: Seat,
+        socket: Socket<S>,
+        peer: Address,
+        request: Request,
+    ) -> Self {
+        let Common { config, secure_config, .. } = &*endpoint.common;
+        let (own, now) = (request.clone(), runtime.now());
+        let core = match &socket {
+            Socket::Open(stream) if stream.is_secure() => {
+                ws_proto::Connection::server_from(Arc::clone(secure_config), own, now)
+            }
+            Socket::Promised(_) => ws_proto::Connection::server_apart(Arc::clone(config), own, now),
+            _ => ws_proto::Connection::server_from(Arc::clone(config), own, now),
+        };
+        let driver = Self::new(runtime, endpoint, door, seat, socket, peer, core);
+        // It is judged when the first state is told.
+        let _ = driver.connection().shared().request.set(request);
+        Self { rest: Rest::default(), ..driver }
     }
 
     /// One side of a stream, whose core is at its beginning.
@@ -95,7 +125,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         endpoint: Arc<Endpoint>,
         door: D,
         seat: Seat,
-        socket: S,
+        socket: Socket<S>,
         peer: Address,
         core: ws_proto::Connection,
     ) -> Self {
@@ -108,19 +138,17 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
             door,
             endpoint,
             http: None,
-            socket: Socket::Open(socket),
+            socket,
             rest: Rest::new(),
             alarm: Alarm::new(),
             verdict: None,
             handler: None,
         }
     }
-}
 
-impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
-    /// A handle of the connection.
-    pub(crate) fn connection(&self) -> Connection {
-        self.membership.connection.clone()
+    /// The connection that it drives.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.membership.connection
     }
 }
 
@@ -140,6 +168,10 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         };
+        if this.poll_promise(now, cx) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match this.socket {
             Socket::Http(_) => return this.poll_http(cx),
             Socket::Gone if this.handler.is_none() => return Poll::Ready(()),
@@ -257,6 +289,10 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             inner.announced = change.to;
         }
         inner.waiters.take(|wants| wants == Wants::Open, &mut turn.wakers);
+        drop(inner);
+        if change.to == State::Opening {
+            self.tell_known_request(turn);
+        }
     }
 
     /// Tells the connection listeners, then starts the handler.
@@ -331,6 +367,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             id: connection.id(),
             peer: connection.peer_addr(),
             common: Arc::clone(&self.endpoint.common),
+            entrance: Box::new(Inside {
+                runtime: self.runtime.clone(),
+                endpoint: Arc::clone(self.endpoint),
+                door: self.door.clone(),
+                peer: connection.peer_addr(),
+                certificates: stream.peer_certificates(),
+            }),
         };
         *self.socket = Socket::Http(http.take_over(stream, received, client));
         self.membership.settle(Purpose::Http);
@@ -338,6 +381,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
 
     /// The connection is over and nothing more will happen to it.
     fn finish(&mut self, end: Arc<Closed>, own: Own<'_>, turn: &mut Turn) {
+        self.pass_answer();
         let connection = &self.membership.connection;
         log::closed(connection, &end);
         if self.membership.was_open() {
@@ -349,7 +393,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 guard("a listener for refusals", connection, || listener(&rejected));
             }
         }
-        if matches!(self.socket, Socket::Open(_)) {
+        if !matches!(self.socket, Socket::Http(_)) {
             *self.socket = Socket::Gone;
         }
         turn.outbox = Outbox::default();

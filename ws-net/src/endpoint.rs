@@ -1,9 +1,13 @@
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use ws_proto::{Answer, Request};
 
+use crate::boxed::BoxStream;
 use crate::candidate::Authorize;
 use crate::listeners::Listeners;
 use crate::shared::Common;
@@ -36,4 +40,23 @@ pub(crate) struct Client {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Address,
     pub(crate) common: Arc<Common>,
+    pub(crate) entrance: Box<dyn Entrance>,
+}
+
+/// The way from HTTP to the door of the server that a connection came to.
+pub(crate) trait Entrance: Send {
+    /// Starts a WebSocket that was asked for on this connection, unless the server is closed:
+    /// then the promise is dropped without an answer.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only hyper leads here"))]
+    fn enter(&self, request: Request, promise: Box<dyn Promise<BoxStream>>);
+}
+
+/// An HTTP server that writes the answer to a request, and lets the stream go behind it.
+pub(crate) trait Promise<S>: Send {
+    /// Takes the answer, once. Without one, dropping this means that there will be none.
+    fn answer(&mut self, answer: Answer);
+
+    /// The stream, when an answer that accepts was written; an error when that cannot happen any
+    /// more.
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<S>>;
 }

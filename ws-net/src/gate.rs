@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use ws_proto::Instant;
 
 use crate::Address;
-use crate::shares::{Refusals, Shares, Source, Takings};
+use crate::shares::{Allowance, Refusals, Shares, Source, Takings};
 use crate::waiters::{Watched, lock};
 
 /// Who may come in, and whether the server still runs.
@@ -43,6 +43,16 @@ pub(crate) struct Refused {
     pub(crate) to_be_told: Option<u64>,
 }
 
+impl Load {
+    fn add(&mut self, allowance: Option<Allowance>) {
+        self.connections += 1;
+        self.handshakes += 1;
+        if let Some(allowance) = allowance {
+            self.takings.take(allowance.source);
+        }
+    }
+}
+
 impl Gate {
     pub(crate) fn new(max_connections: usize, max_handshakes: usize, shares: Shares) -> Self {
         Self {
@@ -71,27 +81,12 @@ impl Gate {
         peer: Address,
         now: Instant,
     ) -> Result<Seat, Refused> {
-        let (max_connections, max_handshakes) = (self.max_connections, self.max_handshakes);
-        let allowance = peer.ip().and_then(|ip| self.shares.of(ip));
-        let take = |load: &mut Load| {
-            if allowance.is_some_and(|allowance| load.takings.is_used_up(&allowance)) {
-                return Some(false);
-            }
-            if load.connections >= max_connections || load.handshakes >= max_handshakes {
-                return None;
-            }
-            load.connections += 1;
-            load.handshakes += 1;
-            if let Some(allowance) = allowance {
-                load.takings.take(allowance.source);
-            }
-            Some(true)
-        };
-        if !self.load.wait(take).await {
-            return Err(Refused { to_be_told: lock(&self.refusals).count(now) });
+        let allowance = self.allowance(peer);
+        if self.load.wait(|load| self.take(load, allowance)).await {
+            Ok(self.seat(allowance))
+        } else {
+            Err(self.refuse(now))
         }
-        let source = allowance.map(|allowance| allowance.source);
-        Ok(Seat { gate: Arc::clone(self), source, purpose: Purpose::Handshake })
     }
 
     /// Clients that were refused so far since their address had its share.
@@ -99,13 +94,23 @@ impl Gate {
         lock(&self.refusals).total
     }
 
-    /// A seat beyond the limits, for a connection that nobody has to be protected from.
-    pub(crate) fn admit_beyond(self: &Arc<Self>) -> Seat {
-        self.load.update(|load| {
-            load.connections += 1;
-            load.handshakes += 1;
-        });
-        Seat { gate: Arc::clone(self), source: None, purpose: Purpose::Handshake }
+    /// The same without waiting: `None` when there is no seat now.
+    pub(crate) fn try_admit(
+        self: &Arc<Self>,
+        peer: Address,
+        now: Instant,
+    ) -> Option<Result<Seat, Refused>> {
+        let allowance = self.allowance(peer);
+        let taken = self.load.update(|load| self.take(load, allowance))?;
+        Some(if taken { Ok(self.seat(allowance)) } else { Err(self.refuse(now)) })
+    }
+
+    /// A seat beyond the limits: for a client that has another and leaves it soon, for one that
+    /// is only sent away, or for this side's own. It counts in the share of its address.
+    pub(crate) fn admit_beyond(self: &Arc<Self>, peer: Address) -> Seat {
+        let allowance = self.allowance(peer);
+        self.load.update(|load| load.add(allowance));
+        self.seat(allowance)
     }
 
     /// Whether the next one has to wait for a seat.
@@ -123,6 +128,31 @@ impl Gate {
     /// Completes when no seat is taken. Cancel-safe.
     pub(crate) async fn emptied(&self) {
         self.load.wait(|load| (load.connections == 0).then_some(())).await;
+    }
+
+    fn allowance(&self, peer: Address) -> Option<Allowance> {
+        peer.ip().and_then(|ip| self.shares.of(ip))
+    }
+
+    /// Counts one more; `false` when its address has its share, `None` when there is no seat.
+    fn take(&self, load: &mut Load, allowance: Option<Allowance>) -> Option<bool> {
+        if allowance.is_some_and(|allowance| load.takings.is_used_up(&allowance)) {
+            return Some(false);
+        }
+        if load.connections >= self.max_connections || load.handshakes >= self.max_handshakes {
+            return None;
+        }
+        load.add(allowance);
+        Some(true)
+    }
+
+    fn seat(self: &Arc<Self>, allowance: Option<Allowance>) -> Seat {
+        let source = allowance.map(|allowance| allowance.source);
+        Seat { gate: Arc::clone(self), source, purpose: Purpose::Handshake }
+    }
+
+    fn refuse(&self, now: Instant) -> Refused {
+        Refused { to_be_told: lock(&self.refusals).count(now) }
     }
 }
 
@@ -260,6 +290,22 @@ mod tests {
         assert!(!gate.is_full());
         drop((first, second));
         assert_eq!(gate.connections(), 0);
+    }
+
+    #[test]
+    fn who_has_a_seat_already_is_never_held_back() {
+        let gate = gate(1, 1, Some(1));
+        let (peer, now) = (address("192.0.2.7:1"), Instant::from_nanos(0));
+        let first = gate.try_admit(Address::Unnamed, now).unwrap().unwrap();
+        assert!(gate.try_admit(peer, now).is_none());
+        let beyond = gate.admit_beyond(peer);
+        drop(first);
+        assert!(gate.try_admit(Address::Unnamed, now).is_none() && gate.connections() == 1);
+        assert!(matches!(gate.try_admit(peer, now), Some(Err(_))), "it has its share");
+        assert_eq!(gate.refused(), 1);
+        drop(beyond);
+        assert!(gate.load.read(|load| load.takings.is_empty()));
+        assert!(gate.try_admit(peer, now).is_some_and(|seat| seat.is_ok()));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -12,24 +12,35 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use hyper::body::{Frame, SizeHint};
 use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
 use pin_project_lite::pin_project;
 use tracing::debug;
+use ws_proto::{Answer, Reject};
 
 pub use hyper::body::Body;
 pub use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 
 use crate::Builder;
+use crate::boxed::{BoxStream, Prefixed};
 use crate::endpoint::{BoxFuture, Client, TakeOver};
 use crate::gate::Phase;
 use crate::link::Link;
+use crate::log;
 use crate::runtime::{Certificates, Runtime, Transport};
 
 mod body;
+mod handoff;
+mod page;
+mod upgrade;
+
 pub use body::{BodyError, Incoming};
+pub use upgrade::HttpUpgrade;
+
+use handoff::{asks_for_websocket, handoff, judge, response, whatever};
+use page::Page;
 
 /// How much is read at a time: heads and small bodies; hyper asks again for more.
 const CHUNK: usize = 8 << 10;
@@ -77,35 +88,39 @@ where
 {
     fn take_over(&self, stream: Link<R::Stream>, received: Bytes, client: Client) -> BoxFuture {
         let handler = Arc::clone(&self.handler);
+        let (common, id, peer) = (Arc::clone(&client.common), client.id, client.peer);
         let certificates = stream.peer_certificates();
         let runtime = self.runtime.clone();
-        let stall = client.common.config.timeouts().stall;
+        let stall = common.config.timeouts().stall;
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+            let upgrade =
+                asks_for_websocket(&request).then(|| let_in::<R, _>(&mut request, &client));
             if let Some(chain) = &certificates {
                 request.extensions_mut().insert(PeerCertificates(Arc::clone(chain)));
             }
-            // Nothing of such a request is given to the handler, and nothing behind it is read:
-            // draft76 sends eight bytes there, which would be the beginning of the next request.
             let timer = Timer(runtime.clone());
-            let response = (!asks_for_websocket(&request))
+            let response = upgrade
+                .is_none()
                 .then(|| handler(request.map(|body| Incoming::new(body, timer, stall))));
             async move {
-                Ok::<_, Infallible>(match response {
-                    Some(response) => response.await.map(|body| Answer::Page { body }),
-                    None => misdirected(),
+                Ok::<_, Infallible>(match (response, upgrade) {
+                    (Some(response), _) => response.await.map(|body| Page::Theirs { body }),
+                    (None, Some(answer)) => answer.await.map(|text| Page::Ours { text }),
+                    (None, None) => Response::new(Page::Ours { text: Bytes::new() }),
                 })
             }
         });
-        let limits = client.common.config.limits();
+        let limits = common.config.limits();
         let connection = http1::Builder::new()
             .timer(Timer(self.runtime.clone()))
-            .header_read_timeout(client.common.config.timeouts().handshake)
+            .header_read_timeout(common.config.timeouts().handshake)
             .max_headers(limits.max_headers)
             .max_buf_size(limits.max_head.max(MIN_BUF))
-            .serve_connection(Io::new(self.runtime.clone(), stream, received, stall), service);
+            .serve_connection(Io::new(self.runtime.clone(), stream, received, stall), service)
+            .with_upgrades();
         Box::pin(async move {
             let mut connection = pin!(connection);
-            let phase = &client.common.gate.phase;
+            let phase = &common.gate.phase;
             let mut known = Phase::Open;
             let mut later = pin!(phase.wait(|phase| (*phase > Phase::Open).then_some(())));
             let mut last = pin!(phase.wait(|phase| (*phase > Phase::Stopping).then_some(())));
@@ -121,68 +136,54 @@ where
                 connection.as_mut().poll(cx)
             });
             if let Err(error) = end.await {
-                let (id, peer) = (client.id, client.peer);
                 debug!(target: "ws::server", %id, %peer, "an HTTP connection failed: {error}");
             }
         })
     }
 }
 
-/// Whether a request on a connection that is kept alive asks for a WebSocket. The first request of
-/// a connection never does: the core has told it apart.
-fn asks_for_websocket<B>(request: &Request<B>) -> bool {
-    let mut upgrades = request.headers().get_all(header::UPGRADE).iter();
-    let fields = request.headers().keys();
-    upgrades.any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))
-        || fields.into_iter().any(|name| name.as_str().starts_with("sec-websocket-"))
+/// A request for a WebSocket on a connection that is kept alive: it goes through the door that a
+/// first request would go through. (The first request of a connection never comes here: the core
+/// has told it apart.)
+///
+/// draft75 and draft76 are answered with 421 (RFC 9110 section 15.5.20): hyper cannot write their
+/// answers. Nothing behind such a request is read, nor behind any that is refused: draft76 sends
+/// eight bytes there, which would be the beginning of the next request.
+fn let_in<R: Runtime, B>(
+    request: &mut Request<B>,
+    client: &Client,
+) -> Pin<Box<dyn Future<Output = Response<Bytes>> + Send>> {
+    let config = &client.common.config;
+    let asked = match judge(request, config) {
+        Ok(asked) if asked.version().has_frames() => asked,
+        Ok(asked) => {
+            let version = asked.version();
+            let body = format!("{version} needs a connection of its own: open another one\n");
+            let reject = Reject::new(421).body(body);
+            return Box::pin(ready(response(&Answer::reject(&reject))));
+        }
+        Err(error) => {
+            log::refused(client.id, client.peer, &error);
+            return Box::pin(ready(response(&Answer::refuse(&error, config))));
+        }
+    };
+    let (promise, answered) = handoff(hyper::upgrade::on(request), reclaim::<R>);
+    client.entrance.enter(asked, promise);
+    Box::pin(answered)
 }
 
-/// 421: another connection would be answered (RFC 9110 section 15.5.20). This one is not read on.
-fn misdirected<B>() -> Response<Answer<B>> {
-    let mut response = Response::new(Answer::Nothing);
-    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
-    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-    response
-}
-
-pin_project! {
-    /// The body of an answer: the handler's, or nothing.
-    #[project = AnswerProjection]
-    enum Answer<B> {
-        Page {
-            #[pin]
-            body: B,
-        },
-        Nothing,
-    }
-}
-
-impl<B: Body> Body for Answer<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.project() {
-            AnswerProjection::Page { body } => body.poll_frame(cx),
-            AnswerProjection::Nothing => Poll::Ready(None),
+/// Takes the stream back from hyper, with what was read and not used.
+fn reclaim<R: Runtime>(upgraded: Upgraded) -> BoxStream {
+    match upgraded.downcast::<Io<R>>() {
+        Ok(parts) => {
+            let Io { stream, received, .. } = parts.io;
+            let first = match (parts.read_buf, received) {
+                (first, rest) if rest.is_empty() => first,
+                (first, rest) => [first, rest].concat().into(),
+            };
+            Prefixed::boxed(first, stream)
         }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Page { body } => body.is_end_stream(),
-            Self::Nothing => true,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Page { body } => body.size_hint(),
-            Self::Nothing => SizeHint::with_exact(0),
-        }
+        Err(upgraded) => whatever(upgraded),
     }
 }
 

@@ -103,6 +103,9 @@ pub enum AcceptError {
     /// The caller's choice does not fit the request.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// The server is full or closed: the client was answered with 503.
+    #[error("the server is full or closed: the client was answered with 503")]
+    Unavailable,
     /// The connection ended before it was open.
     #[error("the connection ended before it was open: {0}")]
     Closed(Arc<Closed>),

@@ -21,6 +21,7 @@
 mod acceptor;
 mod alarm;
 mod backlog;
+mod boxed;
 mod data;
 #[cfg(feature = "debug")]
 mod debug;
@@ -108,6 +109,9 @@ pub use stream::MessageStream;
 
 mod server;
 pub use server::{Server, Shutdown};
+
+mod upgrade;
+pub use upgrade::Upgrade;
 
 mod storage;
 pub use storage::choice::{StorageChoice, StorageFactory};

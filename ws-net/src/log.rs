@@ -1,8 +1,11 @@
 use tracing::{debug, info, warn};
+#[cfg(feature = "http")]
+use ws_proto::HandshakeError;
 use ws_proto::{Cause, Closed, Expired};
 
+use crate::gate::Refused;
 use crate::shared::Common;
-use crate::{Connection, ConnectionId};
+use crate::{Address, Connection, ConnectionId};
 
 /// One line for a connection that was opened.
 pub(crate) fn opened(connection: &Connection) {
@@ -62,4 +65,28 @@ pub(crate) fn closed(connection: &Connection, closed: &Closed) {
         }
         _ => debug!(target: "ws::connection", %id, %peer, code = closed.code(), "over: {closed}"),
     }
+}
+
+/// Who is refused, seldom enough that it costs nothing.
+pub(crate) fn has_its_share(refused: &Refused, peer: Address) {
+    let Some(number) = refused.to_be_told else { return };
+    warn!(
+        target: "ws::server",
+        %peer, number,
+        "refused: the address has its share of connections or handshakes; \
+         if it is a proxy's, raise max_connections_per_ip and max_handshakes_per_ip",
+    );
+}
+
+/// One line for a request for a WebSocket that broke a rule and came where ordinary HTTP was
+/// spoken before.
+#[cfg(feature = "http")]
+pub(crate) fn refused(id: ConnectionId, peer: Address, error: &HandshakeError) {
+    warn!(
+        target: "ws::protocol",
+        %id, %peer,
+        rule = error.clause(),
+        status = error.status(),
+        "the peer's handshake was refused: {error}",
+    );
 }

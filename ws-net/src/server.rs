@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tracing::info;
-use ws_proto::{Close, Message, SendError, SendErrorKind, State};
+use ws_proto::{Close, Config, Message, SendError, SendErrorKind, State};
 
 use crate::acceptor::{Bound, accept_all};
 use crate::door::{Accept, Door, Listen, Queue, Serve};
@@ -195,6 +195,17 @@ impl<R: Runtime> Server<R> {
     /// The open connections.
     pub fn manager(&self) -> &Manager {
         &self.parts.manager
+    }
+
+    /// The protocol options, with which requests that are read elsewhere are to be judged, see
+    /// [`upgrade`](Self::upgrade).
+    pub fn config(&self) -> &Config {
+        &self.parts.endpoint.common.config
+    }
+
+    /// What the connections of this server have in common, and the runtime.
+    pub(crate) fn insides(&self) -> (&R, &Arc<Endpoint>) {
+        (&self.parts.runtime, &self.parts.endpoint)
     }
 
     /// How many clients were refused so far since their address had its share, see

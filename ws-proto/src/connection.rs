@@ -9,11 +9,12 @@ pub(crate) mod inbound;
 pub(crate) mod outbound;
 pub(crate) mod state;
 pub(crate) mod timer;
+mod writer;
 
-use apart::Writer;
 use outbound::{Outbound, Transmit};
 use state::Steps;
 use timer::{Timer, Timers};
+use writer::Writer;
 
 use crate::handshake::client::ClientHandshake;
 use crate::handshake::draft76::Challenge;

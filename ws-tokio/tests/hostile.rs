@@ -25,7 +25,7 @@ async fn raw(address: std::net::SocketAddr) -> Client {
 
 /// What stands behind a refused draft76 request must not be read as the next request.
 #[tokio::test]
-async fn a_kept_alive_connection_opens_no_websocket_and_smuggles_nothing() {
+async fn a_refused_upgrade_on_a_kept_alive_connection_smuggles_nothing() {
     let paths = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&paths);
     let server = Server::builder()
@@ -41,12 +41,25 @@ async fn a_kept_alive_connection_opens_no_websocket_and_smuggles_nothing() {
     tokio::spawn(async move { own.serve(echo).await.unwrap() });
 
     let draft76 = "GET /old HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\
-        Origin: http://evil.example\r\nSec-WebSocket-Key1: 18x 6]8vM;54 *(5:  {   U1]8  z [  8\r\n\
+        Origin: http://a\r\nSec-WebSocket-Key1: 18x 6]8vM;54 *(5:  {   U1]8  z [  8\r\n\
         Sec-WebSocket-Key2: 1_ tx7X d  <  nw  334J702) 7]o}` 0\r\n\r\nGET /key3 HTTP/1.1\r\n\
         Host: a\r\n\r\n";
+    let foreign = draft76.replace("http://a", "http://evil.example");
+    let old = "GET /older HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: a\r\n\
+        Origin: http://a\r\n\r\nGET /key3 HTTP/1.1\r\nHost: a\r\n\r\n";
     let rfc6455 = "GET /new HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    for upgrade in [draft76, rfc6455] {
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Content-Length: 4\r\n\r\nGET /body HTTP/1.1\r\nHost: a\r\n\r\n";
+    let chunked = rfc6455.replace("Content-Length: 4", "Transfer-Encoding: chunked");
+    let newer = rfc6455.replace("Version: 13", "Version: 14").replace("Content-Length: 4", "A: b");
+    for (upgrade, status) in [
+        (draft76, 421),
+        (&foreign, 403),
+        (old, 421),
+        (rfc6455, 400),
+        (&chunked, 400),
+        (&newer, 426),
+    ] {
         let mut client = raw(address).await;
         client.write(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let head = client.read_head().await;
@@ -54,10 +67,10 @@ async fn a_kept_alive_connection_opens_no_websocket_and_smuggles_nothing() {
         assert_eq!(client.read_exact(4).await, b"page");
         client.write(upgrade.as_bytes()).await;
         let answer = String::from_utf8(client.read_to_end().await).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
     }
-    assert_eq!(*paths.lock().unwrap(), ["/page", "/page"]);
+    assert_eq!(*paths.lock().unwrap(), ["/page"; 6]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::redirect::RedirectError;
 use crate::Connection;
 use crate::delivery::SlowOptions;
 use crate::door::Dialled;
-use crate::driver::Driver;
+use crate::driver::{Driver, Socket};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::listeners::Listeners;
@@ -50,15 +50,16 @@ pub(super) async fn open<R: Runtime, S: Transport>(
 ) -> Result<Connection, Failure> {
     let runtime = deadline.runtime;
     let endpoint = endpoint(runtime, config);
-    let seat = endpoint.common.gate.admit_beyond();
+    let seat = endpoint.common.gate.admit_beyond(peer);
     let core = || {
         let entropy = Box::new(SystemEntropy);
         // The deadline of its handshake counts from the beginning of everything.
         ws_proto::Connection::client(Arc::clone(config), request.clone(), entropy, deadline.started)
     };
     let core = with_entropy(core).map_err(|error| Failure::Error(ConnectError::Entropy(error)))?;
-    let driver = Driver::new(runtime.clone(), endpoint, Dialled, seat, stream, peer, core);
-    let opening = Opening { connection: driver.connection(), waits: true };
+    let socket = Socket::Open(stream);
+    let driver = Driver::new(runtime.clone(), endpoint, Dialled, seat, socket, peer, core);
+    let opening = Opening { connection: driver.connection().clone(), waits: true };
     opening.connection.shared().hand_over(Owner::Handles);
     runtime.spawn(driver);
     opening.finish().await.map_err(|closed| match &closed.cause {

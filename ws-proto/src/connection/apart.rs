@@ -2,29 +2,9 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::writer::Writer;
 use super::{Connection, Phase};
 use crate::{Answer, Config, Instant, Request};
-
-/// Who writes the answer to the request.
-pub(super) enum Writer {
-    /// This connection, in front of its frames.
-    Own,
-    /// Somebody else, with the answer that was not taken yet.
-    Other(Option<Box<Answer>>),
-}
-
-impl Writer {
-    pub(super) fn is_other(&self) -> bool {
-        matches!(self, Self::Other(_))
-    }
-
-    /// Takes back an answer that accepts and was not taken: the connection ends instead.
-    pub(super) fn withdraw(&mut self) {
-        if let Self::Other(answer) = self {
-            answer.take_if(|answer| answer.status() == 101);
-        }
-    }
-}
 
 impl Connection {
     /// A server's side behind an HTTP server of another make, which has read the request and

@@ -1,0 +1,88 @@
+//! Streams whose request was read by an HTTP server, ours or another, and whose answer it writes.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ws_proto::{Instant, Request, State};
+
+use super::{Driver, DriverProjection, Socket, log_failure};
+use crate::Address;
+use crate::boxed::BoxStream;
+use crate::door::Door;
+use crate::endpoint::{Endpoint, Entrance, Promise};
+use crate::runtime::{Certificates, Runtime, Transport};
+use crate::turn::Turn;
+
+impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
+    /// A request that was read elsewhere comes with no event of its own.
+    pub(super) fn tell_known_request(&mut self, turn: &mut Turn) {
+        let shared = self.membership.connection.shared();
+        // Nobody has refused it meanwhile.
+        let waits = || shared.lock().core.state() == State::Opening;
+        if let Some(request) = shared.request.get()
+            && waits()
+        {
+            self.tell_request(request.clone(), turn);
+        }
+    }
+
+    /// Whether the HTTP server has let the stream go, or will never do so.
+    pub(super) fn poll_promise(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        self.pass_answer();
+        let Socket::Promised(promise) = self.socket else { return false };
+        let Poll::Ready(stream) = promise.poll_stream(cx) else { return false };
+        let connection = &self.membership.connection;
+        let open = match stream {
+            Ok(stream) => {
+                connection.shared().lock().core.handle_answered(now);
+                Socket::Open(stream)
+            }
+            Err(error) => {
+                log_failure(connection, &error, "take over");
+                let mut inner = connection.shared().lock();
+                inner.core.handle_eof(now);
+                inner.core.abort();
+                Socket::Gone
+            }
+        };
+        *self.socket = open;
+        true
+    }
+
+    /// Gives the answer to the HTTP server that writes it.
+    pub(super) fn pass_answer(&mut self) {
+        let Socket::Promised(promise) = self.socket else { return };
+        let answer = self.membership.connection.shared().lock().core.poll_answer();
+        if let Some(answer) = answer {
+            promise.answer(answer);
+        }
+    }
+}
+
+/// What a connection needs that spoke HTTP before and then asks for a WebSocket.
+pub(super) struct Inside<R, D> {
+    pub(super) runtime: R,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) door: D,
+    pub(super) peer: Address,
+    pub(super) certificates: Option<Certificates>,
+}
+
+impl<R: Runtime, D: Door> Entrance for Inside<R, D> {
+    fn enter(&self, request: Request, promise: Box<dyn Promise<BoxStream>>) {
+        let gate = &self.endpoint.common.gate;
+        // The connection has a seat, which it leaves when it speaks HTTP no more.
+        let seat = gate.admit_beyond(self.peer);
+        let (runtime, endpoint) = (self.runtime.clone(), Arc::clone(&self.endpoint));
+        let (door, socket) = (self.door.clone(), Socket::Promised(promise));
+        let driver = Driver::upgraded(runtime, endpoint, door, seat, socket, self.peer, request);
+        if let Some(certificates) = &self.certificates {
+            let shared = driver.connection().shared();
+            let _ = shared.certificates.set(Box::new(Arc::clone(certificates)));
+        }
+        // A shutdown that began meanwhile has not seen it.
+        if gate.is_open() {
+            self.runtime.spawn(driver);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use ws_proto::{Accept, Reject, Request};
+
+use crate::boxed::{BoxStream, Prefixed};
+use crate::door::{self, Door, Listen, Queue, ServeOnce};
+use crate::driver::{Driver, Socket};
+use crate::endpoint::Endpoint;
+use crate::incoming::AcceptError;
+use crate::log;
+use crate::runtime::{Address, Runtime, Transport};
+use crate::server::Server;
+use crate::waiters::Watched;
+use crate::{Connection, Incoming};
+
+impl<R: Runtime> Server<R> {
+    /// Takes over a stream on which something else has read the head of a request for a
+    /// WebSocket, such as another server whose port it shares. This server needs no address for
+    /// it: [`Builder::build`](crate::Builder::build) makes one without.
+    ///
+    /// `request` is made by [`Request::from_parts`] with the [configuration](Self::config) of this
+    /// server, which judges it by all its rules. `leftover` are the bytes that were read behind
+    /// the head. The answer is written to `stream` here, so every version is spoken, draft75 and
+    /// draft76 too.
+    ///
+    /// Then choose who gets the connection: [`Upgrade::serve`], [`Upgrade::run`],
+    /// [`Upgrade::incoming`] or [`Upgrade::accept`]. It is one of this server's in every respect:
+    /// its manager finds it, its listeners hear of it, it counts against
+    /// [`max_connections`](crate::Builder::max_connections), and
+    /// [`shutdown`](Self::shutdown) ends it. Does not wait.
+    pub fn upgrade(
+        &self,
+        request: Request,
+        stream: impl Transport,
+        leftover: impl Into<Bytes>,
+    ) -> Upgrade<R> {
+        let stream = Prefixed::boxed(leftover.into(), stream);
+        Upgrade::new(self, request, Socket::Open(stream))
+    }
+}
+
+/// A stream that [`Server::upgrade`] has taken over, until it is said who gets the connection.
+/// Dropping it drops the stream without an answer.
+///
+/// When the server is full or closed, or the [peer](Self::peer)'s address has its share, each of the
+/// methods answers the client with 503.
+#[must_use = "dropping it drops the stream"]
+pub struct Upgrade<R: Runtime> {
+    runtime: R,
+    endpoint: Arc<Endpoint>,
+    request: Request,
+    socket: Socket<BoxStream>,
+    peer: Address,
+}
+
+impl<R: Runtime> Upgrade<R> {
+    pub(crate) fn new(server: &Server<R>, request: Request, socket: Socket<BoxStream>) -> Self {
+        let (runtime, endpoint) = server.insides();
+        Self {
+            runtime: runtime.clone(),
+            endpoint: Arc::clone(endpoint),
+            request,
+            socket,
+            peer: Address::Unnamed,
+        }
+    }
+
+    /// Says who is at the other end, in whose
+    /// [share](crate::Builder::max_connections_per_ip) it counts. Default: [`Address::Unnamed`],
+    /// which has none.
+    pub fn peer(mut self, peer: impl Into<Address>) -> Self {
+        self.peer = peer.into();
+        self
+    }
+
+    /// Accepts it and runs `handler` in a task of its own, as [`Server::serve`] does. Does not
+    /// wait.
+    ///
+    /// # Errors
+    /// [`AcceptError::Unavailable`] when the server is full or closed.
+    pub fn serve<F, H>(self, handler: F) -> Result<(), AcceptError>
+    where
+        F: FnOnce(Connection) -> H + Send + 'static,
+        H: Future<Output = ()> + Send + 'static,
+    {
+        self.start(ServeOnce::new(handler)).map(drop)
+    }
+
+    /// Accepts it and leaves it to the listeners, as [`Server::run`] does. Does not wait.
+    ///
+    /// # Errors
+    /// [`AcceptError::Unavailable`] when the server is full or closed.
+    pub fn run(self) -> Result<(), AcceptError> {
+        self.start(Listen).map(drop)
+    }
+
+    /// Leaves the answer to the caller, as [`Server::accept`] does. Waits for nothing but
+    /// [`Builder::authorize`](crate::Builder::authorize); the deadline of the handshake begins.
+    /// Dropping the future rejects the request with 503.
+    ///
+    /// # Errors
+    /// [`AcceptError::Unavailable`] when the server is full or closed; [`AcceptError::Closed`]
+    /// when the request was refused before it came to the caller, or the client left.
+    pub async fn incoming(self) -> Result<Incoming, AcceptError> {
+        let waiting = Waiting(Arc::default());
+        let connection = self.start(door::Accept(Arc::clone(&waiting.0)))?;
+        let mut next = pin!(waiting.0.wait(Queue::pop));
+        let mut closed = pin!(connection.closed());
+        poll_fn(|cx| {
+            if let Poll::Ready(incoming) = next.as_mut().poll(cx) {
+                return Poll::Ready(Ok(incoming));
+            }
+            closed.as_mut().poll(cx).map(|end| Err(AcceptError::Closed(end)))
+        })
+        .await
+    }
+
+    /// Opens the connection. Waits until both sides have shaken hands, which for draft76 takes the
+    /// client's eight bytes. Dropping the future closes the connection.
+    ///
+    /// # Errors
+    /// As [`incoming`](Self::incoming) and [`Incoming::accept`].
+    pub async fn accept(self, accept: Accept) -> Result<Connection, AcceptError> {
+        self.incoming().await?.accept(accept).await
+    }
+
+    /// The request: target and headers.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Starts the driver.
+    fn start<D: Door>(self, door: D) -> Result<Connection, AcceptError> {
+        let Self { runtime, endpoint, request, socket, peer } = self;
+        let gate = Arc::clone(&endpoint.common.gate);
+        let (seat, full) = match gate.try_admit(peer, runtime.now()) {
+            Some(Ok(seat)) => (seat, false),
+            Some(Err(refused)) => {
+                log::has_its_share(&refused, peer);
+                (gate.admit_beyond(peer), true)
+            }
+            None => (gate.admit_beyond(peer), true),
+        };
+        let spawner = runtime.clone();
+        let driver = Driver::upgraded(runtime, endpoint, door, seat, socket, peer, request);
+        let connection = driver.connection().clone();
+        // Looked at now: a shutdown that begins from here on sees the connection.
+        let started = if full || !gate.is_open() {
+            let reject = Reject::new(503);
+            // It has just been made, so nobody has decided about it.
+            let _ = connection.shared().command(|inner, now| inner.core.reject(&reject, now));
+            Err(AcceptError::Unavailable)
+        } else {
+            Ok(connection)
+        };
+        spawner.spawn(driver);
+        started
+    }
+}
+
+/// Where the one request comes to; nobody takes it any more when this is dropped.
+struct Waiting(Arc<Watched<Queue>>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let late = self.0.update(|queue| {
+            queue.closed = true;
+            queue.pop()
+        });
+        // Dropping it is an answer.
+        drop(late);
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Upgrade<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("peer", &self.peer)
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
