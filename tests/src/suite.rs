@@ -31,6 +31,7 @@ mod support;
 pub mod tls;
 pub mod topics;
 pub mod unix;
+pub mod upgrade;
 
 /// How long a case may take: longer than its clients have patience, so that they say what is
 /// missing.
@@ -222,6 +223,15 @@ macro_rules! conformance {
                 a_unix_socket_is_served_and_removed,
                 a_file_that_is_in_the_way_is_an_error_that_says_why,
                 an_adopted_unix_socket_keeps_its_file,
+            }
+            upgrade {
+                a_websocket_may_follow_a_page,
+                a_request_behind_a_page_waits_for_its_answer,
+                a_bad_request_behind_a_page_is_refused,
+                a_websocket_behind_a_page_keeps_its_seat_and_ends,
+                a_panic_behind_a_page_ends_its_own_connection,
+                a_request_behind_a_page_does_not_wait_for_ever,
+                streams_from_elsewhere_are_served,
             }
         }
     };
