@@ -24,6 +24,9 @@ mod io;
 mod runtime;
 pub use runtime::{Tokio, block_on};
 
+mod stream;
+pub use stream::AsyncIo;
+
 #[doc(inline)]
 pub use ws_net::*;
 
