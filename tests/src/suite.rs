@@ -27,6 +27,7 @@ pub mod limits;
 pub mod listeners;
 pub mod messages;
 pub mod shutdown;
+pub mod slow;
 mod support;
 pub mod tls;
 pub mod topics;
@@ -199,6 +200,15 @@ macro_rules! conformance {
                 shutdown_aborts_who_does_not_end_in_time,
                 an_empty_server_shuts_down_at_once,
                 shutdown_ends_handshakes,
+            }
+            slow {
+                those_who_are_slow_are_skipped,
+                the_oldest_messages_are_dropped,
+                the_latest_message_is_kept,
+                those_who_are_slow_are_closed,
+                a_delivery_waits_for_the_slow,
+                a_delivery_ends_with_its_receivers,
+                deliveries_that_are_dropped_come_once_or_never,
             }
             topics {
                 a_message_reaches_the_others_who_subscribed,
