@@ -183,7 +183,7 @@ pub async fn deliveries_that_are_dropped_come_once_or_never<R: Runtime>(runtime:
             numbers.map(number).take_while(|n| *n < COUNT).collect::<Vec<_>>()
         })
     });
-    let block = |n: u32| [n.to_be_bytes().as_slice(), &[7; BLOCK]].concat();
+    let block = |n: u32| [n.to_be_bytes().as_slice(), vec![7; BLOCK].as_slice()].concat();
     let mut done = Vec::new();
     for (n, times) in (0..COUNT).zip((0..=2).chain([1000]).cycle()) {
         if let Some(delivery) = polled(times, server.to_all().deliver(block(n))).await {

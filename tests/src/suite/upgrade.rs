@@ -1,4 +1,4 @@
-//! WebSockets whose request something else has read: hyper behind ordinary HTTP, or another server.
+//! Upgrades whose request something else has read: hyper behind ordinary HTTP, or another server.
 
 use std::future::poll_fn;
 use std::io::{Read, Write};
