@@ -20,6 +20,8 @@
 
 mod acceptor;
 mod alarm;
+#[cfg(feature = "futures-io")]
+mod async_io;
 mod backlog;
 mod boxed;
 mod data;
@@ -47,6 +49,9 @@ mod turn;
 #[cfg(unix)]
 mod unix;
 mod waiters;
+
+#[cfg(feature = "futures-io")]
+pub use async_io::AsyncIo;
 
 mod audience;
 pub use audience::Audience;

@@ -24,6 +24,9 @@ mod io;
 mod runtime;
 pub use runtime::{Tokio, block_on};
 
+#[cfg(feature = "axum")]
+pub mod axum;
+
 mod stream;
 pub use stream::AsyncIo;
 

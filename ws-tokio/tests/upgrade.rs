@@ -1,4 +1,4 @@
-//! WebSockets on the port of another server: hyper, and streams with Tokio's traits.
+//! `WebSocket`s on the port of another server: hyper, and streams with Tokio's traits.
 
 mod common;
 
@@ -7,10 +7,11 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use common::{Client, Dialect, echo, frame};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use ws_tokio::http::{Incoming, Request, Response};
+use ws_tokio::http::{Request, Response};
 use ws_tokio::{AsyncIo, Server};
 
 async fn route(server: Server, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -36,8 +37,8 @@ async fn start(server: Server) -> std::net::SocketAddr {
                 async move { Ok::<_, Infallible>(route(server, request).await) }
             });
             let http = hyper::server::conn::http1::Builder::new();
-            let served = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-            tokio::spawn(async move { drop(served.await) });
+            let driven = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+            tokio::spawn(async move { drop(driven.await) });
         }
     });
     address
@@ -114,4 +115,36 @@ async fn a_stream_of_tokio_is_taken_over() {
     server.upgrade(request, AsyncIo(stream), leftover).peer(peer).serve(echo).unwrap();
     assert!(client.read_head().await.starts_with("HTTP/1.1 101 "));
     assert_eq!(client.hear().await, "hi");
+}
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn axum_and_websockets_share_a_port() {
+    use axum::extract::State;
+    use axum::routing::get;
+    use ws_tokio::axum::Upgrade;
+
+    async fn chat(State(server): State<Server>, upgrade: Upgrade) -> axum::response::Response {
+        upgrade.on(&server, echo).await
+    }
+
+    let server = Server::builder().build().unwrap();
+    let routes = axum::Router::new().route("/", get(|| async { "page" }));
+    let routes = routes.route("/chat", get(chat)).with_state(server.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let mut client = raw(address).await;
+    let page = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.write(&[page.as_bytes(), ASK.as_bytes(), &frame(0x81, b"hi")].concat()).await;
+    assert!(client.read_head().await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(client.read_exact(4).await, b"page");
+    assert!(client.read_head().await.starts_with("HTTP/1.1 101 "));
+    assert_eq!(client.hear().await, "hi");
+    assert_eq!(server.manager().len(), 1);
+    client.close().await;
+    let mut bad = raw(address).await;
+    bad.write(ASK.replace("Version: 13", "Version: 99").as_bytes()).await;
+    let answer = String::from_utf8(bad.read_to_end().await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
 }
