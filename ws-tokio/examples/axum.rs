@@ -1,0 +1,33 @@
+//! Pages and `WebSocket`s in the routes of one axum server: `cargo run --example axum
+//! --features axum`, then connect to `ws://127.0.0.1:9001/echo`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use ws_tokio::axum::Upgrade;
+use ws_tokio::{Connection, Server};
+
+async fn echo(connection: Connection) {
+    while let Some(Ok(message)) = connection.recv().await {
+        if connection.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn upgrade(State(server): State<Server>, upgrade: Upgrade) -> Response {
+    upgrade.on(&server, echo).await
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let routes = Router::new()
+        .route("/", get(|| async { "connect to /echo" }))
+        .route("/echo", get(upgrade))
+        .with_state(Server::builder().build()?);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
+    println!("listening on {}", listener.local_addr()?);
+    axum::serve(listener, routes).await?;
+    Ok(())
+}
