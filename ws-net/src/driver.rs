@@ -29,8 +29,6 @@ use crate::{Address, Connection, Rejected, StateChange};
 mod promise;
 mod request;
 
-use promise::Inside;
-
 /// How much one poll does before other tasks get their turn: this many messages and polls of the
 /// handler, or 16 reads.
 const BUDGET: usize = 1024;
@@ -367,13 +365,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             id: connection.id(),
             peer: connection.peer_addr(),
             common: Arc::clone(&self.endpoint.common),
-            entrance: Box::new(Inside {
-                runtime: self.runtime.clone(),
-                endpoint: Arc::clone(self.endpoint),
-                door: self.door.clone(),
-                peer: connection.peer_addr(),
-                certificates: stream.peer_certificates(),
-            }),
+            entrance: self.entrance(stream.peer_certificates()),
         };
         *self.socket = Socket::Http(http.take_over(stream, received, client));
         self.membership.settle(Purpose::Http);

@@ -26,6 +26,17 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
     }
 
+    /// The way back to the door, for a client that speaks HTTP from now on.
+    pub(super) fn entrance(&self, certificates: Option<Certificates>) -> Box<dyn Entrance> {
+        Box::new(Inside {
+            runtime: self.runtime.clone(),
+            endpoint: Arc::clone(self.endpoint),
+            door: self.door.clone(),
+            peer: self.membership.connection.peer_addr(),
+            certificates,
+        })
+    }
+
     /// Whether the HTTP server has let the stream go, or will never do so.
     pub(super) fn poll_promise(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         self.pass_answer();
@@ -60,12 +71,12 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
 }
 
 /// What a connection needs that spoke HTTP before and then asks for a WebSocket.
-pub(super) struct Inside<R, D> {
-    pub(super) runtime: R,
-    pub(super) endpoint: Arc<Endpoint>,
-    pub(super) door: D,
-    pub(super) peer: Address,
-    pub(super) certificates: Option<Certificates>,
+struct Inside<R, D> {
+    runtime: R,
+    endpoint: Arc<Endpoint>,
+    door: D,
+    peer: Address,
+    certificates: Option<Certificates>,
 }
 
 impl<R: Runtime, D: Door> Entrance for Inside<R, D> {
