@@ -6,7 +6,7 @@ use std::time::Duration;
 use lexopt::Arg;
 
 use crate::support::value;
-use crate::ws::{Limits, OriginPolicy, SubprotocolPolicy, Timeouts, Versions};
+use crate::ws::{Deflate, Limits, OriginPolicy, SubprotocolPolicy, Timeouts, Versions};
 
 const USAGE: &str = "\
 usage: echo [options]
@@ -15,6 +15,9 @@ usage: echo [options]
   --origin ORIGIN          an origin that may connect, repeatable; * for any; default: same host
   --subprotocol NAME       a subprotocol that is spoken, repeatable
   --close-on TEXT          close the connection when this text comes
+  --deflate                compress messages for clients that agree to it (RFC 7692)
+  --deflate-takeover       the same, each message with those before it as context
+  --deflate-level N        the same, 2 (fast) to 9 (small), default 6
   --max-message BYTES      limit of a message and of a frame, default 1048576
   --handshake-timeout S    seconds, default 10
   --close-timeout S        seconds, default 15
@@ -29,6 +32,7 @@ pub(crate) struct Options {
     pub(crate) origin: OriginPolicy,
     pub(crate) subprotocols: SubprotocolPolicy,
     pub(crate) close_on: Option<String>,
+    pub(crate) deflate: Option<Deflate>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) threads: usize,
@@ -50,6 +54,7 @@ impl Options {
             origin: OriginPolicy::same_host(),
             subprotocols: SubprotocolPolicy::none(),
             close_on: None,
+            deflate: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             threads: 1,
@@ -64,6 +69,14 @@ impl Options {
                 "--origin" => origins.push(value(&name, parser)?),
                 "--subprotocol" => subprotocols.push(value(&name, parser)?),
                 "--close-on" => options.close_on = Some(value(&name, parser)?),
+                "--deflate" => options.change_deflate(|deflate| deflate),
+                "--deflate-takeover" => options.change_deflate(|deflate| {
+                    deflate.server_no_context_takeover(false).client_no_context_takeover(false)
+                }),
+                "--deflate-level" => {
+                    let level = value(&name, parser)?;
+                    options.change_deflate(|deflate| deflate.level(level));
+                }
                 "--max-message" => {
                     options.limits.max_message = value(&name, parser)?;
                     options.limits.max_frame = options.limits.max_message;
@@ -87,6 +100,10 @@ impl Options {
             options.subprotocols = SubprotocolPolicy::list(subprotocols);
         }
         Ok(options)
+    }
+
+    fn change_deflate(&mut self, change: impl FnOnce(Deflate) -> Deflate) {
+        self.deflate = Some(change(self.deflate.take().unwrap_or_default()));
     }
 }
 

@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(dropped, [0, 0, 0, 1, 2, 2, 1, 1]);
         assert_eq!((backlog.bytes(), freed.messages.len()), (1, 7));
         assert_eq!((drain(&mut backlog), backlog.bytes()), (vec![1], 0));
-        assert!(size_of::<Entry>() <= 64, "the table of memory says so");
+        assert!(size_of::<Entry>() <= 24, "the table of memory says so");
     }
 
     #[test]

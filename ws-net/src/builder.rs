@@ -100,6 +100,13 @@ impl<R: Runtime> Builder<R> {
         self.change(|config| config.subprotocols(subprotocols))
     }
 
+    /// Whether and how messages are compressed (RFC 7692), with clients that agree to it.
+    /// Default: `None`, they are not.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(self, deflate: impl Into<Option<ws_proto::Deflate>>) -> Self {
+        self.change(|config| config.deflate(deflate))
+    }
+
     /// What a peer may make this side hold or do. Default: [`Limits::default`].
     pub fn limits(self, limits: Limits) -> Self {
         self.change(|config| config.limits(limits))

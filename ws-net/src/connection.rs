@@ -67,7 +67,9 @@ impl Connection {
         message: impl Into<Message>,
     ) -> impl Future<Output = Result<(), SendError<Message>>> + Send {
         let mut message = Some(message.into());
-        self.shared.wait(Wants::Room, move |inner, _| inner.poll_send(&mut message))
+        self.shared.wait(Wants::Room, move |inner, _| {
+            inner.poll_send(&mut message, ws_proto::Connection::send)
+        })
     }
 
     /// Sends a message to this client alone, without waiting for room.

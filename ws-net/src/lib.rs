@@ -74,6 +74,9 @@ pub use client::proxy::error::{InvalidProxy, ProxyError};
 pub use client::reconnect::Reconnect;
 pub use client::redirect::RedirectError;
 
+#[cfg(feature = "deflate")]
+mod compression;
+
 mod connection;
 pub use connection::Connection;
 
@@ -150,3 +153,5 @@ pub use ws_proto::{
     SendErrorKind, SendStatus, State, SubprotocolPolicy, Timeouts, UnknownVersion, Utf8Bytes,
     Version, Versions,
 };
+#[cfg(feature = "deflate")]
+pub use ws_proto::{Deflate, DeflateParams};

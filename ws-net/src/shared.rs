@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use ws_proto::{
     Close, Closed, Config, Event, Instant, Message, RecvBuf, Request, SendError, SendErrorKind,
-    State,
+    SendStatus, State,
 };
 
 use crate::backlog::{Backlog, Freed};
@@ -99,6 +99,9 @@ pub(crate) struct Inner {
 
 /// What holds handles: it is kept here, and its type is known elsewhere. One pointer while empty.
 pub(crate) struct Attached(pub(crate) Box<dyn Any + Send + Sync>);
+
+/// How the core queues a message.
+type SendFn = fn(&mut ws_proto::Connection, Message) -> Result<SendStatus, SendError<Message>>;
 
 /// What the driver is doing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -319,10 +322,11 @@ impl Inner {
         Poll::Pending
     }
 
-    /// Queues `message`, which is taken out unless there is no room.
+    /// Queues `message` with `send`; it is taken out unless there is no room.
     pub(crate) fn poll_send(
         &mut self,
         message: &mut Option<Message>,
+        send: SendFn,
     ) -> Poll<Result<(), SendError<Message>>> {
         // Once refused, messages wait until the buffer is low, so that writes stay large.
         if (self.room_wanted || self.backlog.is_some()) && self.is_open() {
@@ -330,7 +334,7 @@ impl Inner {
             return Poll::Pending;
         }
         let Some(taken) = message.take() else { return Poll::Ready(Ok(())) };
-        match self.core.send(taken) {
+        match send(&mut self.core, taken) {
             Ok(_) => {
                 self.called = true;
                 Poll::Ready(Ok(()))

@@ -115,7 +115,7 @@ impl SendHalf {
         }
         shared.poll_wait(key, Wants::Room, cx, |inner, common| {
             if message.is_some() {
-                ready!(inner.poll_send(message))?;
+                ready!(inner.poll_send(message, ws_proto::Connection::send))?;
             }
             if room { inner.poll_room(common).map(Ok) } else { Poll::Ready(Ok(())) }
         })

@@ -9,6 +9,7 @@ pub use timeouts::Timeouts;
 
 use alloc::format;
 
+use crate::deflate::Deflate;
 use crate::{OriginPolicy, SubprotocolPolicy, UnknownVersion, Versions};
 
 /// How connections behave; shared by all connections of an endpoint.
@@ -19,6 +20,7 @@ pub struct Config {
     pub(crate) versions: Versions,
     pub(crate) origin: OriginPolicy,
     pub(crate) subprotocols: SubprotocolPolicy,
+    pub(crate) deflate: Option<Deflate>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) secure: bool,
@@ -59,6 +61,7 @@ impl Default for Config {
             versions: Versions::AUTO,
             origin: OriginPolicy::default(),
             subprotocols: SubprotocolPolicy::default(),
+            deflate: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             secure: false,
@@ -107,6 +110,14 @@ impl ConfigBuilder {
         self
     }
 
+    /// Whether and how messages are compressed (RFC 7692), on connections of RFC 6455 whose peer
+    /// agrees to it. Default: `None`, they are not.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
+        self.config.deflate = deflate.into();
+        self
+    }
+
     /// The limits. Default: [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.config.limits = limits;
@@ -138,7 +149,7 @@ impl ConfigBuilder {
     /// # Errors
     /// [`ConfigError`] names the first option that makes no sense.
     pub fn build(self) -> Result<Config, ConfigError> {
-        let Config { versions, origin, subprotocols, limits, timeouts, .. } = &self.config;
+        let Config { versions, origin, subprotocols, deflate, limits, timeouts, .. } = &self.config;
         if let Some(unknown) = self.unknown_version {
             return Err(ConfigError::new("versions", format!("are not understood: {unknown}")));
         }
@@ -147,6 +158,9 @@ impl ConfigBuilder {
         }
         origin.check().map_err(|problem| ConfigError::new("origin", problem))?;
         subprotocols.check().map_err(|problem| ConfigError::new("subprotocols", problem))?;
+        if let Some(deflate) = deflate {
+            deflate.check().map_err(|(option, problem)| ConfigError::new(option, problem))?;
+        }
         limits.check()?;
         timeouts.check()?;
         Ok(self.config)

@@ -4,6 +4,8 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 
 mod apart;
+#[cfg(feature = "deflate")]
+mod compression;
 mod deadlines;
 pub(crate) mod inbound;
 pub(crate) mod outbound;
@@ -16,6 +18,7 @@ use state::Steps;
 use timer::{Timer, Timers};
 use writer::Writer;
 
+use crate::deflate::Deflater;
 use crate::handshake::client::ClientHandshake;
 use crate::handshake::draft76::Challenge;
 use crate::handshake::{self, Agreed, ServerHandshake};
@@ -99,10 +102,11 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let mut connection = Self::new(config, Role::Client, Phase::Discard, now);
+        let config = Arc::clone(&connection.config);
         let handshake = connection
             .out
             .buf()
-            .put_with(|out| ClientHandshake::new(request, entropy.as_mut(), out));
+            .put_with(|out| ClientHandshake::new(request, &config, entropy.as_mut(), out));
         connection.phase = Phase::Response(Box::new(handshake));
         connection.out.mask_with(entropy);
         connection.steps.enter(State::Opening);
@@ -385,8 +389,11 @@ impl Connection {
     /// The handshake is done: messages may flow.
     fn open(&mut self, agreed: Agreed) {
         let version = agreed.version;
+        self.phase = Phase::Open(Decoder::new(version, self.role, agreed.deflate));
+        if let (Some(options), Some(params)) = (&self.config.deflate, agreed.deflate) {
+            self.out.deflate_with(Deflater::new(options, params, self.role));
+        }
         self.agreed = Some(agreed);
-        self.phase = Phase::Open(Decoder::new(version, self.role));
         self.steps.enter(State::Handshaking);
         self.steps.enter(State::Connected);
         self.timers.stop(Timer::Handshake);

@@ -41,6 +41,9 @@ pub enum ProtocolError {
     /// Text that is not UTF-8.
     #[error("a text message is not UTF-8")]
     InvalidUtf8,
+    /// A compressed message that is no DEFLATE data, or ends in the middle of it.
+    #[error("a compressed message is not valid DEFLATE data")]
+    InvalidDeflate,
     /// A close frame that may not be sent.
     #[error("the close frame is wrong: {0}")]
     InvalidClose(InvalidClose),
@@ -73,7 +76,9 @@ impl ProtocolError {
     /// The close code that the peer is told.
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 | Self::InvalidClose(InvalidClose::Utf8) => CloseCode::INVALID_DATA,
+            Self::InvalidUtf8 | Self::InvalidDeflate | Self::InvalidClose(InvalidClose::Utf8) => {
+                CloseCode::INVALID_DATA
+            }
             Self::MessageTooBig(_) | Self::FrameTooBig(_) | Self::SkippedTooBig(_) => {
                 CloseCode::TOO_BIG
             }
@@ -98,6 +103,7 @@ impl ProtocolError {
             Self::InvalidClose(InvalidClose::Code(_)) => "RFC 6455 section 7.4",
             Self::InvalidClose(_) => "RFC 6455 section 5.5.1",
             Self::InvalidUtf8 => "RFC 6455 section 8.1",
+            Self::InvalidDeflate => "RFC 7692 section 7.2.2",
             Self::MessageTooBig(_)
             | Self::FrameTooBig(_)
             | Self::TooManyFragments(_)

@@ -99,6 +99,11 @@ pub use connection::Connection;
 pub use connection::outbound::Transmit;
 pub use connection::state::{Role, State};
 
+#[cfg_attr(not(feature = "deflate"), path = "no_deflate.rs")]
+mod deflate;
+#[cfg(feature = "deflate")]
+pub use deflate::{Deflate, DeflateParams};
+
 mod entropy;
 pub use entropy::Entropy;
 

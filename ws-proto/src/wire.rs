@@ -9,6 +9,7 @@ pub(crate) mod rfc6455;
 pub(crate) mod sentinel;
 pub(crate) mod utf8;
 
+use crate::deflate::DeflateParams;
 use crate::{Limits, ProtocolError, RecvBuf, Role, Version};
 
 /// Reads the frames of one connection.
@@ -19,9 +20,9 @@ pub(crate) enum Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(version: Version, role: Role) -> Self {
+    pub(crate) fn new(version: Version, role: Role, deflate: Option<DeflateParams>) -> Self {
         if version.has_frames() {
-            Self::Rfc6455(rfc6455::Decoder::new(role))
+            Self::Rfc6455(rfc6455::Decoder::new(role, deflate))
         } else {
             Self::Sentinel(sentinel::Decoder::new(version, role))
         }

@@ -31,6 +31,7 @@ async fn run(options: Options) -> Result<(), String> {
         .versions(options.versions)
         .origin(options.origin)
         .subprotocols(options.subprotocols)
+        .deflate(options.deflate)
         .limits(options.limits)
         .timeouts(options.timeouts)
         .bind(options.listen)

@@ -122,6 +122,12 @@ impl RecvBuf {
         self.chunk.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The first `n` unread bytes, or all when there are fewer, to be changed in place.
+    pub(crate) fn unread_mut(&mut self, n: usize) -> &mut [u8] {
+        let n = n.min(self.end - self.start);
+        self.chunk.get_mut(self.start..self.start + n).unwrap_or_default()
+    }
+
     /// Forgets everything that was received.
     pub(crate) fn clear(&mut self) {
         self.message = None;

@@ -45,7 +45,10 @@ impl Connection {
         let due = self.last_received + interval;
         if due > self.now {
             self.timers.set(Timer::Ping, due);
-        } else if self.out.buffered() > 0 {
+            return;
+        }
+        self.out.rest();
+        if self.out.buffered() > 0 {
             self.timers.set(Timer::Ping, self.now + interval);
         } else {
             self.timers.set(Timer::Pong, self.now + self.config.timeouts.pong);

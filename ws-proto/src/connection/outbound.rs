@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
 use crate::buffer::SendBuf;
+use crate::deflate::Deflater;
 use crate::wire::rfc6455::{Header, Opcode};
 use crate::wire::{mask, sentinel};
 use crate::{Close, Entropy, Limits, Message, Prepared, Role, SendErrorKind, SendStatus, Version};
@@ -26,6 +27,8 @@ pub(crate) struct Outbound {
     buf: SendBuf,
     /// Clients mask with keys drawn from it.
     entropy: Option<Box<dyn Entropy>>,
+    /// Only when compression was agreed to.
+    deflater: Option<Box<Deflater>>,
     /// Handed out and not yet reported as written.
     in_flight: usize,
     /// Pongs queued since bytes were last handed out.
@@ -56,6 +59,18 @@ impl Outbound {
     /// Makes this the queue of a client.
     pub(crate) fn mask_with(&mut self, entropy: Box<dyn Entropy>) {
         self.entropy = Some(entropy);
+    }
+
+    /// Compresses messages from now on.
+    pub(crate) fn deflate_with(&mut self, deflater: Option<Box<Deflater>>) {
+        self.deflater = deflater;
+    }
+
+    /// Gives back what is held only to make the next messages smaller.
+    pub(crate) fn rest(&mut self) {
+        if let Some(deflater) = &mut self.deflater {
+            deflater.forget();
+        }
     }
 
     pub(crate) fn poll(&mut self) -> Option<Transmit> {
@@ -113,6 +128,15 @@ impl Outbound {
 
     pub(crate) fn put_message(&mut self, message: &Message, version: Version) {
         self.answer_ping();
+        if let Some(deflater) = &mut self.deflater
+            && let Some(payload) = deflater.deflate(message.payload())
+        {
+            return self.put_deflated(message, &payload);
+        }
+        self.put_plain(message, version);
+    }
+
+    fn put_plain(&mut self, message: &Message, version: Version) {
         if version.has_frames() {
             self.put_frame(Opcode::of(message), message.payload());
         } else {
@@ -122,9 +146,15 @@ impl Outbound {
 
     pub(crate) fn put_prepared(&mut self, prepared: &Prepared, version: Version, role: Role) {
         self.answer_ping();
+        let message = prepared.message();
+        if let (Some(deflater), Some(forms)) = (&mut self.deflater, prepared.forms())
+            && let Some(payload) = deflater.deflate_shared(message.payload(), forms)
+        {
+            return self.put_deflated(message, &payload);
+        }
         match prepared.header(version, role) {
-            Some(header) => self.buf.put_frame(header.as_bytes(), prepared.message().payload()),
-            None => self.put_message(prepared.message(), version),
+            Some(header) => self.buf.put_frame(header.as_bytes(), message.payload()),
+            None => self.put_plain(message, version),
         }
     }
 
@@ -198,16 +228,33 @@ impl Outbound {
     }
 
     fn put_frame(&mut self, opcode: Opcode, payload: &Bytes) {
-        let Some(entropy) = &mut self.entropy else {
-            let header = Header::new(opcode, payload.len(), None);
-            return self.buf.put_frame(header.as_bytes(), payload);
-        };
-        if !entropy.is_ready() {
+        let key = self.key();
+        self.put_masked(&Header::new(opcode, payload.len(), key), key, payload);
+    }
+
+    fn put_deflated(&mut self, message: &Message, payload: &Bytes) {
+        let key = self.key();
+        let header = Header::new(Opcode::of(message), payload.len(), key).deflated();
+        self.put_masked(&header, key, payload);
+    }
+
+    /// The masking key of the next frame, if this side masks.
+    fn key(&mut self) -> Option<[u8; 4]> {
+        self.entropy.as_mut().map(|entropy| {
+            let mut key = [0; 4];
+            entropy.fill(&mut key);
+            key
+        })
+    }
+
+    /// Puts nothing when the frame cannot be masked.
+    fn put_masked(&mut self, header: &Header, key: Option<[u8; 4]>, payload: &Bytes) {
+        if self.check_entropy().is_err() {
             return;
         }
-        let mut key = [0; 4];
-        entropy.fill(&mut key);
-        let header = Header::new(opcode, payload.len(), Some(key));
+        let Some(key) = key else {
+            return self.buf.put_frame(header.as_bytes(), payload);
+        };
         self.buf.put(header.as_bytes());
         self.buf.put_with(|out| mask::append(key, payload, out));
     }

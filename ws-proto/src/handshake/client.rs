@@ -7,6 +7,7 @@ use super::agreed::Agreed;
 use super::draft76::Expected;
 use super::rfc6455::AcceptHash;
 use super::{draft75, draft76, rfc6455};
+use crate::deflate::Deflate;
 use crate::http::first_line::StatusLine;
 use crate::http::grammar::excerpt;
 use crate::http::{Head, HeadReader};
@@ -43,12 +44,14 @@ impl ClientHandshake {
     /// Writes the request.
     pub(crate) fn new(
         request: ClientRequest,
+        config: &Config,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Self {
         let proof = match (request.asked_version(), request.asked_version().number()) {
             (_, Some(number)) => {
-                Proof::Accept(rfc6455::write_request(&request, number, entropy, out))
+                let deflate = offered(&request, config);
+                Proof::Accept(rfc6455::write_request(&request, number, deflate, entropy, out))
             }
             (Version::Draft76, _) => Proof::Behind(draft76::write_request(&request, entropy, out)),
             _ => {
@@ -72,7 +75,10 @@ impl ClientHandshake {
             check_status(&head)?;
             let agreed = match &self.proof {
                 Proof::Nothing => draft75::check_answer(&head, &self.request)?,
-                Proof::Accept(accept) => rfc6455::check_answer(&head, &self.request, accept)?,
+                Proof::Accept(accept) => {
+                    let deflate = offered(&self.request, config);
+                    rfc6455::check_answer(&head, &self.request, accept, deflate)?
+                }
                 Proof::Behind(_) => {
                     self.agreed = Some(draft76::check_answer(&head, &self.request)?);
                     return Ok(ClientStep::Waiting);
@@ -87,6 +93,11 @@ impl ClientHandshake {
         }
         Ok(self.agreed.take().map_or(ClientStep::NeedInput, ClientStep::Done))
     }
+}
+
+/// permessage-deflate belongs to RFC 6455; the drafts before it had another extension.
+fn offered<'a>(request: &ClientRequest, config: &'a Config) -> Option<&'a Deflate> {
+    config.deflate.as_ref().filter(|_| request.asked_version() == Version::Rfc6455)
 }
 
 /// Anything but 101 is a refusal; one that lists versions or points elsewhere says why.

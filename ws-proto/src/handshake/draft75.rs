@@ -79,7 +79,7 @@ pub(super) fn check_answer(
     hixie::check_echo(headers, "WebSocket-Origin", &request.page())?;
     hixie::check_echo(headers, "WebSocket-Location", &request.url())?;
     let subprotocol = hixie::check_answered_subprotocol(headers, "WebSocket-Protocol", request)?;
-    Ok(Agreed { version: Version::Draft75, subprotocol })
+    Ok(Agreed { version: Version::Draft75, subprotocol, deflate: None })
 }
 
 #[cfg(test)]
@@ -179,6 +179,7 @@ mod tests {
     fn a_subprotocol_that_was_not_asked_for_is_not_looked_at() {
         let request = ClientRequest::new("ws://example.com:8080/demo?a=b").unwrap();
         let agreed = answered(&request.version(Version::Draft75), ANSWER).unwrap();
-        assert_eq!(agreed, Agreed { version: Version::Draft75, subprotocol: None });
+        let none = Agreed { version: Version::Draft75, subprotocol: None, deflate: None };
+        assert_eq!(agreed, none);
     }
 }

@@ -147,7 +147,7 @@ pub(super) fn check_answer(
     hixie::check_echo(headers, "Sec-WebSocket-Location", &request.url())?;
     let subprotocol =
         hixie::check_answered_subprotocol(headers, "Sec-WebSocket-Protocol", request)?;
-    Ok(Agreed { version: Version::Draft76, subprotocol })
+    Ok(Agreed { version: Version::Draft76, subprotocol, deflate: None })
 }
 
 /// The number that a key stands for.

@@ -181,6 +181,14 @@ pub enum HandshakeError {
     /// The answer names an extension that was not offered.
     #[error("the answer has the extension {0:?}, which was not offered")]
     ExtensionNotOffered(String),
+    /// The answer takes the offer of permessage-deflate in a way that it does not allow.
+    #[error("Sec-WebSocket-Extensions of the answer: {parameter:?} {problem}")]
+    DeflateAnswer {
+        /// The parameter that is wrong, or the whole element.
+        parameter: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
 }
 
 impl HandshakeError {
@@ -204,7 +212,8 @@ impl HandshakeError {
             | Self::WrongChallenge
             | Self::WrongEcho { .. }
             | Self::SubprotocolNotOffered(_)
-            | Self::ExtensionNotOffered(_) => return None,
+            | Self::ExtensionNotOffered(_)
+            | Self::DeflateAnswer { .. } => return None,
             _ => 400,
         })
     }
@@ -252,8 +261,21 @@ impl HandshakeError {
             | Self::WrongAccept
             | Self::SubprotocolNotOffered(_)
             | Self::ExtensionNotOffered(_) => "RFC 6455 section 4.1",
+            Self::DeflateAnswer { parameter, .. } => clause_of_parameter(parameter),
         }
     }
+}
+
+/// Which clause says what a parameter of permessage-deflate means.
+fn clause_of_parameter(parameter: &str) -> &'static str {
+    const CLAUSES: [(&str, &str); 4] = [
+        ("server_no_context_takeover", "RFC 7692 section 7.1.1.1"),
+        ("client_no_context_takeover", "RFC 7692 section 7.1.1.2"),
+        ("server_max_window_bits", "RFC 7692 section 7.1.2.1"),
+        ("client_max_window_bits", "RFC 7692 section 7.1.2.2"),
+    ];
+    let of = CLAUSES.iter().find(|(name, _)| parameter.starts_with(name));
+    of.map_or("RFC 7692 section 7.1", |(_, clause)| clause)
 }
 
 /// Which document says that a header is there exactly once.

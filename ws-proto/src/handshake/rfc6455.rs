@@ -11,6 +11,7 @@ use sha1::{Digest, Sha1};
 use super::agreed::Agreed;
 use super::client_request::ClientRequest;
 use super::request::Request;
+use crate::deflate::{Deflate, DeflateParams};
 use crate::http::first_line::StatusLine;
 use crate::http::grammar::{excerpt, is_token, list};
 use crate::http::{Head, Headers, write_field};
@@ -57,6 +58,7 @@ pub(super) fn check_request(headers: &Headers, version: Version) -> Result<(), H
 pub(super) fn write_answer(
     request: &Request,
     subprotocol: Option<&str>,
+    deflate: Option<DeflateParams>,
     extra: &[u8],
     out: &mut Vec<u8>,
 ) {
@@ -70,6 +72,9 @@ pub(super) fn write_answer(
     if let Some(name) = subprotocol {
         write_field(out, "Sec-WebSocket-Protocol", name.as_bytes());
     }
+    if let Some(params) = deflate {
+        write_field(out, "Sec-WebSocket-Extensions", params.to_string().as_bytes());
+    }
     out.extend_from_slice(extra);
     out.extend_from_slice(b"\r\n");
 }
@@ -78,6 +83,7 @@ pub(super) fn write_answer(
 pub(super) fn write_request(
     request: &ClientRequest,
     number: u8,
+    deflate: Option<&Deflate>,
     entropy: &mut dyn Entropy,
     out: &mut Vec<u8>,
 ) -> AcceptHash {
@@ -98,6 +104,9 @@ pub(super) fn write_request(
     if !request.subprotocols().is_empty() {
         write_field(out, "Sec-WebSocket-Protocol", request.subprotocols().join(", ").as_bytes());
     }
+    if let Some(options) = deflate {
+        write_field(out, "Sec-WebSocket-Extensions", options.offer().as_bytes());
+    }
     out.extend_from_slice(request.extra_headers().as_bytes());
     out.extend_from_slice(b"\r\n");
     accept_hash(&key)
@@ -108,6 +117,7 @@ pub(super) fn check_answer(
     head: &Head<StatusLine>,
     request: &ClientRequest,
     accept: &AcceptHash,
+    deflate: Option<&Deflate>,
 ) -> Result<Agreed, HandshakeError> {
     let headers = &head.headers;
     if head.line.http.minor == 0 {
@@ -124,9 +134,13 @@ pub(super) fn check_answer(
     if headers.required("Sec-WebSocket-Accept")? != accept {
         return Err(HandshakeError::WrongAccept);
     }
-    if let Some(extension) = headers.get_all("Sec-WebSocket-Extensions").flat_map(list).next() {
-        return Err(HandshakeError::ExtensionNotOffered(excerpt(extension)));
-    }
+    let deflate = match deflate {
+        Some(options) => options.check_answer(headers)?,
+        None => match headers.get_all("Sec-WebSocket-Extensions").flat_map(list).next() {
+            None => None,
+            Some(other) => return Err(HandshakeError::ExtensionNotOffered(excerpt(other))),
+        },
+    };
     let subprotocol = match headers.single("Sec-WebSocket-Protocol")? {
         None => None,
         Some(answered) => {
@@ -135,7 +149,7 @@ pub(super) fn check_answer(
             Some(Arc::clone(offered.ok_or_else(not_offered)?))
         }
     };
-    Ok(Agreed { version: request.asked_version(), subprotocol })
+    Ok(Agreed { version: request.asked_version(), subprotocol, deflate })
 }
 
 /// Proves that the key was read as part of this protocol (section 4.2.2, point 5.4).
@@ -291,6 +305,7 @@ mod tests {
     fn a_client_may_be_left_without_its_subprotocol() {
         let answer = good_answer().replace("Sec-WebSocket-Protocol", "X");
         let agreed = answered(&request(), answer).unwrap();
-        assert_eq!(agreed, Agreed { version: Version::Rfc6455, subprotocol: None });
+        let none = Agreed { version: Version::Rfc6455, subprotocol: None, deflate: None };
+        assert_eq!(agreed, none);
     }
 }

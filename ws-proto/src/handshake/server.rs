@@ -87,15 +87,18 @@ pub(crate) fn answer(
 ) -> Result<Agreed, CommandError> {
     let version = request.version();
     let subprotocol = choose_subprotocol(request, accept, config)?;
+    // permessage-deflate belongs to RFC 6455; the drafts before it had another extension.
+    let options = config.deflate.as_ref().filter(|_| version == Version::Rfc6455);
+    let deflate = options.and_then(|options| options.choose(request.headers()));
     let (name, extra) = (subprotocol.as_deref(), accept.headers.as_bytes());
     match version {
         Version::Draft75 => draft75::write_answer(request, name, extra, config.secure, out),
         Version::Draft76 => draft76::write_answer(request, name, extra, config.secure, out),
         Version::Hybi07 | Version::Hybi08 | Version::Rfc6455 => {
-            rfc6455::write_answer(request, name, extra, out);
+            rfc6455::write_answer(request, name, deflate, extra, out);
         }
     }
-    Ok(Agreed { version, subprotocol })
+    Ok(Agreed { version, subprotocol, deflate })
 }
 
 fn choose_subprotocol(

@@ -90,7 +90,8 @@ pub(crate) fn ask(request: &ClientRequest) -> (ClientHandshake, Vec<u8>) {
             *byte = (state >> 56) as u8;
         }
     };
-    (ClientHandshake::new(request.clone(), &mut entropy, &mut out), out)
+    let config = Config::default();
+    (ClientHandshake::new(request.clone(), &config, &mut entropy, &mut out), out)
 }
 
 /// What a client that sent this request makes of an answer, which may depend on the request.

@@ -5,16 +5,18 @@ pub(crate) use header::{Header, MAX_CONTROL, Opcode};
 
 mod whole;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use header::{LENGTH_16, LENGTH_64, MAX_HEADER};
+use header::{LENGTH_16, LENGTH_64, MAX_HEADER, RSV1};
 
 use super::item::Item;
 use super::utf8::Validator;
 use super::{growth, mask, utf8};
 use crate::buffer::Loan;
+use crate::deflate::{DeflateParams, Inflater};
 use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes};
 
 /// From this much received on, the rest of a frame is read straight into its message. Below it the
@@ -31,6 +33,8 @@ pub(crate) struct Decoder {
     frame: Option<Frame>,
     control: Vec<u8>,
     message: Option<Kind>,
+    /// Whether the message is compressed.
+    deflated: bool,
     fragments: u32,
     utf8: Validator,
     payload: Vec<u8>,
@@ -38,6 +42,8 @@ pub(crate) struct Decoder {
     validated: usize,
     /// Whether `payload` is lent to the receive buffer.
     lent: Option<Loan>,
+    /// Only when compression was agreed to.
+    inflater: Option<Box<Inflater>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,13 +57,15 @@ enum Kind {
 struct Frame {
     opcode: Opcode,
     fin: bool,
+    /// Whether a compressed message begins with it.
+    rsv1: bool,
     /// Rotated to the next byte of the payload.
     key: Option<[u8; 4]>,
     remaining: usize,
 }
 
 impl Decoder {
-    pub(crate) fn new(role: Role) -> Self {
+    pub(crate) fn new(role: Role, deflate: Option<DeflateParams>) -> Self {
         Self {
             role,
             cut: [0; MAX_HEADER],
@@ -65,11 +73,13 @@ impl Decoder {
             frame: None,
             control: Vec::new(),
             message: None,
+            deflated: false,
             fragments: 0,
             utf8: Validator::default(),
             payload: Vec::new(),
             validated: 0,
             lent: None,
+            inflater: deflate.map(|params| Box::new(Inflater::new(params, role))),
         }
     }
 
@@ -91,7 +101,7 @@ impl Decoder {
             if self.frame.is_none() && !self.read_header(input, limits)? {
                 return Ok(None);
             }
-            if !self.read_payload(input)? {
+            if !self.read_payload(input, limits)? {
                 self.lend(input);
                 return Ok(None);
             }
@@ -134,7 +144,7 @@ impl Decoder {
         limits: &Limits,
     ) -> Result<Option<(Frame, usize)>, ProtocolError> {
         let Some((first, rest)) = bytes.split_first() else { return Ok(None) };
-        let (opcode, fin) = self.parse_first(*first, limits)?;
+        let (opcode, fin, rsv1) = self.parse_first(*first, limits)?;
         let Some((second, rest)) = rest.split_first() else { return Ok(None) };
         match (self.role, second & 0x80 != 0) {
             (Role::Server, false) => return Err(ProtocolError::Unmasked),
@@ -156,7 +166,7 @@ impl Decoder {
             },
             _ => (u64::from(short), rest),
         };
-        let remaining = self.check_length(short, length, opcode, limits)?;
+        let remaining = self.check_length(short, length, (opcode, rsv1), limits)?;
         let (key, rest) = match self.role {
             Role::Client => (None, rest),
             Role::Server => match rest.split_first_chunk() {
@@ -164,18 +174,28 @@ impl Decoder {
                 None => return Ok(None),
             },
         };
-        Ok(Some((Frame { opcode, fin, key, remaining }, bytes.len() - rest.len())))
+        Ok(Some((Frame { opcode, fin, rsv1, key, remaining }, bytes.len() - rest.len())))
     }
 
-    fn parse_first(&self, byte: u8, limits: &Limits) -> Result<(Opcode, bool), ProtocolError> {
+    /// Answers the opcode, FIN and RSV1.
+    fn parse_first(
+        &self,
+        byte: u8,
+        limits: &Limits,
+    ) -> Result<(Opcode, bool, bool), ProtocolError> {
         let rsv = byte >> 4 & 0b111;
-        if rsv != 0 {
+        let rsv1 = rsv == RSV1 && self.inflater.is_some() && matches!(byte & 0xF, 1 | 2);
+        if rsv != 0 && !rsv1 {
             return Err(ProtocolError::ReservedBits(rsv));
         }
         let opcode = Opcode::parse(byte & 0xF)?;
         let fin = byte & 0x80 != 0;
         if opcode.is_control() {
-            return if fin { Ok((opcode, fin)) } else { Err(ProtocolError::ControlFragmented) };
+            return if fin {
+                Ok((opcode, fin, false))
+            } else {
+                Err(ProtocolError::ControlFragmented)
+            };
         }
         match (opcode, self.message.is_some()) {
             (Opcode::Continuation, false) => Err(ProtocolError::UnexpectedContinuation),
@@ -183,7 +203,7 @@ impl Decoder {
             _ if self.fragments >= limits.max_fragments => {
                 Err(ProtocolError::TooManyFragments(limits.max_fragments))
             }
-            _ => Ok((opcode, fin)),
+            _ => Ok((opcode, fin, rsv1)),
         }
     }
 
@@ -191,7 +211,7 @@ impl Decoder {
         &self,
         short: u8,
         length: u64,
-        opcode: Opcode,
+        (opcode, rsv1): (Opcode, bool),
         limits: &Limits,
     ) -> Result<usize, ProtocolError> {
         if length >> 63 != 0 {
@@ -207,17 +227,23 @@ impl Decoder {
         if frame > limits.max_frame {
             return Err(ProtocolError::FrameTooBig(limits.max_frame));
         }
-        if frame > limits.max_message.saturating_sub(self.payload.len()) {
+        // What is compressed is counted when it is not any more.
+        let deflated = rsv1 || (opcode == Opcode::Continuation && self.deflated);
+        if !deflated && frame > limits.max_message.saturating_sub(self.payload.len()) {
             return Err(ProtocolError::MessageTooBig(limits.max_message));
         }
         Ok(frame)
     }
 
     fn begin(&mut self, frame: Frame) {
-        match frame.opcode {
-            Opcode::Text => self.message = Some(Kind::Text),
-            Opcode::Binary => self.message = Some(Kind::Binary),
-            _ => {}
+        let kind = match frame.opcode {
+            Opcode::Text => Some(Kind::Text),
+            Opcode::Binary => Some(Kind::Binary),
+            _ => None,
+        };
+        if kind.is_some() {
+            self.message = kind;
+            self.deflated = frame.rsv1;
         }
         if !frame.opcode.is_control() {
             self.fragments += 1;
@@ -226,8 +252,15 @@ impl Decoder {
     }
 
     /// Takes what is there of the payload; `true` when the frame is complete.
-    fn read_payload(&mut self, input: &mut RecvBuf) -> Result<bool, ProtocolError> {
+    fn read_payload(
+        &mut self,
+        input: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<bool, ProtocolError> {
         let Some(frame) = &mut self.frame else { return Ok(false) };
+        if self.deflated && !frame.opcode.is_control() {
+            return self.read_deflated(input, limits);
+        }
         let unread = input.unread();
         let bytes = unread.get(..frame.remaining).unwrap_or(unread);
         let n = bytes.len();
@@ -240,6 +273,44 @@ impl Decoder {
         }
         input.consume(n);
         self.received(start, n)
+    }
+
+    /// The same for a compressed message, which is charged for what comes out of it.
+    fn read_deflated(
+        &mut self,
+        input: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<bool, ProtocolError> {
+        let (Some(frame), Some(inflater)) = (&mut self.frame, &mut self.inflater) else {
+            return Ok(false);
+        };
+        let bytes = input.unread_mut(frame.remaining);
+        let n = bytes.len();
+        if let Some(key) = &mut frame.key {
+            mask::apply(*key, bytes);
+            *key = mask::rotate(*key, n);
+        }
+        frame.remaining -= n;
+        let is_text = self.message == Some(Kind::Text);
+        let mut take = |piece: &[u8]| {
+            let room = limits.max_message.saturating_sub(self.payload.len());
+            if is_text {
+                let judged = piece.get(..room).unwrap_or(piece);
+                self.utf8.feed(judged).map_err(|_| ProtocolError::InvalidUtf8)?;
+            }
+            if piece.len() > room {
+                return Err(ProtocolError::MessageTooBig(limits.max_message));
+            }
+            growth::reserve(&mut self.payload, piece.len(), limits.max_message);
+            self.payload.extend_from_slice(piece);
+            Ok(())
+        };
+        inflater.inflate(bytes, &mut take)?;
+        if frame.fin && frame.remaining == 0 {
+            inflater.finish(&mut take)?;
+        }
+        input.consume(n);
+        Ok(frame.remaining == 0)
     }
 
     /// Accounts for `n` unmasked bytes behind `start`; `true` when the frame is complete.
@@ -286,7 +357,7 @@ impl Decoder {
 
     /// Has the rest of a large frame read straight into its message.
     fn lend(&mut self, input: &mut RecvBuf) {
-        let Some(frame) = &self.frame else { return };
+        let Some(frame) = self.frame.as_ref().filter(|_| !self.deflated) else { return };
         let len = self.payload.len();
         if !frame.opcode.is_control() && len >= DIRECT_MIN && frame.remaining >= DIRECT_MIN {
             let want = len + frame.remaining;
@@ -346,7 +417,7 @@ mod tests {
     }
 
     fn decode(role: Role, bytes: &[u8], step: usize) -> Result<Vec<String>, ProtocolError> {
-        let mut decoder = Decoder::new(role);
+        let mut decoder = Decoder::new(role, None);
         let mut input = RecvBuf::with_capacity(20_000);
         let mut seen = Vec::new();
         for mut piece in bytes.chunks(step) {
@@ -421,7 +492,7 @@ mod tests {
         let length = if cfg!(miri) { 100_000 } else { 900_000 };
         let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
         let bytes = frame(0x82, &payload);
-        let mut decoder = Decoder::new(Role::Server);
+        let mut decoder = Decoder::new(Role::Server, None);
         let limits = Limits::default();
         let mut input = RecvBuf::with_capacity(17_000);
         let mut at = 0;
@@ -481,7 +552,7 @@ mod tests {
     #[test]
     fn rust_websocket_2022_a_claimed_length_reserves_nothing() {
         let limits = Limits { max_message: usize::MAX, max_frame: usize::MAX, ..Limits::default() };
-        let mut decoder = Decoder::new(Role::Server);
+        let mut decoder = Decoder::new(Role::Server, None);
         let mut input = RecvBuf::default();
         input.feed(&[0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4, 9]);
         assert!(decoder.poll(&mut input, &limits).unwrap().is_none());

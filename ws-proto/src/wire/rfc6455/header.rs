@@ -37,6 +37,9 @@ impl Opcode {
 /// The longest payload of a control frame (section 5.5).
 pub(crate) const MAX_CONTROL: usize = 125;
 
+/// Of the three reserved bits: the message is compressed (RFC 7692 section 6).
+pub(super) const RSV1: u8 = 0b100;
+
 /// Says that the length follows in 16 bits.
 pub(super) const LENGTH_16: u8 = 126;
 
@@ -76,6 +79,14 @@ impl Header {
             }
         };
         Self { bytes, len: len + if key.is_some() { 4 } else { 0 } }
+    }
+
+    /// The same for a compressed payload (RFC 7692 section 6): with RSV1.
+    pub(crate) fn deflated(mut self) -> Self {
+        if let Some(first) = self.bytes.first_mut() {
+            *first |= RSV1 << 4;
+        }
+        self
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -1,0 +1,88 @@
+//! What stands in for permessage-deflate without the feature `deflate`: types without values, so
+//! that callers need no conditions and nothing of it is built.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use bytes::Bytes;
+
+use crate::http::Headers;
+use crate::{HandshakeError, ProtocolError, Role};
+
+/// Options that nobody can set.
+#[derive(Clone, Debug)]
+pub(crate) enum Deflate {}
+
+impl Deflate {
+    pub(crate) fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        match *self {}
+    }
+
+    pub(crate) fn offer(&self) -> String {
+        match *self {}
+    }
+
+    pub(crate) fn choose(&self, _: &Headers) -> Option<DeflateParams> {
+        match *self {}
+    }
+
+    pub(crate) fn check_answer(
+        &self,
+        _: &Headers,
+    ) -> Result<Option<DeflateParams>, HandshakeError> {
+        match *self {}
+    }
+}
+
+/// Parameters that nobody agreed to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DeflateParams {}
+
+impl core::fmt::Display for DeflateParams {
+    fn fmt(&self, _: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Inflater {}
+
+pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), ProtocolError> + 'a;
+
+impl Inflater {
+    pub(crate) fn new(params: DeflateParams, _: Role) -> Self {
+        match params {}
+    }
+
+    pub(crate) fn inflate(&mut self, _: &[u8], _: &mut Sink<'_>) -> Result<(), ProtocolError> {
+        match *self {}
+    }
+
+    pub(crate) fn finish(&mut self, _: &mut Sink<'_>) -> Result<(), ProtocolError> {
+        match *self {}
+    }
+}
+
+pub(crate) enum Deflater {}
+
+impl Deflater {
+    pub(crate) fn new(_: &Deflate, params: DeflateParams, _: Role) -> Option<Box<Self>> {
+        match params {}
+    }
+
+    pub(crate) fn deflate(&mut self, _: &[u8]) -> Option<Bytes> {
+        match *self {}
+    }
+
+    pub(crate) fn deflate_shared(&mut self, _: &[u8], _: &Forms) -> Option<Bytes> {
+        match *self {}
+    }
+
+    pub(crate) fn forget(&mut self) {
+        match *self {}
+    }
+}
+
+/// The compressed forms of a message for many: none.
+#[derive(Debug, Default)]
+pub(crate) struct Forms(());
