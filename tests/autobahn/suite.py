@@ -66,6 +66,8 @@ def parse_options():
     parser.add_argument("--quick", action="store_true", help="only a sample of sections 12 and 13")
     parser.add_argument("--without-deflate", action="store_true",
                         help="accept that permessage-deflate (sections 12 and 13) is not implemented")
+    parser.add_argument("--server-option", action="append", metavar="OPTION",
+                        help="given to the echo server, repeatable (default: --deflate, unless --without-deflate)")
     parser.add_argument("--jobs", type=int, default=2, help="parts at the same time (default: 2)")
     parser.add_argument("--server-binary", type=Path, help="an echo server (default: target/release/examples/echo)")
     parser.add_argument("--client-binary", type=Path, help="a program that runs all cases: PROGRAM ws://HOST:PORT AGENT")
@@ -79,6 +81,8 @@ def parse_options():
         parser.error("--jobs is less than 1")
     if "client" in options.roles and options.client_binary is None:
         parser.error("client needs --client-binary")
+    if options.server_option is None:
+        options.server_option = [] if options.without_deflate else ["--deflate"]
     options.server_binary = options.server_binary or options.repo / "target/release/examples/echo"
     return options
 
@@ -117,7 +121,8 @@ def divide(plan, reports):
 
 
 def test_server(options, role, reports, parts):
-    command = [program(options.server_binary), "--listen", "127.0.0.1:0", "--max-message", str(LARGEST_MESSAGE)]
+    command = [program(options.server_binary), "--listen", "127.0.0.1:0", "--max-message", str(LARGEST_MESSAGE),
+               *options.server_option]
     log = reports / "echo.log"
     with running(command, log) as echo:
         address = wait_for("the echo server's address", lambda: listening_on(log, echo))

@@ -66,18 +66,23 @@ impl Pair {
     }
 
     /// Two ends of the given version.
+    pub fn with_config(version: Version, config: &Arc<Config>) -> Self {
+        Self::with_configs(version, config, config)
+    }
+
+    /// Two ends of the given version, each with its own configuration.
     ///
     /// # Panics
     /// Never: the URL is well formed.
-    pub fn with_config(version: Version, config: &Arc<Config>) -> Self {
+    pub fn with_configs(version: Version, client: &Arc<Config>, server: &Arc<Config>) -> Self {
         let request = ClientRequest::new("ws://example.com/chat").expect("a well-formed URL");
         let request = request.origin("http://example.com").expect("a well-formed origin");
         let request = request.version(version);
         let now = Instant::from_nanos(0);
         let entropy = Box::new(Repeatable::new(7));
         Self {
-            client: Side::new(Connection::client(Arc::clone(config), request, entropy, now)),
-            server: Side::new(Connection::server(Arc::clone(config), now)),
+            client: Side::new(Connection::client(Arc::clone(client), request, entropy, now)),
+            server: Side::new(Connection::server(Arc::clone(server), now)),
             now,
             delay: Duration::from_millis(10),
             cut: usize::MAX,

@@ -6,7 +6,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ws_proto::{Accept, Config, Connection, Event, Instant, Limits, RecvBuf, Transmit};
+use ws_proto::{
+    Accept, Config, Connection, Deflate, Event, Instant, Limits, RecvBuf, Transmit, Version,
+};
+use ws_tests::pair::Pair;
 use ws_tests::requests::{DRAFT75, RFC6455, frame, with};
 
 struct Counting;
@@ -58,8 +61,11 @@ struct Victim {
 
 impl Victim {
     fn new() -> Self {
-        let now = Instant::from_nanos(0);
-        let connection = Connection::server(Arc::new(Config::default()), now);
+        Self::with_config(&Arc::new(Config::default()))
+    }
+
+    fn with_config(config: &Arc<Config>) -> Self {
+        let connection = Connection::server(Arc::clone(config), Instant::from_nanos(0));
         Self { connection, input: RecvBuf::default() }
     }
 
@@ -86,6 +92,11 @@ impl Victim {
 
 /// What the core itself takes, without head, chunk, messages and queue.
 const FIXED: usize = 4 << 10;
+
+/// The contexts of one side, as the docs of `Deflate` have them.
+const DEFLATE_15: isize = 372 << 10;
+const DEFLATE_9: isize = 246 << 10;
+const INFLATE: isize = 47 << 10;
 
 #[test]
 fn a_message_that_never_ends_costs_twice_the_limit() {
@@ -165,4 +176,75 @@ fn afterwards_everything_is_given_back() {
     let held = HELD.with(Cell::get) - before;
     let most = (RFC6455.len() + FIXED).cast_signed();
     assert!(held <= most, "{held} bytes are still held, {most} are the most");
+}
+
+/// What both ends of a connection hold once a compressed message went each way, and how much of
+/// that is their contexts: the same without compression is taken off.
+fn held_for_contexts(deflate: &Deflate) -> isize {
+    let held = |config: Config| {
+        let config = Arc::new(config);
+        // The pool of this thread fills up first, so that it is not counted.
+        let _warm = exchanged(&config);
+        let before = HELD.with(Cell::get);
+        let pair = exchanged(&config);
+        let held = HELD.with(Cell::get) - before;
+        drop(pair);
+        held
+    };
+    let with = held(Config::builder().deflate(deflate.clone()).build().expect("good options"));
+    with - held(Config::default())
+}
+
+fn exchanged(config: &Arc<Config>) -> Pair {
+    let mut pair = Pair::with_config(Version::Rfc6455, config);
+    pair.drive();
+    for side in [&mut pair.client, &mut pair.server] {
+        side.connection.send("compress me ".repeat(100).into()).expect("room");
+    }
+    pair.drive();
+    for side in [&mut pair.client, &mut pair.server] {
+        assert!(side.saw("text of 1200 bytes"), "{:?}", side.events);
+        side.events = Vec::new();
+    }
+    pair
+}
+
+#[test]
+fn compression_costs_what_its_options_say() {
+    let takeover =
+        || Deflate::new().server_no_context_takeover(false).client_no_context_takeover(false);
+    let smallest = takeover().server_max_window_bits(9).client_max_window_bits(9);
+    let none = held_for_contexts(&Deflate::new());
+    assert!(none <= 1024, "without context takeover two ends hold {none} bytes");
+    for (options, most) in [(takeover(), DEFLATE_15 + INFLATE), (smallest, DEFLATE_9 + INFLATE)] {
+        let held = held_for_contexts(&options) / 2;
+        assert!((most - 2048..=most).contains(&held), "one end holds {held} bytes, {most} said");
+    }
+}
+
+#[test]
+fn bandit_cve_2026_39804_a_bomb_costs_twice_the_limit() {
+    let limits = Limits::default();
+    let mut bomb = Vec::with_capacity(200_000);
+    let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
+    let zeros = vec![0; 8 << 20];
+    compress.compress_vec(&zeros, &mut bomb, flate2::FlushCompress::Sync).expect("room");
+    drop(zeros);
+    let attack = frame(0xC2, &bomb);
+    let request = with(RFC6455, "Sec-WebSocket-Extensions: permessage-deflate");
+    let config = Config::builder().deflate(Deflate::new()).build().expect("good options");
+    let config = Arc::new(config);
+    let held = peak(|| {
+        let mut victim = Victim::with_config(&config);
+        victim.feed(request.as_bytes());
+        victim.feed(&attack);
+    });
+    let pool = 64 << 10;
+    let most = 2 * limits.max_message
+        + RecvBuf::DEFAULT_CAPACITY
+        + usize::try_from(INFLATE).expect("a size")
+        + pool
+        + request.len()
+        + FIXED;
+    assert!(held <= most, "{held} bytes were held, {most} are the most");
 }
