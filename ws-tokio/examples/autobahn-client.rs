@@ -9,7 +9,7 @@ use ws_tokio as ws;
 #[path = "../../ws-net/examples-support/mod.rs"]
 mod support;
 
-use ws::{Client, Limits};
+use ws::{Client, Deflate, Limits};
 
 fn main() -> ExitCode {
     support::exit(start())
@@ -27,7 +27,8 @@ async fn run(url: &str, agent: &str) -> Result<(), String> {
     let mut limits = Limits::default();
     limits.max_message = 16 << 20;
     limits.max_frame = limits.max_message;
-    let client = Client::builder().limits(limits).build().map_err(|error| error.to_string())?;
+    let builder = Client::builder().limits(limits).deflate(Deflate::new());
+    let client = builder.build().map_err(|error| error.to_string())?;
 
     let count = first_text(&client, &format!("{url}/getCaseCount")).await?;
     let count: u32 = count.parse().map_err(|error| format!("the count is {count:?}: {error}"))?;

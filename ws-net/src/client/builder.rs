@@ -3,6 +3,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "deflate")]
+use ws_proto::Deflate;
 use ws_proto::{Config, Limits, Timeouts, Version};
 
 use super::ask::Ask;
@@ -32,6 +34,8 @@ pub struct ClientBuilder<R: Runtime> {
     ask: Ask,
     max_redirects: usize,
     proxy: Option<Proxy>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Deflate>,
     #[cfg(feature = "tls")]
     trust: Trust,
 }
@@ -46,6 +50,8 @@ impl<R: Runtime> ClientBuilder<R> {
             ask: Ask::default(),
             max_redirects: 0,
             proxy: None,
+            #[cfg(feature = "deflate")]
+            deflate: None,
             #[cfg(feature = "tls")]
             trust: Trust::default(),
         }
@@ -89,6 +95,15 @@ impl<R: Runtime> ClientBuilder<R> {
     /// everything until the connection is open, see [`Client::connect`].
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// Offers permessage-deflate (RFC 7692), for hybi and RFC 6455. Default: `None`, nothing is
+    /// compressed. [`Connection::deflate`] says what the server made of the offer; an answer that
+    /// was not offered fails the connection.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
+        self.deflate = deflate.into();
         self
     }
 
@@ -138,7 +153,10 @@ impl<R: Runtime> ClientBuilder<R> {
     /// # Errors
     /// [`InvalidOption`] names the first option that makes no sense.
     pub fn build(self) -> Result<Client<R>, InvalidOption> {
-        let config = Config::builder().limits(self.limits).timeouts(self.timeouts).build()?;
+        let config = Config::builder().limits(self.limits).timeouts(self.timeouts);
+        #[cfg(feature = "deflate")]
+        let config = config.deflate(self.deflate);
+        let config = config.build()?;
         self.ask.check()?;
         Ok(Client::from_parts(Parts {
             runtime: self.runtime,

@@ -57,7 +57,11 @@ fn error(slot: &Slot<Connected>) -> ConnectError {
 
 /// Serves an echo to every further stream.
 fn serve(toy: &Toy) -> Server<Toy> {
-    let server = crate::Builder::new(toy.clone()).build().unwrap();
+    serve_built(toy, crate::Builder::new(toy.clone()))
+}
+
+fn serve_built(toy: &Toy, builder: crate::Builder<Toy>) -> Server<Toy> {
+    let server = builder.build().unwrap();
     server.add(crate::Bind::tcp(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
     let own = server.clone();
     let echo = |connection: Connection| async move {
@@ -487,6 +491,8 @@ fn idle() -> crate::Reconnect<Toy> {
     Client::new(Toy::default()).reconnect("ws://nowhere/")
 }
 
+#[cfg(feature = "deflate")]
+mod compression;
 mod proxies;
 #[cfg(feature = "tls")]
 mod secure;
