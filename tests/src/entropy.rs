@@ -28,3 +28,10 @@ impl Entropy for Repeatable {
         }
     }
 }
+
+/// So many bytes that do not compress, always the same.
+pub fn noise(n: usize) -> Vec<u8> {
+    let mut bytes = vec![0; n];
+    Repeatable::new(n as u64).fill(&mut bytes);
+    bytes
+}

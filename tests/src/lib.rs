@@ -4,6 +4,7 @@ pub mod client;
 pub mod conformance;
 pub mod entropy;
 pub mod feed;
+pub mod foreign;
 pub mod pair;
 pub mod pki;
 pub mod requests;

@@ -10,7 +10,7 @@ use ws_proto::{
     Accept, Cause, ClientRequest, Config, Connection, Deflate, Event, HandshakeError, Instant,
     Limits, Message, Prepared, RecvBuf, Timeouts, Transmit, Version,
 };
-use ws_tests::entropy::Repeatable;
+use ws_tests::entropy::{Repeatable, noise};
 use ws_tests::feed::{Outcome, every_way};
 use ws_tests::pair::Pair;
 use ws_tests::requests::{RFC6455, frame, replace, with};
@@ -362,15 +362,6 @@ fn short_and_incompressible_messages_are_sent_as_they_are() {
         assert!(send(&mut pair, "a".repeat(96)) < 30, "it goes on behind it");
         assert!(pair.server.saw("binary of 5000 bytes"));
     }
-}
-
-fn noise(n: usize) -> Vec<u8> {
-    let mut state = 1_u64;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(next).take(n).collect()
 }
 
 #[test]

@@ -8,6 +8,7 @@ use Digest::SHA qw(sha1_base64);
 use Encode qw(decode encode);
 use IO::Select;
 use IO::Socket::INET;
+use Protocol::WebSocket;
 use Protocol::WebSocket::Frame;
 use Protocol::WebSocket::Handshake::Client;
 use Time::HiRes qw(sleep time);
@@ -32,6 +33,7 @@ my $cases = 0;
 $| = 1;
 $SIG{PIPE} = 'IGNORE';
 
+print "library Perl Protocol::WebSocket $Protocol::WebSocket::VERSION\n";
 for my $version (@VERSIONS) {
     handshakes($version);
     echoes($version);

@@ -5,12 +5,10 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import WebSocket from "ws";
+import { begin, end, test } from "../lib/judge.js";
 
-const { ECHO, LIMITED } = process.env;
+const { DEFLATE, ECHO, LIMITED, TAKEOVER } = process.env;
 const SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 1_048_576];
-const CASE_DEADLINE = 10_000; // ms
-
-let cases = 0;
 
 /** Opens a connection whose messages can be awaited one by one. */
 async function open(host = ECHO, protocols = [], options = {}) {
@@ -25,6 +23,7 @@ async function open(host = ECHO, protocols = [], options = {}) {
   socket.next = () => (arrived.length > 0 ? arrived.shift() : new Promise((resolve) => waiting.push(resolve)));
   socket.unread = arrived;
   socket.closed = new Promise((resolve) => socket.on("close", (code, reason) => resolve([code, reason.toString()])));
+  socket.once("upgrade", (response) => { socket.agreed = response.headers["sec-websocket-extensions"] ?? ""; });
   await once(socket, "open");
   socket.on("error", () => {}); // "close" tells
   return socket;
@@ -41,20 +40,6 @@ async function refusal(host, options) {
   socket.terminate();
   assert.ok(answer, "the upgrade was accepted");
   return answer;
-}
-
-async function test(name, body) {
-  cases += 1;
-  let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(reject, CASE_DEADLINE, new Error(`not done within ${CASE_DEADLINE} ms`)); });
-  try {
-    await Promise.race([body(), late]);
-    console.log(`ok ${name}`);
-  } catch (error) {
-    console.log(`not ok ${name}: ${error.message.replaceAll("\n", " ")}`);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 async function echoes() {
@@ -253,6 +238,46 @@ async function limits() {
   });
 }
 
-for (const group of [echoes, fragments, pings, closes, violations, handshakes, limits]) await group();
-console.log(`done ${cases}`);
-process.exit(0);
+/** What the client offers, and what our server with and without contexts must make of it. */
+const OFFERS = [
+  ["nothing but the name", {}, [/^permessage-deflate/, /^permessage-deflate/]],
+  ["server_no_context_takeover", { serverNoContextTakeover: true }, [/server_no_context_takeover/, /server_no_context_takeover/]],
+  ["client_no_context_takeover", { clientNoContextTakeover: true }, [/client_no_context_takeover/, /^permessage-deflate/]],
+  ["server_max_window_bits=9", { serverMaxWindowBits: 9 }, [/server_max_window_bits=9/, /server_max_window_bits=9/]],
+  ["client_max_window_bits=10", { clientMaxWindowBits: 10 }, [/^permessage-deflate/, /^permessage-deflate/]],
+  ["everything", { serverNoContextTakeover: true, clientNoContextTakeover: true, serverMaxWindowBits: 10, clientMaxWindowBits: 11 },
+    [/server_no_context_takeover.*server_max_window_bits=10/, /server_no_context_takeover.*server_max_window_bits=10/]],
+];
+
+async function deflates() {
+  for (const [offer, options, answers] of OFFERS) {
+    for (const [server, host, answer] of [["alone", DEFLATE, answers[0]], ["in context", TAKEOVER, answers[1]]]) {
+      await test(`messages compressed ${server}, the offer has ${offer}`, async () => {
+        const socket = await open(host, [], { perMessageDeflate: { threshold: 0, ...options } });
+        assert.match(socket.agreed, answer);
+        for (let round = 0; round < 3; round += 1) {
+          for (const text of ["", "short", "the same words again, ".repeat(20), `round ${round} `.repeat(10_000), "é世👋".repeat(7_000)]) {
+            socket.send(text);
+            assert.ok((await socket.next()) === text, "another text came back");
+          }
+          const bytes = randomBytes(70_000);
+          socket.send(bytes);
+          assert.ok(bytes.equals(await socket.next()), "other bytes came back");
+          for (const [part, fin] of [["in thr", false], ["ee part", false], ["s", true]]) socket.send(part, { fin });
+          assert.equal(await socket.next(), "in three parts");
+        }
+        socket.close(1000);
+        assert.equal((await socket.closed)[0], 1000);
+      });
+    }
+  }
+  await test("compressed bytes that inflate beyond the limit are closed with 1009", async () => {
+    const socket = await open(DEFLATE, [], { perMessageDeflate: { threshold: 0 } });
+    socket.send(Buffer.alloc(4_194_305));
+    assert.equal((await socket.closed)[0], 1009);
+  });
+}
+
+begin("ws");
+for (const group of [echoes, fragments, pings, closes, violations, handshakes, deflates, limits]) await group();
+end();
