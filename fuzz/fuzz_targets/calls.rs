@@ -7,7 +7,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use ws_proto::{Close, CloseCode, Message, State, Version};
+use ws_proto::{Close, CloseCode, Message, MessageKind, State, Version};
 use ws_tests::pair::Pair;
 
 #[derive(Arbitrary, Debug)]
@@ -16,6 +16,10 @@ enum Call {
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
+    Begin(bool),
+    Fragment(Vec<u8>),
+    Finish,
+    Abandon,
     Close(u16, String),
     Abort,
     Eof,
@@ -38,6 +42,11 @@ fuzz_target!(|input: (u8, Vec<(bool, Call)>)| {
             Call::Binary(payload) => drop(connection.send(Message::binary(payload))),
             Call::Ping(payload) => drop(connection.ping(Bytes::from(payload))),
             Call::Pong(payload) => drop(connection.pong(Bytes::from(payload))),
+            Call::Begin(true) => drop(connection.begin_message(MessageKind::Text)),
+            Call::Begin(false) => drop(connection.begin_message(MessageKind::Binary)),
+            Call::Fragment(payload) => drop(connection.send_fragment(Bytes::from(payload))),
+            Call::Finish => drop(connection.finish_message()),
+            Call::Abandon => connection.abandon_message(now),
             Call::Close(code, reason) => {
                 let close = CloseCode::new(code).map(|code| Close::truncated(code, &reason));
                 connection.close(close.unwrap_or(Close::EMPTY), now);

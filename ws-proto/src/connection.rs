@@ -7,8 +7,10 @@ mod apart;
 #[cfg(feature = "deflate")]
 mod compression;
 mod deadlines;
+mod fragments;
 pub(crate) mod inbound;
 pub(crate) mod outbound;
+mod partial;
 pub(crate) mod state;
 pub(crate) mod timer;
 mod writer;
@@ -25,7 +27,8 @@ use crate::handshake::{self, Agreed, ServerHandshake};
 use crate::wire::Decoder;
 use crate::{
     Accept, Cause, ClientRequest, Close, Closed, CommandError, Config, Entropy, Expired, Instant,
-    Message, Prepared, Reject, Request, Role, SendError, SendErrorKind, SendStatus, State, Version,
+    Message, MessageKind, Prepared, Reject, Request, Role, SendError, SendErrorKind, SendStatus,
+    State, Version,
 };
 
 /// One WebSocket connection, seen from one side.
@@ -178,7 +181,7 @@ impl Connection {
             && matches!(ending.cause, Cause::Local | Cause::Timeout(Expired::Lifetime))
         {
             // Both sides ended their streams, which is all that draft75 knows of closing.
-            ending.clean = true;
+            ending.clean = !self.out.is_half_sent();
         }
         if self.state() < State::Closing {
             // draft75 has no other way to close (draft-hixie-75 section 4.2).
@@ -480,8 +483,7 @@ impl Connection {
     /// Queues the close frame, once.
     fn send_close(&mut self, close: Close) {
         let (Some(ending), Some(agreed)) = (&mut self.ending, &self.agreed) else { return };
-        if ending.sent.is_none() {
-            self.out.put_close(&close, agreed.version);
+        if ending.sent.is_none() && self.out.put_close(&close, agreed.version) {
             ending.sent = Some(close);
         }
     }
@@ -515,12 +517,21 @@ impl Connection {
     }
 
     fn check_carried(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
-        let version = self.check_open()?;
-        if !version.has_frames() && !message.is_text() {
-            return Err(SendErrorKind::TextOnly);
-        }
+        let version = self.check_kind(message.kind())?;
         if version.has_frames() {
             self.out.check_entropy()?;
+        }
+        Ok(version)
+    }
+
+    /// Whether a message of this kind may begin.
+    fn check_kind(&self, kind: MessageKind) -> Result<Version, SendErrorKind> {
+        let version = self.check_open()?;
+        if !version.has_frames() && kind != MessageKind::Text {
+            return Err(SendErrorKind::TextOnly);
+        }
+        if self.out.is_partial() {
+            return Err(SendErrorKind::Unfinished);
         }
         Ok(version)
     }

@@ -171,6 +171,16 @@ pub enum SendErrorKind {
     /// The version of this connection cannot carry it.
     #[error("draft75 and draft76 carry text only")]
     TextOnly,
+    /// Another message is being sent in fragments, and no message may come between them (RFC 6455
+    /// section 5.4).
+    #[error("a message is being sent in fragments: finish it first")]
+    Unfinished,
+    /// A fragment, and no message that it belongs to.
+    #[error("no message was begun: begin one before its fragments")]
+    NotBegun,
+    /// A text message that is not UTF-8 (RFC 6455 section 5.6), or ends inside a character.
+    #[error("a text message has to be UTF-8")]
+    InvalidUtf8,
     /// A ping or pong payload over 125 bytes (RFC 6455 section 5.5).
     #[error("a control frame carries at most 125 bytes")]
     ControlTooLong,

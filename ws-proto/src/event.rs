@@ -99,6 +99,9 @@ pub enum Cause {
     Timeout(Expired),
     /// This side gave up without a closing handshake.
     Aborted,
+    /// This side gave up a message that was half sent, see
+    /// [`abandon_message`](crate::Connection::abandon_message).
+    Abandoned,
     /// The request was ordinary HTTP and was handed over.
     Http,
 }
@@ -118,6 +121,9 @@ impl Cause {
                 Some(Close::truncated(CloseCode::GOING_AWAY, "open for long enough"))
             }
             Self::Timeout(_) => Some(Close::truncated(CloseCode::INTERNAL, "no answer to a ping")),
+            Self::Abandoned => {
+                Some(Close::truncated(CloseCode::INTERNAL, "a message was not finished"))
+            }
             _ => None,
         }
     }
@@ -134,6 +140,7 @@ impl fmt::Display for Cause {
             Self::Protocol(error) => error.fmt(f),
             Self::Timeout(expired) => expired.fmt(f),
             Self::Aborted => f.write_str("aborted by this side"),
+            Self::Abandoned => f.write_str("this side did not finish a message"),
             Self::Http => f.write_str("the request was ordinary HTTP"),
         }
     }

@@ -129,7 +129,7 @@ mod instant;
 pub use instant::Instant;
 
 mod message;
-pub use message::Message;
+pub use message::{Message, MessageKind};
 
 mod prepared;
 pub use prepared::Prepared;

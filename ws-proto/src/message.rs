@@ -5,6 +5,15 @@ use bytes::Bytes;
 
 use crate::Utf8Bytes;
 
+/// The two kinds of messages.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum MessageKind {
+    /// Text, on every version.
+    Text,
+    /// Binary. draft75 and draft76 cannot carry it.
+    Binary,
+}
+
 /// A message: text or binary, never a control frame.
 ///
 /// Cloning shares the payload.
@@ -51,6 +60,11 @@ impl Message {
     /// Whether this is a text message.
     pub fn is_text(&self) -> bool {
         matches!(self, Self::Text(_))
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> MessageKind {
+        if self.is_text() { MessageKind::Text } else { MessageKind::Binary }
     }
 
     /// Length of the payload in bytes.

@@ -74,6 +74,10 @@ impl Deflater {
         match *self {}
     }
 
+    pub(crate) fn deflate_part(&mut self, _: &[u8], _: bool) -> Bytes {
+        match *self {}
+    }
+
     pub(crate) fn deflate_shared(&mut self, _: &[u8], _: &Forms) -> Option<Bytes> {
         match *self {}
     }

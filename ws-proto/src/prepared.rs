@@ -36,7 +36,7 @@ impl Prepared {
     }
 
     fn with_forms(message: Message, forms: Option<Forms>) -> Self {
-        let header = Header::new(Opcode::of(&message), message.len(), None);
+        let header = Header::new(Opcode::of(message.kind()), message.len(), None);
         Self(Arc::new(Framed { message, header, forms }))
     }
 

@@ -178,11 +178,11 @@ impl Connection {
             self.begin_closing(Cause::Peer);
         }
         let answer = close.code().map_or(Close::EMPTY, Close::from);
+        self.send_close(answer);
         if let Some(ending) = &mut self.ending {
             ending.received = Some(close);
-            ending.clean = true;
+            ending.clean = ending.sent.is_some();
         }
-        self.send_close(answer);
         self.phase = Phase::Discard;
         if self.role == Role::Server || self.version() == Some(Version::Draft76) {
             self.out.end();

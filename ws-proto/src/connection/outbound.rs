@@ -3,6 +3,9 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
+mod fragments;
+
+use super::partial::Partial;
 use crate::buffer::SendBuf;
 use crate::deflate::Deflater;
 use crate::wire::rfc6455::{Header, Opcode};
@@ -35,6 +38,8 @@ pub(crate) struct Outbound {
     pongs: u8,
     /// The answer to the newest ping, when there were too many.
     pong: Option<Bytes>,
+    /// A message that is being sent in fragments.
+    partial: Option<Partial>,
     refused: bool,
     writable: bool,
     end: End,
@@ -138,7 +143,7 @@ impl Outbound {
 
     fn put_plain(&mut self, message: &Message, version: Version) {
         if version.has_frames() {
-            self.put_frame(Opcode::of(message), message.payload());
+            self.put_frame(Opcode::of(message.kind()), message.payload());
         } else {
             self.put_text(message.payload());
         }
@@ -166,22 +171,30 @@ impl Outbound {
         self.put_frame(Opcode::Pong, payload);
     }
 
-    /// Queues the closing handshake of the version; draft75 has none.
-    pub(crate) fn put_close(&mut self, close: &Close, version: Version) {
+    /// Queues the closing handshake of the version; draft75 has none. `false` when it may not be
+    /// sent any more: the stream ends instead.
+    pub(crate) fn put_close(&mut self, close: &Close, version: Version) -> bool {
         self.answer_ping();
         match version {
             Version::Draft75 => {}
+            Version::Draft76 if self.is_half_sent() => {
+                // `FF` would end the text as if it were whole.
+                self.end();
+                return false;
+            }
             Version::Draft76 => self.buf.put(&sentinel::CLOSE),
             _ => {
                 let mut payload = Vec::new();
                 close.write_payload(&mut payload);
                 if self.check_entropy().is_err() {
                     // Nobody would answer what is not sent.
-                    return self.end();
+                    self.end();
+                    return true;
                 }
                 self.put_frame(Opcode::Close, &payload.into());
             }
         }
+        true
     }
 
     /// Answers a ping. Of more than [`MAX_PONGS`] between two writes only the newest is answered
@@ -234,7 +247,7 @@ impl Outbound {
 
     fn put_deflated(&mut self, message: &Message, payload: &Bytes) {
         let key = self.key();
-        let header = Header::new(Opcode::of(message), payload.len(), key).deflated();
+        let header = Header::new(Opcode::of(message.kind()), payload.len(), key).deflated();
         self.put_masked(&header, key, payload);
     }
 

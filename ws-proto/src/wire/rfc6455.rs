@@ -17,7 +17,7 @@ use super::utf8::Validator;
 use super::{growth, mask, utf8};
 use crate::buffer::Loan;
 use crate::deflate::{DeflateParams, Inflater};
-use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes};
+use crate::{Close, Limits, Message, MessageKind, ProtocolError, RecvBuf, Role, Utf8Bytes};
 
 /// From this much received on, the rest of a frame is read straight into its message. Below it the
 /// payload passes through the receive buffer, so that a claimed length alone reserves nothing.
@@ -32,7 +32,7 @@ pub(crate) struct Decoder {
     cut_len: u8,
     frame: Option<Frame>,
     control: Vec<u8>,
-    message: Option<Kind>,
+    message: Option<MessageKind>,
     /// Whether the message is compressed.
     deflated: bool,
     fragments: u32,
@@ -44,12 +44,6 @@ pub(crate) struct Decoder {
     lent: Option<Loan>,
     /// Only when compression was agreed to.
     inflater: Option<Box<Inflater>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Text,
-    Binary,
 }
 
 /// The frame whose payload is being read.
@@ -237,8 +231,8 @@ impl Decoder {
 
     fn begin(&mut self, frame: Frame) {
         let kind = match frame.opcode {
-            Opcode::Text => Some(Kind::Text),
-            Opcode::Binary => Some(Kind::Binary),
+            Opcode::Text => Some(MessageKind::Text),
+            Opcode::Binary => Some(MessageKind::Binary),
             _ => None,
         };
         if kind.is_some() {
@@ -291,7 +285,7 @@ impl Decoder {
             *key = mask::rotate(*key, n);
         }
         frame.remaining -= n;
-        let is_text = self.message == Some(Kind::Text);
+        let is_text = self.message == Some(MessageKind::Text);
         let mut take = |piece: &[u8]| {
             let room = limits.max_message.saturating_sub(self.payload.len());
             if is_text {
@@ -318,7 +312,7 @@ impl Decoder {
         let Some(frame) = &mut self.frame else { return Ok(false) };
         frame.remaining -= n.min(frame.remaining);
         frame.key = frame.key.map(|key| mask::rotate(key, n));
-        if !frame.opcode.is_control() && self.message == Some(Kind::Text) {
+        if !frame.opcode.is_control() && self.message == Some(MessageKind::Text) {
             let fresh = self.payload.get(start..).unwrap_or_default();
             let whole = start == 0 && frame.fin && frame.remaining == 0;
             let valid = if whole { utf8::validate(fresh) } else { self.utf8.feed(fresh) };
@@ -345,10 +339,10 @@ impl Decoder {
         self.fragments = 0;
         let payload = Bytes::from(core::mem::take(&mut self.payload));
         Ok(match self.message.take() {
-            Some(Kind::Text) if !self.utf8.is_at_boundary() => {
+            Some(MessageKind::Text) if !self.utf8.is_at_boundary() => {
                 return Err(ProtocolError::InvalidUtf8);
             }
-            Some(Kind::Text) => {
+            Some(MessageKind::Text) => {
                 Some(Item::Message(Message::Text(Utf8Bytes::from_validated(payload))))
             }
             _ => Some(Item::Message(Message::Binary(payload))),

@@ -9,7 +9,7 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<(), Invalid> {
 }
 
 /// Checks text in pieces and fails at the first byte that cannot be right, whatever the cuts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Validator {
     /// A character's first bytes, cut off at the end of the last piece.
     cut: [u8; 3],

@@ -1,4 +1,4 @@
-use crate::{Message, ProtocolError};
+use crate::{MessageKind, ProtocolError};
 
 /// Opcodes of RFC 6455 section 5.2.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,8 +25,11 @@ impl Opcode {
         })
     }
 
-    pub(crate) fn of(message: &Message) -> Self {
-        if message.is_text() { Self::Text } else { Self::Binary }
+    pub(crate) fn of(kind: MessageKind) -> Self {
+        match kind {
+            MessageKind::Text => Self::Text,
+            MessageKind::Binary => Self::Binary,
+        }
     }
 
     pub(super) const fn is_control(self) -> bool {
@@ -85,6 +88,14 @@ impl Header {
     pub(crate) fn deflated(mut self) -> Self {
         if let Some(first) = self.bytes.first_mut() {
             *first |= RSV1 << 4;
+        }
+        self
+    }
+
+    /// The same for a fragment that others follow (RFC 6455 section 5.4): without FIN.
+    pub(crate) fn unfinished(mut self) -> Self {
+        if let Some(first) = self.bytes.first_mut() {
+            *first &= 0x7F;
         }
         self
     }
