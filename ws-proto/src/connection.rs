@@ -566,3 +566,16 @@ impl core::fmt::Debug for Connection {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every idle connection holds; what only some need, or only for a while, is boxed.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Phase>() <= 24, "{}", size_of::<Phase>());
+        assert!(size_of::<Outbound>() <= 136, "{}", size_of::<Outbound>());
+        assert!(size_of::<Connection>() <= 296, "{}", size_of::<Connection>());
+    }
+}

@@ -9,22 +9,31 @@ pub(crate) mod rfc6455;
 pub(crate) mod sentinel;
 pub(crate) mod utf8;
 
-use crate::deflate::DeflateParams;
+use alloc::boxed::Box;
+
+use crate::deflate::{DeflateParams, Inflater};
 use crate::{Limits, ProtocolError, RecvBuf, Role, Version};
 
 /// Reads the frames of one connection.
 #[derive(Debug)]
 pub(crate) enum Decoder {
-    Sentinel(sentinel::Decoder),
-    Rfc6455(rfc6455::Decoder),
+    Sentinel(Box<sentinel::Decoder>),
+    Rfc6455 {
+        role: Role,
+        /// Only while a frame or a message is unfinished: an idle connection holds none.
+        busy: Option<Box<rfc6455::Decoder>>,
+        /// Only when compression was agreed to; `busy` has it meanwhile.
+        inflater: Option<Box<Inflater>>,
+    },
 }
 
 impl Decoder {
     pub(crate) fn new(version: Version, role: Role, deflate: Option<DeflateParams>) -> Self {
         if version.has_frames() {
-            Self::Rfc6455(rfc6455::Decoder::new(role, deflate))
+            let inflater = deflate.map(|params| Box::new(Inflater::new(params, role)));
+            Self::Rfc6455 { role, busy: None, inflater }
         } else {
-            Self::Sentinel(sentinel::Decoder::new(version, role))
+            Self::Sentinel(Box::new(sentinel::Decoder::new(version, role)))
         }
     }
 
@@ -36,7 +45,22 @@ impl Decoder {
     ) -> Result<Option<Item>, ProtocolError> {
         match self {
             Self::Sentinel(decoder) => decoder.poll(input, limits),
-            Self::Rfc6455(decoder) => decoder.poll(input, limits),
+            Self::Rfc6455 { role, busy, inflater } => {
+                if busy.is_none()
+                    && !input.is_lent()
+                    && let Some(message) = rfc6455::take_whole(*role, input, limits)
+                {
+                    return Ok(Some(Item::Message(message)));
+                }
+                let decoder = busy
+                    .get_or_insert_with(|| Box::new(rfc6455::Decoder::new(*role, inflater.take())));
+                let item = decoder.poll(input, limits);
+                if decoder.is_at_boundary() {
+                    *inflater = decoder.take_inflater();
+                    *busy = None;
+                }
+                item
+            }
         }
     }
 
@@ -44,7 +68,9 @@ impl Decoder {
     pub(crate) fn is_at_boundary(&self) -> bool {
         match self {
             Self::Sentinel(decoder) => decoder.is_at_boundary(),
-            Self::Rfc6455(decoder) => decoder.is_at_boundary(),
+            Self::Rfc6455 { busy, .. } => {
+                busy.as_ref().is_none_or(|decoder| decoder.is_at_boundary())
+            }
         }
     }
 }

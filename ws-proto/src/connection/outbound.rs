@@ -36,8 +36,8 @@ pub(crate) struct Outbound {
     in_flight: usize,
     /// Pongs queued since bytes were last handed out.
     pongs: u8,
-    /// The answer to the newest ping, when there were too many.
-    pong: Option<Bytes>,
+    /// The answer to the newest ping, when there were too many. Boxed, since there seldom are.
+    pong: Option<Box<Bytes>>,
     /// A message that is being sent in fragments.
     partial: Option<Partial>,
     refused: bool,
@@ -200,10 +200,11 @@ impl Outbound {
     /// Answers a ping. Of more than [`MAX_PONGS`] between two writes only the newest is answered
     /// (RFC 6455 section 5.5.3 allows it), so that pings cannot fill the queue.
     pub(crate) fn owe_pong(&mut self, payload: Bytes) {
-        self.pong = Some(payload);
         if self.pongs < MAX_PONGS {
             self.pongs += 1;
-            self.answer_ping();
+            self.put_frame(Opcode::Pong, &payload);
+        } else {
+            self.pong = Some(Box::new(payload));
         }
     }
 

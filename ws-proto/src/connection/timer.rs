@@ -33,11 +33,11 @@ impl Timer {
 }
 
 /// The deadlines of one connection; `None` means not waiting.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timers {
-    table: [Option<Instant>; Timer::ALL.len()],
-    /// The earliest of them, which is asked for much more often than one changes.
-    next: Option<Instant>,
+    table: [Option<Instant>; 4],
+    /// Whose deadline the first place holds: of those that share it, one runs at a time.
+    shared: Timer,
 }
 
 impl Timers {
@@ -59,7 +59,9 @@ impl Timers {
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        self.put(timer, None);
+        if self.of(timer).is_some() {
+            self.put(timer, None);
+        }
     }
 
     pub(crate) fn stop_all(&mut self) {
@@ -68,7 +70,7 @@ impl Timers {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.next
+        self.table.iter().flatten().min().copied()
     }
 
     /// Stops and returns one timer whose deadline has come, with that deadline.
@@ -82,14 +84,35 @@ impl Timers {
     }
 
     fn of(&self, timer: Timer) -> Option<Instant> {
-        self.table.get(timer as usize).copied().flatten()
+        let [shared, idle, stall, lifetime] = self.table;
+        match timer {
+            Timer::Idle => idle,
+            Timer::Stall => stall,
+            Timer::Lifetime => lifetime,
+            _ => shared.filter(|_| self.shared == timer),
+        }
     }
 
     fn put(&mut self, timer: Timer, deadline: Option<Instant>) {
-        if let Some(slot) = self.table.get_mut(timer as usize) {
-            *slot = deadline;
-        }
-        self.next = self.table.iter().flatten().min().copied();
+        let [shared, idle, stall, lifetime] = &mut self.table;
+        let place = match timer {
+            Timer::Idle => idle,
+            Timer::Stall => stall,
+            Timer::Lifetime => lifetime,
+            _ => {
+                debug_assert!(shared.is_none() || self.shared == timer, "{:?}", self.shared);
+                self.shared = timer;
+                shared
+            }
+        };
+        *place = deadline;
+    }
+}
+
+/// Nothing is waited for.
+impl Default for Timers {
+    fn default() -> Self {
+        Self { table: [None; 4], shared: Timer::Handshake }
     }
 }
 
@@ -111,5 +134,20 @@ mod tests {
         assert_eq!(timers.next(), Some(at(9)));
         timers.stop_all();
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn one_place_serves_those_of_which_one_runs() {
+        let at = Instant::from_nanos;
+        let mut timers = Timers::default();
+        timers.set(Timer::Ping, at(5));
+        timers.stop(Timer::Handshake);
+        timers.set_if_stopped(Timer::Ping, || at(1));
+        assert_eq!(timers.next(), Some(at(5)), "another's deadline is left alone");
+        assert_eq!(timers.take_expired(at(5)), Some((Timer::Ping, at(5))));
+        timers.set(Timer::Pong, at(7));
+        timers.set_sooner(Timer::Pong, at(8));
+        assert_eq!(timers.take_expired(at(9)), Some((Timer::Pong, at(7))));
+        assert!(size_of::<Timers>() <= 40, "every connection holds one");
     }
 }

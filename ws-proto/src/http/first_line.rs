@@ -1,4 +1,5 @@
 use super::grammar::is_token_byte;
+use super::headers::Headers;
 use crate::{HandshakeError, Limits};
 
 /// The first line of a head, read byte by byte so that a wrong byte fails at once.
@@ -67,6 +68,11 @@ impl FirstLine for RequestLine {
 }
 
 impl RequestLine {
+    /// The target in the head that begins with this line.
+    pub(crate) fn target<'a>(&self, headers: &'a Headers) -> &'a [u8] {
+        headers.head().get(self.target_start()..self.target_end as usize).unwrap_or_default()
+    }
+
     fn target_start(&self) -> usize {
         self.method_end as usize + 1
     }

@@ -1,5 +1,6 @@
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use memchr::memchr;
@@ -8,26 +9,27 @@ use crate::HandshakeError;
 
 /// The fields of an HTTP head as they were received: in order, with names and values untouched.
 ///
-/// Names are found in any case (RFC 9110 section 5.1). The head is kept as one piece with 8 bytes
-/// beside each field, because every open connection keeps its request.
+/// Names are found in any case (RFC 9110 section 5.1). The head is kept as one piece with 4 bytes
+/// for each line, because every open connection keeps its request.
 #[derive(Clone)]
 pub struct Headers {
-    /// From the first line to the blank line.
-    head: Box<[u8]>,
-    fields: Box<[Field]>,
+    /// The head from the first line to the blank line. Behind it where each line but the first
+    /// starts, in 4 bytes (little-endian); the last one is the blank line.
+    piece: Box<[u8]>,
 }
 
-/// Where a line of the head is, without its line end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Field {
-    pub(super) start: u32,
-    pub(super) end: u32,
-}
+/// A line end, which each line has.
+const LINE_END: &[u8; 2] = b"\r\n";
 
 impl Headers {
-    /// Takes a head and its fields, each checked to have a token and a colon in front.
-    pub(super) fn new(head: Box<[u8]>, fields: Box<[Field]>) -> Self {
-        Self { head, fields }
+    /// Takes a head, and where its lines start: those of the fields, each checked to have a token
+    /// and a colon in front, and the blank line behind them.
+    pub(super) fn new(head: &[u8], starts: &[u32]) -> Self {
+        let starts = starts.iter().copied().map(u32::to_le_bytes);
+        let mut piece = Vec::with_capacity(head.len() + starts.len() * size_of::<u32>());
+        piece.extend_from_slice(head);
+        piece.extend(starts.flatten());
+        Self { piece: piece.into_boxed_slice() }
     }
 
     /// The value of the first field with this name, without the blanks around it. It can hold any
@@ -63,12 +65,12 @@ impl Headers {
 
     /// Number of fields.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.lines().len()
     }
 
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.len() == 0
     }
 
     /// The value of the field with this name.
@@ -97,14 +99,26 @@ impl Headers {
 
     /// The whole head, from the first line to the blank line.
     pub(crate) fn head(&self) -> &[u8] {
-        &self.head
+        self.parts().0
     }
 
     fn lines(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.fields.iter().map(|field| {
-            self.head.get(field.start as usize..field.end as usize).unwrap_or_default()
+        let (head, starts) = self.parts();
+        starts.iter().zip(starts.iter().skip(1)).map(|(start, next)| {
+            head.get(offset(*start)..offset(*next) - LINE_END.len()).unwrap_or_default()
         })
     }
+
+    /// The head, and where its lines start.
+    fn parts(&self) -> (&[u8], &[[u8; 4]]) {
+        let end = self.piece.last_chunk().map_or(0, |blank| offset(*blank) + LINE_END.len());
+        let (head, starts) = self.piece.split_at_checked(end).unwrap_or_default();
+        (head, starts.as_chunks().0)
+    }
+}
+
+fn offset(start: [u8; 4]) -> usize {
+    u32::from_le_bytes(start) as usize
 }
 
 fn after_colon(rest: &[u8]) -> &[u8] {

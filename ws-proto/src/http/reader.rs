@@ -4,7 +4,7 @@ use memchr::memchr;
 
 use super::first_line::{FirstLine, RequestLine};
 use super::grammar::{excerpt, is_token, is_value};
-use super::headers::{Field, Headers};
+use super::headers::Headers;
 use crate::{HandshakeError, Limits, RecvBuf};
 
 /// A complete head.
@@ -20,8 +20,7 @@ impl Head<RequestLine> {
     }
 
     pub(crate) fn target(&self) -> &[u8] {
-        let target = self.line.method_end as usize + 1..self.line.target_end as usize;
-        self.headers.head().get(target).unwrap_or_default()
+        self.line.target(&self.headers)
     }
 
     /// Makes the head of a request that was read elsewhere, under the same rules.
@@ -105,7 +104,8 @@ struct Parser<L> {
     start: usize,
     /// Up to where its end was looked for.
     scanned: usize,
-    fields: Vec<Field>,
+    /// Where the lines behind the first one start.
+    starts: Vec<u32>,
 }
 
 impl<L: FirstLine> Parser<L> {
@@ -129,13 +129,14 @@ impl<L: FirstLine> Parser<L> {
             let line = head.get(self.start..end).unwrap_or_default();
             let line = line.strip_suffix(b"\r").ok_or(HandshakeError::BareLineFeed)?;
             if line.is_empty() {
+                self.starts.push(self.start as u32);
                 return Ok(Some(end + 1));
             }
             check_field(line)?;
-            if self.fields.len() == limits.max_headers {
+            if self.starts.len() == limits.max_headers {
                 return Err(HandshakeError::TooManyHeaders(limits.max_headers));
             }
-            self.fields.push(Field { start: self.start as u32, end: (end - 1) as u32 });
+            self.starts.push(self.start as u32);
             (self.start, self.scanned) = (end + 1, end + 1);
         }
         if head.len() == max_head {
@@ -151,7 +152,7 @@ impl<L: FirstLine> Parser<L> {
             if self.line.take(*byte, at, limits)? {
                 self.begun = true;
                 self.start = self.scanned;
-                self.fields.reserve(16);
+                self.starts.reserve(16);
                 break;
             }
         }
@@ -159,8 +160,8 @@ impl<L: FirstLine> Parser<L> {
     }
 
     fn finish(&mut self, head: &[u8]) -> Head<L> {
-        let Self { line, fields, .. } = core::mem::take(self);
-        Head { line, headers: Headers::new(head.into(), fields.into()) }
+        let Self { line, starts, .. } = core::mem::take(self);
+        Head { line, headers: Headers::new(head, &starts) }
     }
 }
 

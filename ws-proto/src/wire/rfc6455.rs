@@ -4,6 +4,7 @@ mod header;
 pub(crate) use header::{Header, MAX_CONTROL, Opcode};
 
 mod whole;
+pub(super) use whole::take_whole;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -16,7 +17,7 @@ use super::item::Item;
 use super::utf8::Validator;
 use super::{growth, mask, utf8};
 use crate::buffer::Loan;
-use crate::deflate::{DeflateParams, Inflater};
+use crate::deflate::Inflater;
 use crate::{Close, Limits, Message, MessageKind, ProtocolError, RecvBuf, Role, Utf8Bytes};
 
 /// From this much received on, the rest of a frame is read straight into its message. Below it the
@@ -59,7 +60,7 @@ struct Frame {
 }
 
 impl Decoder {
-    pub(crate) fn new(role: Role, deflate: Option<DeflateParams>) -> Self {
+    pub(crate) fn new(role: Role, inflater: Option<Box<Inflater>>) -> Self {
         Self {
             role,
             cut: [0; MAX_HEADER],
@@ -73,8 +74,13 @@ impl Decoder {
             payload: Vec::new(),
             validated: 0,
             lent: None,
-            inflater: deflate.map(|params| Box::new(Inflater::new(params, role))),
+            inflater,
         }
+    }
+
+    /// Takes the decompressor out, when nothing is unfinished.
+    pub(crate) fn take_inflater(&mut self) -> Option<Box<Inflater>> {
+        self.inflater.take()
     }
 
     pub(crate) fn is_at_boundary(&self) -> bool {
@@ -88,8 +94,6 @@ impl Decoder {
     ) -> Result<Option<Item>, ProtocolError> {
         if self.lent.is_some() || input.is_lent() {
             self.reclaim(input)?;
-        } else if let Some(message) = self.take_whole(input, limits) {
-            return Ok(Some(Item::Message(message)));
         }
         loop {
             if self.frame.is_none() && !self.read_header(input, limits)? {
@@ -380,7 +384,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::InvalidClose;
+    use crate::{InvalidClose, Version};
 
     const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
@@ -411,7 +415,7 @@ mod tests {
     }
 
     fn decode(role: Role, bytes: &[u8], step: usize) -> Result<Vec<String>, ProtocolError> {
-        let mut decoder = Decoder::new(role, None);
+        let mut decoder = crate::wire::Decoder::new(Version::Rfc6455, role, None);
         let mut input = RecvBuf::with_capacity(20_000);
         let mut seen = Vec::new();
         for mut piece in bytes.chunks(step) {

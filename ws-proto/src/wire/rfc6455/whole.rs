@@ -3,8 +3,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::header::{LENGTH_16, LENGTH_64};
-use super::{Decoder, utf8};
-use crate::wire::mask;
+use crate::wire::{mask, utf8};
 use crate::{Limits, Message, RecvBuf, Role, Utf8Bytes};
 
 /// FIN and the opcode of text.
@@ -13,50 +12,45 @@ const TEXT: u8 = 0x81;
 /// FIN and the opcode of binary.
 const BINARY: u8 = 0x82;
 
-impl Decoder {
-    /// The short way of what most messages are: one unfragmented frame that was received whole and
-    /// keeps every rule. Anything else is left in `input`, and the long way judges it.
-    pub(super) fn take_whole(&self, input: &mut RecvBuf, limits: &Limits) -> Option<Message> {
-        if self.cut_len != 0 || self.frame.is_some() || self.message.is_some() {
-            return None;
+/// The short way of what most messages are: one unfragmented frame that was received whole and
+/// keeps every rule. Anything else is left in `input`, and the long way judges it.
+pub(crate) fn take_whole(role: Role, input: &mut RecvBuf, limits: &Limits) -> Option<Message> {
+    let unread = input.unread();
+    let [first @ (TEXT | BINARY), second, rest @ ..] = unread else { return None };
+    let (len, rest) = match second & 0x7F {
+        LENGTH_16 => {
+            let (len, rest) = rest.split_first_chunk()?;
+            (usize::from(u16::from_be_bytes(*len)), rest)
         }
-        let unread = input.unread();
-        let [first @ (TEXT | BINARY), second, rest @ ..] = unread else { return None };
-        let (len, rest) = match second & 0x7F {
-            LENGTH_16 => {
-                let (len, rest) = rest.split_first_chunk()?;
-                (usize::from(u16::from_be_bytes(*len)), rest)
-            }
-            LENGTH_64 => return None,
-            len => (usize::from(len), rest),
-        };
-        let minimal = second & 0x7F != LENGTH_16 || len >= usize::from(LENGTH_16);
-        let allowed = len <= limits.max_frame.min(limits.max_message) && limits.max_fragments > 0;
-        if !minimal || !allowed {
-            return None;
-        }
-        let (key, rest) = match (self.role, second & 0x80 != 0) {
-            (Role::Server, true) => rest.split_first_chunk().map(|(key, rest)| (*key, rest))?,
-            (Role::Client, false) => ([0; 4], rest),
-            _ => return None,
-        };
-        let masked = rest.get(..len)?;
-        let end = unread.len() - rest.len() + len;
-        let mut payload = Vec::with_capacity(len);
-        match self.role {
-            Role::Server => mask::append(key, masked, &mut payload),
-            Role::Client => payload.extend_from_slice(masked),
-        }
-        let is_text = *first == TEXT;
-        if is_text && utf8::validate(&payload).is_err() {
-            return None;
-        }
-        input.consume(end);
-        let payload = Bytes::from(payload);
-        Some(if is_text {
-            Message::Text(Utf8Bytes::from_validated(payload))
-        } else {
-            Message::Binary(payload)
-        })
+        LENGTH_64 => return None,
+        len => (usize::from(len), rest),
+    };
+    let minimal = second & 0x7F != LENGTH_16 || len >= usize::from(LENGTH_16);
+    let allowed = len <= limits.max_frame.min(limits.max_message) && limits.max_fragments > 0;
+    if !minimal || !allowed {
+        return None;
     }
+    let (key, rest) = match (role, second & 0x80 != 0) {
+        (Role::Server, true) => rest.split_first_chunk().map(|(key, rest)| (*key, rest))?,
+        (Role::Client, false) => ([0; 4], rest),
+        _ => return None,
+    };
+    let masked = rest.get(..len)?;
+    let end = unread.len() - rest.len() + len;
+    let mut payload = Vec::with_capacity(len);
+    match role {
+        Role::Server => mask::append(key, masked, &mut payload),
+        Role::Client => payload.extend_from_slice(masked),
+    }
+    let is_text = *first == TEXT;
+    if is_text && utf8::validate(&payload).is_err() {
+        return None;
+    }
+    input.consume(end);
+    let payload = Bytes::from(payload);
+    Some(if is_text {
+        Message::Text(Utf8Bytes::from_validated(payload))
+    } else {
+        Message::Binary(payload)
+    })
 }
