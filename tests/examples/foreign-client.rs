@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt};
 use ws_tests::foreign::{ABILITIES, Judge, Target, variant};
-use ws_tokio::Versions;
+use ws_tokio::{Version, Versions};
 
 const USAGE: &str = "\
 usage: foreign-client [options] ws://HOST:PORT/
@@ -19,7 +19,8 @@ usage: foreign-client [options] ws://HOST:PORT/
   --versions LIST       run the checks in these versions only; default: auto, which is all
   --speaks LIST         the versions that the server speaks, of draft75,draft76,hybi-07,hybi-08,
                         rfc6455; it has to refuse the others; default: rfc6455
-  --cannot ABILITY      what the server cannot do; repeatable
+  --cannot ABILITY[/VERSION]
+                        what the server cannot do, at all or in a version; repeatable
   --variant NAME=URL    a URL at which the server behaves in the way NAME; repeatable
   --deviates CHECK      a check that fails for a known fault of the server; repeatable. It is an
                         error if it does not fail.
@@ -79,11 +80,15 @@ fn parse() -> Result<Options, String> {
             Arg::Long("versions") => versions = text(&mut parser)?.parse().map_err(wrong_use)?,
             Arg::Long("speaks") => target.speaks = text(&mut parser)?.parse().map_err(wrong_use)?,
             Arg::Long("cannot") => {
-                let ability = text(&mut parser)?;
-                if !ABILITIES.contains(&ability.as_str()) {
+                let cannot = text(&mut parser)?;
+                let (ability, version) = cannot.split_once('/').unwrap_or((&cannot, "rfc6455"));
+                if !ABILITIES.contains(&ability) {
                     return Err(format!("there is no ability {ability:?}, only {ABILITIES:?}"));
                 }
-                target.cannot.push(ability);
+                version
+                    .parse::<Version>()
+                    .map_err(|error| format!("--cannot {cannot}: {error}"))?;
+                target.cannot.push(cannot);
             }
             Arg::Long("variant") => {
                 let (name, url) = variant(&text(&mut parser)?)?;

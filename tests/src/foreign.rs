@@ -25,10 +25,11 @@ mod messages;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What servers need not be able to do. Checks of what one cannot do are left out.
-pub const ABILITIES: [&str; 10] = [
+pub const ABILITIES: [&str; 11] = [
     "binary",
     "close",
     "deflate",
+    "echoed-code",
     "fragments",
     "header",
     "last-close",
@@ -61,7 +62,7 @@ pub struct Target {
     pub url: String,
     /// The versions it speaks. With every other one it must refuse our client.
     pub speaks: Versions,
-    /// Those of [`ABILITIES`] that it does not have.
+    /// Those of [`ABILITIES`] that it does not have, or not in a version: `ABILITY/VERSION`.
     pub cannot: Vec<String>,
     /// URLs at which it behaves in another way, by the name of that way.
     pub variants: BTreeMap<String, String>,
@@ -109,10 +110,11 @@ impl<R: Runtime> Judge<R> {
         [self.passed, self.failed, self.deviated]
     }
 
-    /// Whether the server has one of [`ABILITIES`].
-    fn can(&self, ability: &str) -> bool {
+    /// Whether the server has one of [`ABILITIES`] in this version.
+    fn can(&self, version: Version, ability: &str) -> bool {
         assert!(ABILITIES.contains(&ability), "{ability} is not in the list");
-        !self.target.cannot.iter().any(|cannot| cannot == ability)
+        let in_version = format!("{ability}/{version}");
+        !self.target.cannot.iter().any(|cannot| *cannot == ability || *cannot == in_version)
     }
 
     /// Runs one check and prints what became of it.

@@ -10,7 +10,7 @@ pub(super) async fn all<R: Runtime>(judge: &mut Judge<R>, version: Version) {
             same(connection.deflate(), None, "what was agreed to")
         })
         .await;
-    if !judge.can("deflate") {
+    if !judge.can(version, "deflate") {
         return judge
             .check(version, "an offer of compression is declined", async |peer| {
                 let connection = peer.connect_with(|client| client.deflate(Deflate::new())).await?;
@@ -20,7 +20,7 @@ pub(super) async fn all<R: Runtime>(judge: &mut Judge<R>, version: Version) {
             .await;
     }
     for (name, offer, agreed) in offers() {
-        let fragments = judge.can("fragments");
+        let fragments = judge.can(version, "fragments");
         let check = async |peer: &Peer<R>| {
             let connection = peer.connect_with(|client| client.deflate(offer)).await?;
             let params = connection.deflate().ok_or("the server declined the offer")?;
@@ -38,7 +38,7 @@ pub(super) async fn all<R: Runtime>(judge: &mut Judge<R>, version: Version) {
         .filter_map(|(name, url)| Some((name.strip_prefix("deflate:")?.to_owned(), url.to_owned())))
         .collect();
     for (wanted, url) in variants {
-        let fragments = judge.can("fragments");
+        let fragments = judge.can(version, "fragments");
         let name = format!("compression when the server wants {wanted}");
         let check = async |peer: &Peer<R>| {
             let connection = peer.connect_with(|client| client.deflate(with_contexts())).await?;

@@ -11,7 +11,7 @@ pub(super) async fn all<R: Runtime>(judge: &mut Judge<R>, version: Version) {
             echo(&connection, "hello").await
         })
         .await;
-    if judge.can("subprotocol") {
+    if judge.can(version, "subprotocol") {
         judge
             .check(version, "a subprotocol is agreed on", async |peer| {
                 // Those with hashes carry a list, the old ones a single name.
@@ -24,10 +24,10 @@ pub(super) async fn all<R: Runtime>(judge: &mut Judge<R>, version: Version) {
             })
             .await;
     }
-    if judge.can("header") {
+    if judge.can(version, "header") {
         headers(judge, version).await;
     }
-    if judge.can("origin") {
+    if judge.can(version, "origin") {
         judge
             .check(version, "an origin that is refused is an error with its status", async |peer| {
                 let tried = peer.try_connect(|client| client.origin("http://evil.example")).await;

@@ -50,7 +50,7 @@ pub(super) async fn all<R: Runtime>(judge: &mut Judge<R>, version: Version) {
     if !version.has_frames() {
         return text_only(judge, version).await;
     }
-    if judge.can("binary") {
+    if judge.can(version, "binary") {
         for size in SIZES {
             let name = format!("binary of {size} bytes");
             judge
@@ -76,7 +76,7 @@ async fn text_only<R: Runtime>(judge: &mut Judge<R>, version: Version) {
 }
 
 async fn control<R: Runtime>(judge: &mut Judge<R>, version: Version) {
-    if judge.can("pings") {
+    if judge.can(version, "pings") {
         for payload in ["", "there?", &"p".repeat(125)] {
             let name = format!("our ping of {} bytes arrives", payload.len());
             judge
@@ -88,7 +88,7 @@ async fn control<R: Runtime>(judge: &mut Judge<R>, version: Version) {
                 .await;
         }
     }
-    if judge.can("ping") {
+    if judge.can(version, "ping") {
         for payload in ["", "here?", &"p".repeat(125)] {
             let name = format!("their ping of {} bytes is answered", payload.len());
             judge
@@ -100,7 +100,7 @@ async fn control<R: Runtime>(judge: &mut Judge<R>, version: Version) {
                 .await;
         }
     }
-    if judge.can("fragments") {
+    if judge.can(version, "fragments") {
         judge
             .check(version, "their text in fragments, cut inside a character", async |peer| {
                 let connection = peer.connect().await?;
@@ -109,7 +109,7 @@ async fn control<R: Runtime>(judge: &mut Judge<R>, version: Version) {
             })
             .await;
     }
-    if judge.can("fragments") && judge.can("binary") {
+    if judge.can(version, "fragments") && judge.can(version, "binary") {
         judge
             .check(version, "their binary in fragments", async |peer| {
                 let connection = peer.connect().await?;
