@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Judges the reports of an Autobahn run: every case that was planned must be there, and must be good.
 
-Usage: judge.py [--without-deflate] FOLDER     (build/autobahn/reports/server, say)
+Usage: judge.py [--without-deflate] FOLDER     (build/autobahn/reports/tokio/server, say)
 """
 
 import json
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 PLAN = "plan.json"
@@ -17,8 +18,24 @@ INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
 DEFLATE = ("12.", "13.")
 
 
+TABLE_HEAD = "| runtime | role | cases | OK | INFORMATIONAL | failed |\n|---|---|---:|---:|---:|---:|"
+
+
+@dataclass
+class Verdict:
+    """What a run came to."""
+
+    passed: int
+    failed: int
+    informational: int
+
+    def row(self, role, runtime):
+        ok = self.passed - self.informational
+        return f"| {runtime} | {role} | {self.passed + self.failed} | {ok} | {self.informational} | {self.failed} |"
+
+
 def report(folder, agent, without_deflate):
-    """Prints what is wrong, and a line per section. Answers how many cases passed and how many failed."""
+    """Prints what is wrong, and a line per section."""
     plan = json.loads((folder / PLAN).read_text())
     found, faults = read_indexes(folder, agent)
     for case in plan:
@@ -36,7 +53,9 @@ def report(folder, agent, without_deflate):
     bad = Counter(case.split(".")[0] for case in faults)
     for section in sorted(sections | bad, key=int):
         print(f"{'FAIL' if bad[section] else 'ok  '}  {agent} section {section}: {sections[section]} cases, {bad[section]} failed")
-    return len(plan) - len(faults.keys() & set(plan)), len(faults)
+    good = [entry for case, (entry, _) in found.items() if case not in faults]
+    informational = sum("INFORMATIONAL" in (entry[verdict] for verdict in VERDICTS) for entry in good)
+    return Verdict(len(good), len(faults), informational)
 
 
 def read_indexes(folder, agent):
@@ -78,9 +97,9 @@ def main():
     folders = [Path(argument) for argument in arguments if argument != "--without-deflate"]
     if len(folders) != 1 or not (folders[0] / PLAN).is_file():
         sys.exit(__doc__)
-    passed, failed = report(folders[0], folders[0].name, without_deflate)
-    print(f"autobahn: {passed} passed, {failed} failed")
-    return 0 if failed == 0 and passed > 0 else 1
+    verdict = report(folders[0], folders[0].name, without_deflate)
+    print(f"autobahn: {verdict.passed} passed, {verdict.failed} failed")
+    return 0 if verdict.failed == 0 and verdict.passed > 0 else 1
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from pathlib import Path
 import judge
 
 HERE = Path(__file__).resolve().parent
+ROLES = ("server", "client")
+RUNTIMES = ("tokio", "smol", "async-std")
 CASES_OF_THE_SUITE = 517  # of release 25.10.1, which requirements.txt pins
 DEFLATE = ("12", "13")
 # With --quick, of each kind of deflate case: tiny messages, 1 KiB messages, and large ones in fragments.
@@ -44,17 +46,30 @@ class Part:
         return path
 
 
+@dataclass
+class Testee:
+    """Our two roles on one runtime."""
+
+    name: str
+    server: Path
+    client: Path
+
+
 def main():
     options = parse_options()
     plan = plan_cases(options)
     passed = failed = 0
+    rows = []
     try:
-        for role in options.roles or ["server"]:
-            good, bad = run_role(role, options, plan)
-            passed += good
-            failed += bad
+        for testee in options.testees:
+            for role in options.roles or ROLES:
+                verdict = run_role(role, testee, options, plan)
+                passed += verdict.passed
+                failed += verdict.failed
+                rows.append(verdict.row(role, testee.name))
     except SuiteError as error:
         sys.exit(f"autobahn: {error}")
+    print("\n".join([judge.TABLE_HEAD, *rows]))
     print(f"autobahn: {passed} passed, {failed} failed")
     return 0 if failed == 0 and passed > 0 else 1
 
@@ -62,28 +77,28 @@ def main():
 def parse_options():
     parser = argparse.ArgumentParser(prog="tests/autobahn/run", description=__doc__)
     parser.add_argument("roles", nargs="*", metavar="server|client",
-                        help="which of our two roles to test (default: server)")
+                        help="which of our two roles to test (default: both)")
+    parser.add_argument("--runtime", action="append", choices=RUNTIMES, dest="runtimes",
+                        help="whose examples to test, repeatable (default: all three)")
     parser.add_argument("--quick", action="store_true", help="only a sample of sections 12 and 13")
     parser.add_argument("--without-deflate", action="store_true",
                         help="accept that permessage-deflate (sections 12 and 13) is not implemented")
     parser.add_argument("--server-option", action="append", metavar="OPTION",
                         help="given to the echo server, repeatable (default: --deflate, unless --without-deflate)")
     parser.add_argument("--jobs", type=int, default=2, help="parts at the same time (default: 2)")
-    parser.add_argument("--server-binary", type=Path, help="an echo server (default: target/release/examples/echo)")
-    parser.add_argument("--client-binary", type=Path, help="a program that runs all cases: PROGRAM ws://HOST:PORT AGENT")
     parser.add_argument("--repo", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
     for role in options.roles:
-        if role not in ("server", "client"):
+        if role not in ROLES:
             parser.error(f"{role} is neither server nor client")
     if options.jobs < 1:
         parser.error("--jobs is less than 1")
-    if "client" in options.roles and options.client_binary is None:
-        parser.error("client needs --client-binary")
     if options.server_option is None:
         options.server_option = [] if options.without_deflate else ["--deflate"]
-    options.server_binary = options.server_binary or options.repo / "target/release/examples/echo"
+    build = options.repo / "build"
+    options.testees = [Testee(name, build / f"echo-{name}", build / f"autobahn-client-{name}")
+                       for name in options.runtimes or RUNTIMES]
     return options
 
 
@@ -98,15 +113,17 @@ def plan_cases(options):
     return cases
 
 
-def run_role(role, options, plan):
-    reports = options.work / "reports" / role
+def run_role(role, testee, options, plan):
+    reports = options.work / "reports" / testee.name / role
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
     (reports / judge.PLAN).write_text(json.dumps(plan))
     parts = divide(plan, reports)
-    print(f"{role}: {len(plan)} cases in {len(parts)} parts", flush=True)
-    test = {"server": test_server, "client": test_client}[role]
-    test(options, role, reports, parts)
+    print(f"{role} on {testee.name}: {len(plan)} cases in {len(parts)} parts", flush=True)
+    if role == "server":
+        test_server(options, testee.server, reports, parts)
+    else:
+        test_client(options, testee.client, parts)
     return judge.report(reports, role, options.without_deflate)
 
 
@@ -120,15 +137,15 @@ def divide(plan, reports):
     return list(parts.values())
 
 
-def test_server(options, role, reports, parts):
-    command = [program(options.server_binary), "--listen", "127.0.0.1:0", "--max-message", str(LARGEST_MESSAGE),
+def test_server(options, binary, reports, parts):
+    command = [program(binary), "--listen", "127.0.0.1:0", "--max-message", str(LARGEST_MESSAGE),
                *options.server_option]
     log = reports / "echo.log"
     with running(command, log) as echo:
         address = wait_for("the echo server's address", lambda: listening_on(log, echo))
 
         def run_part(part):
-            spec = part.write_spec({"servers": [{"agent": role, "url": f"ws://{address}"}]})
+            spec = part.write_spec({"servers": [{"agent": "server", "url": f"ws://{address}"}]})
             run_to_end(wstest(options, "-m", "fuzzingclient", "-s", spec), part, "wstest.log")
 
         run_all(run_part, parts, options.jobs)
@@ -136,8 +153,8 @@ def test_server(options, role, reports, parts):
             raise SuiteError(f"the echo server ended with {echo.returncode} on the way, see {log}")
 
 
-def test_client(options, role, _reports, parts):
-    client = program(options.client_binary)
+def test_client(options, binary, parts):
+    client = program(binary)
 
     def run_part(part):
         port = free_port()
@@ -145,7 +162,7 @@ def test_client(options, role, _reports, parts):
         command = wstest(options, "-m", "fuzzingserver", "-s", spec, "-u", "0")
         with running(command, part.folder / "wstest.log") as server:
             wait_for("the fuzzing server", lambda: server.poll() is None and accepts(port))
-            run_to_end([client, f"ws://127.0.0.1:{port}", role], part, "client.log")
+            run_to_end([client, f"ws://127.0.0.1:{port}", "client"], part, "client.log")
 
     run_all(run_part, parts, options.jobs)
 
@@ -216,7 +233,7 @@ def free_port():
 
 def program(path):
     if not path.is_file():
-        raise SuiteError(f"{path} is missing; build it first (cargo build --release -p ws-tokio --examples)")
+        raise SuiteError(f"{path} is missing; build it first with tests/build-examples")
     return path.resolve()
 
 
