@@ -53,6 +53,23 @@ install_python() {
   fi
 }
 
+# Single files are compiled as they are started, quickly rather than well.
+install_java() {
+  command -v javac >/dev/null || debian default-jdk-headless
+  debian libnetty-java libjzlib-java
+  local jar=/usr/share/java/netty
+  java=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+    -cp "$jar-common.jar:$jar-buffer.jar:$jar-transport.jar:$jar-resolver.jar:$jar-handler.jar:$jar-codec.jar:$jar-codec-http.jar:/usr/share/java/jzlib.jar")
+}
+
+# compile FILE: a C program, with lib/ beside it.
+compile() {
+  debian gcc libc6-dev libwebsockets-dev libssl-dev
+  mkdir -p "$kits/c/${1%/*}"
+  cc -std=gnu17 -O1 -Wall -Wextra -Werror -I "$foreign/lib" -o "$kits/c/${1%.c}" "$foreign/$1" -lwebsockets ||
+    fail "$1 does not compile"
+}
+
 # prepare FILE: installs what a peer of this kind needs and puts its command into $command.
 prepare() {
   local path=$foreign/$1
@@ -62,6 +79,8 @@ prepare() {
     *.py) install_python && command=(env PYTHONDONTWRITEBYTECODE=1 "$kits/python/bin/python" "$path") ;;
     *.pl) debian perl libprotocol-websocket-perl && command=(perl "$path") ;;
     *.rb) debian ruby ruby-websocket ruby-em-websocket && command=(ruby "$path") ;;
+    *.java) install_java && command=(java "${java[@]}" "$path") ;;
+    *.c) compile "$1" && command=("$kits/c/${1%.c}") ;;
     # What else there is installs its own.
     *) command=("$path") ;;
   esac

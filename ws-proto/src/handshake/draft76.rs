@@ -137,17 +137,21 @@ pub(super) fn check_answer(
     let headers = &head.headers;
     let upgrade = headers.required("Upgrade")?;
     if upgrade != b"WebSocket" {
-        return Err(HandshakeError::WrongUpgrade(excerpt(upgrade)));
+        return Err(not_as_draft76("Upgrade", upgrade, "WebSocket"));
     }
     let connection = headers.required("Connection")?;
     if !connection.eq_ignore_ascii_case(b"Upgrade") {
-        return Err(HandshakeError::WrongConnection(excerpt(connection)));
+        return Err(not_as_draft76("Connection", connection, "Upgrade"));
     }
     hixie::check_echo(headers, "Sec-WebSocket-Origin", &request.page())?;
     hixie::check_echo(headers, "Sec-WebSocket-Location", &request.url())?;
     let subprotocol =
         hixie::check_answered_subprotocol(headers, "Sec-WebSocket-Protocol", request)?;
     Ok(Agreed { version: Version::Draft76, subprotocol, deflate: None })
+}
+
+fn not_as_draft76(header: &'static str, value: &[u8], wanted: &'static str) -> HandshakeError {
+    HandshakeError::NotAsDraft76 { header, value: excerpt(value), wanted }
 }
 
 /// The number that a key stands for.
@@ -411,8 +415,6 @@ mod tests {
         let (head, proof) = answer.split_last_chunk::<16>().unwrap();
         let head = str::from_utf8(head).unwrap();
         for (from, to) in [
-            ("Upgrade: WebSocket", "Upgrade: websocket"),
-            ("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
             ("101 WebSocket", "200 WebSocket"),
             ("Location: ws://example.com/demo", "Location: ws://example.com:80/demo"),
             ("Origin: http://example.com", "Origin: http://example.com:80"),
@@ -424,6 +426,14 @@ mod tests {
             let changed = head.replace(from, to);
             assert_ne!(changed, head);
             assert!(answered(&request(), changed).is_err(), "{to}");
+        }
+        for (from, to) in [
+            ("Upgrade: WebSocket", "Upgrade: websocket"),
+            ("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
+        ] {
+            let error = answered(&request(), head.replace(from, to)).unwrap_err();
+            assert!(matches!(error, HandshakeError::NotAsDraft76 { .. }), "{error}");
+            assert_eq!(error.clause(), "draft-hixie-76 section 4.1");
         }
         for at in 0..16 {
             let mut wrong = *proof;

@@ -153,10 +153,20 @@ pub enum HandshakeError {
     /// draft75: the answer does not begin with the bytes that the draft fixes.
     #[error("the answer does not begin as draft75 has it: does the server speak another version?")]
     WrongPreamble,
-    /// `Upgrade` in the answer is not what the version wants.
+    /// draft76: `Upgrade` or `Connection` in the answer is not the one value that the draft allows.
+    #[error("the {header} of a draft76 answer is {value:?} and not {wanted:?}")]
+    NotAsDraft76 {
+        /// The name of the header.
+        header: &'static str,
+        /// What it says, shortened.
+        value: String,
+        /// What it has to say.
+        wanted: &'static str,
+    },
+    /// hybi and RFC 6455: `Upgrade` in the answer is not `websocket`.
     #[error("the answer upgrades to {0:?} and not to WebSocket")]
     WrongUpgrade(String),
-    /// `Connection` in the answer does not say Upgrade.
+    /// hybi and RFC 6455: `Connection` in the answer does not say Upgrade.
     #[error("the Connection of the answer is {0:?} and does not say Upgrade")]
     WrongConnection(String),
     /// `Sec-WebSocket-Accept` was not made from the key that was sent.
@@ -206,6 +216,7 @@ impl HandshakeError {
             | Self::Redirect { .. }
             | Self::VersionRefused { .. }
             | Self::WrongPreamble
+            | Self::NotAsDraft76 { .. }
             | Self::WrongUpgrade(_)
             | Self::WrongConnection(_)
             | Self::WrongAccept
@@ -241,9 +252,10 @@ impl HandshakeError {
             | Self::KeyTooLarge(_)
             | Self::KeyNotDivisible(_) => "draft-hixie-76 section 5.2",
             Self::WrongPreamble => "draft-hixie-75 section 3.1",
-            Self::SubprotocolNotSpoken(_) | Self::WrongChallenge | Self::WrongEcho { .. } => {
-                "draft-hixie-76 section 4.1"
-            }
+            Self::SubprotocolNotSpoken(_)
+            | Self::WrongChallenge
+            | Self::WrongEcho { .. }
+            | Self::NotAsDraft76 { .. } => "draft-hixie-76 section 4.1",
             Self::HttpVersion { .. }
             | Self::Method(_)
             | Self::UpgradeMissing
