@@ -70,11 +70,27 @@ compile() {
     fail "$1 does not compile"
 }
 
+# A certificate for 127.0.0.1, its key, and the authority that signed it: new in every run.
+certify() {
+  debian openssl
+  local folder=$kits/tls curve=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+  mkdir -p "$folder"
+  openssl req -x509 "${curve[@]}" -days 2 -subj "/CN=authority of the tests" -addext basicConstraints=critical,CA:TRUE \
+    -keyout "$folder/authority.key" -out "$folder/authority.pem" 2>/dev/null &&
+    openssl req "${curve[@]}" -subj /CN=localhost -keyout "$folder/key.pem" -out "$folder/request.pem" 2>/dev/null &&
+    openssl x509 -req -in "$folder/request.pem" -days 2 -CA "$folder/authority.pem" -CAkey "$folder/authority.key" \
+      -CAcreateserial -extfile <(echo "subjectAltName=IP:127.0.0.1,DNS:localhost") -out "$folder/certificate.pem" 2>/dev/null ||
+    fail "openssl made no certificate in $folder"
+  export AUTHORITY=$folder/authority.pem CERTIFICATE=$folder/certificate.pem KEY=$folder/key.pem
+}
+
 # prepare FILE: installs what a peer of this kind needs and puts its command into $command.
 prepare() {
   local path=$foreign/$1
   [[ -f $path ]] || fail "there is no peer $path"
   case $1 in
+    clients/chromium.js) debian chromium && install_node && command=(node "$kits/node/$1") ;;
+    clients/firefox.js) debian firefox-esr libnss3-tools && install_node && command=(node "$kits/node/$1") ;;
     *.js) install_node && command=(node "$kits/node/$1") ;;
     *.py) install_python && command=(env PYTHONDONTWRITEBYTECODE=1 "$kits/python/bin/python" "$path") ;;
     *.pl) debian perl libprotocol-websocket-perl && command=(perl "$path") ;;

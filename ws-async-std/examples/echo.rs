@@ -26,16 +26,18 @@ fn start() -> Result<(), String> {
 }
 
 async fn run(options: Options) -> Result<(), String> {
-    let server = Server::builder()
+    let mut builder = Server::builder()
         .versions(options.versions)
         .origin(options.origin)
         .subprotocols(options.subprotocols)
         .deflate(options.deflate)
         .limits(options.limits)
-        .timeouts(options.timeouts)
-        .bind(options.listen)
-        .await
-        .map_err(|error| support::cannot_start(&error))?;
+        .timeouts(options.timeouts);
+    if let Some(tls) = options.tls {
+        builder = builder.tls(tls);
+    }
+    let server =
+        builder.bind(options.listen).await.map_err(|error| support::cannot_start(&error))?;
 
     let stopped = server.clone();
     support::on_ctrl_c(move || stopped.close())?;

@@ -1,12 +1,13 @@
 //! The options of the echo server.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lexopt::Arg;
 
 use crate::support::value;
-use crate::ws::{Deflate, Limits, OriginPolicy, SubprotocolPolicy, Timeouts, Versions};
+use crate::ws::{Deflate, Limits, OriginPolicy, SubprotocolPolicy, Timeouts, Tls, Versions};
 
 const USAGE: &str = "\
 usage: echo [options]
@@ -19,6 +20,8 @@ usage: echo [options]
   --deflate-takeover       the same, each message with those before it as context
   --deflate-level N        the same, 2 (fast) to 9 (small), default 6
   --max-message BYTES      limit of a message and of a frame, default 1048576
+  --tls-cert FILE          speak TLS with this certificate (PEM); needs --tls-key
+  --tls-key FILE           its private key (PEM)
   --handshake-timeout S    seconds, default 10
   --close-timeout S        seconds, default 15
   --threads N              threads of the runtime, default 1
@@ -33,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) subprotocols: SubprotocolPolicy,
     pub(crate) close_on: Option<String>,
     pub(crate) deflate: Option<Deflate>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) threads: usize,
@@ -48,6 +52,7 @@ impl Options {
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let mut parser = lexopt::Parser::from_args(args);
         let (mut origins, mut subprotocols) = (Vec::<String>::new(), Vec::<String>::new());
+        let (mut certificate, mut key) = (None::<PathBuf>, None::<PathBuf>);
         let mut options = Self {
             listen: "127.0.0.1:9001".into(),
             versions: Versions::AUTO,
@@ -55,6 +60,7 @@ impl Options {
             subprotocols: SubprotocolPolicy::none(),
             close_on: None,
             deflate: None,
+            tls: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             threads: 1,
@@ -81,6 +87,8 @@ impl Options {
                     options.limits.max_message = value(&name, parser)?;
                     options.limits.max_frame = options.limits.max_message;
                 }
+                "--tls-cert" => certificate = Some(value(&name, parser)?),
+                "--tls-key" => key = Some(value(&name, parser)?),
                 "--handshake-timeout" => options.timeouts.handshake = seconds(&name, parser)?,
                 "--close-timeout" => options.timeouts.close = seconds(&name, parser)?,
                 "--threads" => options.threads = value(&name, parser)?,
@@ -96,6 +104,7 @@ impl Options {
         } else if !origins.is_empty() {
             options.origin = OriginPolicy::list(origins);
         }
+        options.tls = tls(certificate, key)?;
         if !subprotocols.is_empty() {
             options.subprotocols = SubprotocolPolicy::list(subprotocols);
         }
@@ -104,6 +113,16 @@ impl Options {
 
     fn change_deflate(&mut self, change: impl FnOnce(Deflate) -> Deflate) {
         self.deflate = Some(change(self.deflate.take().unwrap_or_default()));
+    }
+}
+
+fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Tls>, String> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            Tls::from_pem_files(certificate, key).map(Some).map_err(|error| error.to_string())
+        }
+        (None, None) => Ok(None),
+        _ => Err(wrong_use("--tls-cert and --tls-key belong together")),
     }
 }
 

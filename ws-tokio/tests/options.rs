@@ -49,6 +49,8 @@ fn what_is_wrong_is_named() {
         ("--threads many", "--threads"),
         ("--versions draft77", "draft77"),
         ("--handshake-timeout -1", "--handshake-timeout"),
+        ("--tls-cert cert.pem", "--tls-key"),
+        ("--tls-cert missing.pem --tls-key missing.pem", "missing.pem"),
     ] {
         let error = parse(args).unwrap_err();
         assert!(error.contains(named), "{args}: {error}");
