@@ -104,14 +104,20 @@ sub frame {
         push @{$link->{pings}}, $payload;
         return reply($link, $payload, type => 'pong');
     }
-    return reply($link, "pong $payload") if $frames->is_pong;
+    if ($frames->is_pong) {
+        reply($link, "pong $payload") if delete $link->{asked}{$payload};
+        return;
+    }
     return reply($link, $payload, type => 'binary') if $frames->is_binary;
     my ($command, $rest) = $payload =~ /^!(\S+) ?(.*)$/s or return reply($link, $payload);
     if ($command eq 'header') {
         return reply($link, 'header ' . ($link->{handshake}->req->field($rest) // ''));
     }
     return reply($link, $last_close) if $command eq 'last-close';
-    return reply($link, $rest, type => 'ping') if $command eq 'ping';
+    if ($command eq 'ping') {
+        $link->{asked}{$rest} = 1;
+        return reply($link, $rest, type => 'ping');
+    }
     return reply($link, 'pings ' . join ',', @{$link->{pings}}) if $command eq 'pings';
     return in_fragments($link, $rest || 'text') if $command eq 'fragments';
     return bye($link, $rest) if $command eq 'close';

@@ -16,6 +16,7 @@ class Peer:
         self.request = request
         self.socket = socket
         self.pings = []
+        self.asked = set()
         self.send = socket.send_str
 
     def header(self, name):
@@ -25,7 +26,12 @@ class Peer:
         await self.socket.close(code=code, message=reason.encode())
 
     async def ping(self, payload):
+        self.asked.add(payload.encode())
         await self.socket.ping(payload.encode())
+
+    async def pong(self, payload):
+        if payload in self.asked:  # and not one that nobody asked for
+            await self.send(f"pong {payload.decode()}")
 
 
 async def handle(request):
@@ -45,10 +51,10 @@ async def handle(request):
             case WSMsgType.BINARY:
                 await socket.send_bytes(message.data)
             case WSMsgType.PING:
-                peer.pings.append(bytes(message.data).decode())
+                peer.pings.append(bytes(message.data).decode(errors="replace"))
                 await socket.pong(message.data)
             case WSMsgType.PONG:
-                await socket.send_str(f"pong {bytes(message.data).decode()}")
+                await peer.pong(bytes(message.data))
             case WSMsgType.CLOSE:
                 Commands.closed(message.data, message.extra)
             case _:

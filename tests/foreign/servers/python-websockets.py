@@ -40,7 +40,7 @@ class Connection(ServerConnection):
 
     def process_event(self, event):
         if isinstance(event, Frame) and event.opcode is Opcode.PING:
-            self.__dict__.setdefault("seen", []).append(bytes(event.data).decode())
+            self.__dict__.setdefault("seen", []).append(bytes(event.data).decode(errors="replace"))
         super().process_event(event)
 
 

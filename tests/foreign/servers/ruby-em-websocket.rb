@@ -12,11 +12,12 @@ class Peer
   def initialize(socket)
     @socket = socket
     @pings = []
+    @asked = []
     socket.onopen { |handshake| @headers = handshake.headers_downcased }
     socket.onmessage { |text| Commands.answer(text, self) }
     socket.onbinary { |bytes| socket.send_binary(bytes) }
     socket.onping { |payload| @pings << payload }
-    socket.onpong { |payload| say("pong #{payload.force_encoding('UTF-8')}") }
+    socket.onpong { |payload| say("pong #{payload.force_encoding('UTF-8')}") if @asked.delete(payload.b) }
     socket.onclose { |event| Commands.closed(event[:code], event[:reason]&.force_encoding('UTF-8')) }
     socket.onerror { |_| } # it closes by itself
   end
@@ -30,6 +31,7 @@ class Peer
   end
 
   def ping(payload)
+    @asked << payload.b
     @socket.ping(payload)
   end
 

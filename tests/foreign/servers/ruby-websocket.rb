@@ -17,6 +17,7 @@ class Peer
   def initialize(socket)
     @socket = socket
     @pings = []
+    @asked = []
     @closing = false
   end
 
@@ -49,6 +50,7 @@ class Peer
   end
 
   def ping(payload)
+    @asked << payload.b
     say(payload, :ping)
   end
 
@@ -82,7 +84,7 @@ class Peer
     case frame.type
     when :text then Commands.answer(frame.to_s, self)
     when :binary then say(frame.to_s, :binary)
-    when :pong then say("pong #{frame}")
+    when :pong then say("pong #{frame}") if @asked.delete(frame.to_s.b)
     when :ping
       @pings << frame.to_s
       say(frame.to_s, :pong)

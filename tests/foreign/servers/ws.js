@@ -37,7 +37,6 @@ function put(lines, name, value) {
 
 function serve(options) {
   const server = new WebSocketServer({
-    noServer: true,
     verifyClient: ({ origin }, decide) => decide(origin !== "http://evil.example", 403),
     ...options,
   });
@@ -66,26 +65,26 @@ function serve(options) {
   return server;
 }
 
-const sites = new Map([["/", serve({ perMessageDeflate: { threshold: 0 } })]]);
 const variants = new Map();
 for (const [name, options] of Object.entries(DEFLATE)) {
-  variants.set(`deflate:${name}`, serve({ perMessageDeflate: { threshold: 0, ...options } }));
+  variants.set(`deflate:${name}`, serve({ noServer: true, perMessageDeflate: { threshold: 0, ...options } }));
 }
 for (const [name, change] of Object.entries(WRONG)) {
-  variants.set(name, serve({}).on("headers", change));
+  variants.set(name, serve({ noServer: true }).on("headers", change));
 }
-[...variants.values()].forEach((site, index) => sites.set(`/${index}`, site));
+const sites = new Map([...variants.values()].map((site, index) => [`/${index}`, site]));
 
-const server = http.createServer((_, response) => response.writeHead(426, { Connection: "close" }).end());
-server.on("upgrade", (request, socket, head) => {
-  const site = sites.get(request.url) ?? sites.get("/");
+const beside = http.createServer();
+beside.on("upgrade", (request, socket, head) => {
+  const site = sites.get(request.url);
   site.handleUpgrade(request, socket, head, (opened) => site.emit("connection", opened, request));
 });
-server.listen(0, "127.0.0.1", () => {
-  const { port } = server.address();
-  announce({
+beside.listen(0, "127.0.0.1", () => {
+  const { port } = beside.address();
+  const main = serve({ host: "127.0.0.1", port: 0, perMessageDeflate: { threshold: 0 } });
+  main.on("listening", () => announce({
     library: `Node ws ${version("ws")}`,
     speaks: "hybi-08,rfc6455",
     variant: [...variants.keys()].map((name, index) => `${name} ws://127.0.0.1:${port}/${index}`),
-  }, { port });
+  }, main.address()));
 });
