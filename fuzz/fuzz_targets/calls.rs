@@ -19,6 +19,7 @@ enum Call {
     Begin(bool),
     Fragment(Vec<u8>),
     Finish,
+    Stream(bool),
     Abandon,
     Close(u16, String),
     Abort,
@@ -46,6 +47,7 @@ fuzz_target!(|input: (u8, Vec<(bool, Call)>)| {
             Call::Begin(false) => drop(connection.begin_message(MessageKind::Binary)),
             Call::Fragment(payload) => drop(connection.send_fragment(Bytes::from(payload))),
             Call::Finish => drop(connection.finish_message()),
+            Call::Stream(on) => connection.set_streaming(on, now),
             Call::Abandon => connection.abandon_message(now),
             Call::Close(code, reason) => {
                 let close = CloseCode::new(code).map(|code| Close::truncated(code, &reason));

@@ -1,8 +1,9 @@
-//! Any bytes in any cuts: the same events and the same answers.
+//! Any bytes in any cuts: the same events and the same answers, also when messages are taken in
+//! pieces.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ws_tests::feed::{config, in_cuts};
+use ws_tests::feed::{Echo, config, cut};
 use ws_tests::requests::{DRAFT75, DRAFT76, KEY3, RFC6455};
 
 fuzz_target!(|input: (u8, &[u8], &[u8])| {
@@ -14,8 +15,11 @@ fuzz_target!(|input: (u8, &[u8], &[u8])| {
         _ => RFC6455.into(),
     };
     let bytes = [&opening, bytes].concat();
-    let mut cuts = cuts.iter().cycle();
-    let whole = in_cuts(&config(), &bytes, |rest| rest);
-    let cut = in_cuts(&config(), &bytes, |_| cuts.next().map_or(1, |cut| usize::from(*cut)));
-    assert_eq!(whole.without_pongs(), cut.without_pongs());
+    for start in [Echo::new, Echo::streaming] {
+        let mut cuts = cuts.iter().cycle();
+        let next = |_| cuts.next().map_or(1, |cut| usize::from(*cut));
+        let whole = cut(start(&config()), &bytes, |rest| rest);
+        let cut = cut(start(&config()), &bytes, next);
+        assert_eq!(whole.without_pongs(), cut.without_pongs());
+    }
 });

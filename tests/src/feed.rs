@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Buf;
-use ws_proto::{Accept, Config, Connection, Event, Instant, Message, RecvBuf, State, Transmit};
+use ws_proto::{
+    Accept, Config, Connection, Event, Instant, Message, MessageKind, Piece, RecvBuf, State,
+    Transmit,
+};
 
 use crate::entropy::Repeatable;
 
@@ -98,6 +101,16 @@ pub struct Echo {
     now: Instant,
     last_state: State,
     closed: bool,
+    stream: Option<Streamed>,
+}
+
+/// The message that arrives in pieces.
+#[derive(Default)]
+struct Streamed {
+    /// What is there of it, once it has begun.
+    message: Option<(MessageKind, Vec<u8>)>,
+    /// How much of it the events tell already.
+    told: usize,
 }
 
 impl Echo {
@@ -111,7 +124,15 @@ impl Echo {
             now,
             last_state: State::Unknown,
             closed: false,
+            stream: None,
         }
+    }
+
+    /// The same, which takes messages in pieces and does not send them back.
+    pub fn streaming(config: &Arc<Config>) -> Self {
+        let mut echo = Self { stream: Some(Streamed::default()), ..Self::new(config) };
+        echo.connection.set_streaming(true, echo.now);
+        echo
     }
 
     /// Feeds one piece and takes everything that comes of it.
@@ -158,6 +179,10 @@ impl Echo {
             while let Some(event) = self.connection.poll_event(&mut self.input, self.now) {
                 self.take(event);
             }
+            if let Some(piece) = self.connection.poll_piece() {
+                self.take_piece(&piece);
+                continue;
+            }
             let Some(transmit) = self.connection.poll_transmit() else { return };
             self.transmit(transmit);
         }
@@ -175,6 +200,13 @@ impl Echo {
 
     fn take(&mut self, event: Event) {
         assert!(!self.closed, "an event after Closed: {event:?}");
+        if let Some(Streamed { message: Some((_, bytes)), told }) = &mut self.stream
+            && bytes.len() > *told
+        {
+            // Where it comes between the pieces must not depend on the cuts.
+            *told = bytes.len();
+            self.outcome.events.push(format!("piece up to {}", bytes.len()));
+        }
         self.outcome.events.push(describe(&event));
         match event {
             Event::State { from, to } => {
@@ -185,6 +217,7 @@ impl Echo {
             Event::Request(_) => {
                 self.connection.accept(&Accept::new(), self.now).expect("the policy accepts");
             }
+            Event::Message(_) if self.stream.is_some() => {}
             Event::Message(message) => {
                 if let Err(error) = self.connection.send(message) {
                     self.outcome.events.push(format!("not echoed: {error}"));
@@ -195,6 +228,31 @@ impl Echo {
                 self.closed = true;
             }
             _ => {}
+        }
+    }
+
+    /// Joins the pieces of a message, which is told as any other when it is complete.
+    fn take_piece(&mut self, piece: &Piece) {
+        assert!(!self.closed, "a piece after Closed");
+        assert!(piece.part.len() <= 128 << 10, "a piece of {} bytes", piece.part.len());
+        let stream = self.stream.as_mut().expect("pieces were asked for");
+        assert_eq!(piece.is_first, stream.message.is_none(), "{piece:?}");
+        assert!(piece.is_last || !piece.part.is_empty(), "an empty piece");
+        let kind = piece.part.kind();
+        let (begun, bytes) = stream.message.get_or_insert((kind, Vec::new()));
+        assert_eq!(*begun, kind);
+        if let Some(text) = piece.part.as_text() {
+            assert!(std::str::from_utf8(text.as_bytes()).is_ok(), "a character was cut");
+        }
+        bytes.extend_from_slice(piece.part.as_bytes());
+        if piece.is_last {
+            let bytes = std::mem::take(bytes);
+            let message = match kind {
+                MessageKind::Text => Message::text(String::from_utf8(bytes).expect("text")),
+                MessageKind::Binary => Message::binary(bytes),
+            };
+            *stream = Streamed::default();
+            self.outcome.events.push(describe(&Event::Message(message)));
         }
     }
 
@@ -218,12 +276,29 @@ impl Echo {
 }
 
 /// Feeds `bytes` to an echo server whole, byte by byte and in repeatable random cuts, and answers
-/// what came of it.
+/// what came of it. The same to one that takes messages in pieces, which has to get the same
+/// messages, and may get more where other limits hold.
 ///
 /// # Panics
 /// When the cuts make a difference to the events or to the bytes sent.
 pub fn every_way(config: &Arc<Config>, bytes: &[u8]) -> Outcome {
-    let whole = in_cuts(config, bytes, |rest| rest);
+    let whole = every_cut(bytes, || Echo::new(config));
+    let pieces = every_cut(bytes, || Echo::streaming(config));
+    let messages = |outcome: &Outcome| -> Vec<String> {
+        let told = |event: &&String| event.starts_with("text") || event.starts_with("binary");
+        outcome.events.iter().filter(told).cloned().collect()
+    };
+    let (joined, expected) = (messages(&pieces), messages(&whole));
+    assert!(joined.starts_with(&expected), "in pieces {joined:?}, whole {expected:?}");
+    whole
+}
+
+/// Feeds `bytes` whole, byte by byte and in random cuts, each to a new side.
+///
+/// # Panics
+/// When the cuts make a difference to the events or to the bytes sent.
+pub fn every_cut(bytes: &[u8], start: impl Fn() -> Echo) -> Outcome {
+    let whole = cut(start(), bytes, |rest| rest);
     let expected = whole.clone().without_pongs();
     let same = |cut: Outcome, how: &str| {
         let cut = cut.without_pongs();
@@ -231,22 +306,17 @@ pub fn every_way(config: &Arc<Config>, bytes: &[u8]) -> Outcome {
         assert_eq!(cut.text(), expected.text(), "{how}: another answer than whole");
         assert!(cut == expected, "{how} differs from whole");
     };
-    same(in_cuts(config, bytes, |_| 1), "byte by byte");
+    same(cut(start(), bytes, |_| 1), "byte by byte");
     for seed in 0..8 {
         let mut entropy = Repeatable::new(seed);
-        let cut = in_cuts(config, bytes, |rest| 1 + entropy.below(rest.min(50)));
+        let cut = cut(start(), bytes, |rest| 1 + entropy.below(rest.min(50)));
         same(cut, &format!("cuts with seed {seed}"));
     }
     whole
 }
 
-/// Feeds `bytes` in pieces whose lengths `next` chooses, given how much is left.
-pub fn in_cuts(
-    config: &Arc<Config>,
-    mut bytes: &[u8],
-    mut next: impl FnMut(usize) -> usize,
-) -> Outcome {
-    let mut echo = Echo::new(config);
+/// Feeds `bytes` to this side in cuts whose lengths `next` chooses, given how much is left.
+pub fn cut(mut echo: Echo, mut bytes: &[u8], mut next: impl FnMut(usize) -> usize) -> Outcome {
     while !bytes.is_empty() {
         let n = next(bytes.len()).clamp(1, bytes.len());
         let (piece, rest) = bytes.split_at(n);

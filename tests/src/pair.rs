@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use ws_proto::{
-    Accept, ClientRequest, Config, Connection, Event, Instant, RecvBuf, Transmit, Version,
+    Accept, ClientRequest, Config, Connection, Event, Instant, Piece, RecvBuf, Transmit, Version,
 };
 
 use crate::entropy::Repeatable;
@@ -34,6 +34,8 @@ pub struct Side {
     pub connection: Connection,
     /// The events so far, as lines; see [`describe`].
     pub events: Vec<String>,
+    /// The pieces of messages so far, once they were asked for.
+    pub pieces: Vec<Piece>,
     /// Whether a server accepts requests as they come. On by default.
     pub accepts: bool,
     /// Whether messages are sent back.
@@ -182,6 +184,7 @@ impl Side {
         Self {
             connection,
             events: Vec::new(),
+            pieces: Vec::new(),
             accepts: true,
             echoes: false,
             watch: None,
@@ -243,6 +246,10 @@ impl Side {
                     }
                     _ => {}
                 }
+            }
+            if let Some(piece) = self.connection.poll_piece() {
+                self.pieces.push(piece);
+                continue;
             }
             if self.unwritten.is_none() {
                 self.unwritten = self.connection.poll_transmit();

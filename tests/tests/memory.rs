@@ -5,9 +5,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use ws_proto::{
-    Accept, Config, Connection, Deflate, Event, Instant, Limits, RecvBuf, Transmit, Version,
+    Accept, Config, Connection, Deflate, Event, Instant, Limits, MessageKind, RecvBuf, Transmit,
+    Version,
 };
 use ws_tests::pair::Pair;
 use ws_tests::requests::{DRAFT75, RFC6455, frame, with};
@@ -85,7 +86,7 @@ impl Victim {
 
     fn write_everything(&mut self) {
         while let Some(Transmit::Data(data)) = self.connection.poll_transmit() {
-            self.connection.handle_transmitted(bytes::Buf::remaining(&data));
+            self.connection.handle_transmitted(data.remaining());
         }
     }
 }
@@ -247,4 +248,70 @@ fn bandit_cve_2026_39804_a_bomb_costs_twice_the_limit() {
         + request.len()
         + FIXED;
     assert!(held <= most, "{held} bytes were held, {most} are the most");
+}
+
+/// Moves a message of `len` bytes in fragments from one side to the other, which takes it in
+/// pieces. Answers what both held at most.
+fn streamed(config: Config, from_client: bool, chunk: &Bytes, len: usize) -> usize {
+    let mut pair = Pair::with_config(Version::Rfc6455, &Arc::new(config));
+    pair.drive();
+    let now = pair.now;
+    let (mut from, mut to) = (pair.server.connection, pair.client.connection);
+    if from_client {
+        (from, to) = (to, from);
+    }
+    to.set_streaming(true, now);
+    let mut received = 0;
+    let mut input = RecvBuf::default();
+    let mut take = |to: &mut Connection, mut bytes: &[u8]| {
+        while !bytes.is_empty() {
+            let n = input.feed(bytes);
+            bytes = bytes.get(n..).unwrap_or_default();
+            loop {
+                assert!(to.poll_event(&mut input, now).is_none());
+                let Some(piece) = to.poll_piece() else { break };
+                received += piece.part.len();
+            }
+        }
+    };
+    let held = peak(|| {
+        from.begin_message(MessageKind::Binary).expect("it is open");
+        for _ in 0..len / chunk.len() {
+            from.send_fragment(chunk.clone()).expect("room");
+            while let Some(Transmit::Data(mut data)) = from.poll_transmit() {
+                from.handle_transmitted(data.remaining());
+                while data.has_remaining() {
+                    let n = data.chunk().len();
+                    take(&mut to, data.chunk());
+                    data.advance(n);
+                }
+            }
+        }
+        from.finish_message().expect("it is whole");
+    });
+    assert_eq!(received, len);
+    held
+}
+
+#[test]
+fn a_message_of_any_length_passes_through_little_memory() {
+    let chunk = Bytes::from(vec![7; 64 << 10]);
+    for from_client in [true, false] {
+        let held = streamed(Config::default(), from_client, &chunk, 64 << 20);
+        // What is masked on its way out, the receive buffer, and a piece.
+        assert!(held <= (5 * 64 + 4) << 10, "{held} bytes were held");
+    }
+}
+
+#[test]
+fn a_compressed_message_of_any_length_passes_through_little_memory() {
+    let config = || Config::builder().deflate(Deflate::new()).build().expect("good options");
+    let chunk = Bytes::from(vec![7; 1 << 20]);
+    for from_client in [true, false] {
+        // The thread keeps its compressors.
+        streamed(config(), from_client, &chunk, 2 << 20);
+        let held = streamed(config(), from_client, &chunk, 64 << 20);
+        // One step may give 128 KiB, and the vector it comes into doubles.
+        assert!(held <= 512 << 10, "{held} bytes were held");
+    }
 }

@@ -11,6 +11,7 @@ mod fragments;
 pub(crate) mod inbound;
 pub(crate) mod outbound;
 mod partial;
+mod pieces;
 pub(crate) mod state;
 pub(crate) mod timer;
 mod writer;
@@ -38,6 +39,7 @@ use crate::{
 /// [`poll_transmit`](Self::poll_transmit), then wait for the socket or for
 /// [`poll_timeout`](Self::poll_timeout). No call waits, and none fails because of what the peer
 /// sent: a peer's fault comes out as [`Event::Closed`](crate::Event::Closed) with its cause.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Connection {
     config: Arc<Config>,
     role: Role,
@@ -52,6 +54,8 @@ pub struct Connection {
     ending: Option<Box<Closed>>,
     eof: bool,
     paused: bool,
+    /// Messages are to come in pieces.
+    streaming: bool,
     /// The time of the last call that told it.
     now: Instant,
     last_received: Instant,
@@ -131,6 +135,7 @@ impl Connection {
             ending: None,
             eof: false,
             paused: false,
+            streaming: false,
             now,
             last_received: now,
             stalled: false,
@@ -393,6 +398,9 @@ impl Connection {
     fn open(&mut self, agreed: Agreed) {
         let version = agreed.version;
         self.phase = Phase::Open(Decoder::new(version, self.role, agreed.deflate));
+        if self.streaming {
+            self.set_streaming(true, self.now);
+        }
         if let (Some(options), Some(params)) = (&self.config.deflate, agreed.deflate) {
             self.out.deflate_with(Deflater::new(options, params, self.role));
         }

@@ -131,6 +131,9 @@ pub use instant::Instant;
 mod message;
 pub use message::{Message, MessageKind};
 
+mod piece;
+pub use piece::Piece;
+
 mod prepared;
 pub use prepared::Prepared;
 

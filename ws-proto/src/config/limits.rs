@@ -17,7 +17,10 @@ pub struct Limits {
     /// A message, as the application receives it; over it: close code 1009. Default 1 MiB: far
     /// above chat and telemetry, and 1,000 hostile peers together cost 1 GiB at most.
     pub max_message: usize,
-    /// One frame's payload, also a length-prefixed frame that draft75 and draft76 discard; over
+    /// A message that is handed out in pieces while it arrives, in all; over it: 1009. `None` is
+    /// no limit. Default 1 GiB: nothing of it has to be held, so this is to end what has no end.
+    pub max_streamed: Option<u64>,
+    /// One frame's payload, unless its message is handed out in pieces; also a length-prefixed frame that draft75 and draft76 discard; over
     /// it: 1009. Default 1 MiB, so that `max_message` alone decides.
     pub max_frame: usize,
     /// Fragments of one message; over it: 1008. Default 131,072: a 4 MiB message in 64-byte
@@ -40,6 +43,7 @@ impl Default for Limits {
             max_uri: 8 << 10,
             max_headers: 100,
             max_message: 1 << 20,
+            max_streamed: Some(1 << 30),
             max_frame: 1 << 20,
             max_fragments: 131_072,
             max_control_per_second: 1_000,
@@ -57,6 +61,7 @@ impl Limits {
             ("max_uri", self.max_uri),
             ("max_headers", self.max_headers),
             ("max_message", self.max_message),
+            ("max_streamed", self.max_streamed.map_or(1, |most| usize::from(most > 0))),
             ("max_frame", self.max_frame),
             ("max_fragments", self.max_fragments as usize),
             ("max_control_per_second", self.max_control_per_second as usize),

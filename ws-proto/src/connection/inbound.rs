@@ -49,7 +49,13 @@ impl Connection {
                     None
                 }
                 Phase::Response(_) => self.pull_response(input),
-                Phase::Open(_) => self.pull_frame(input),
+                Phase::Open(_) => {
+                    let pulled = self.pull_frame(input);
+                    if pulled.is_none() && self.has_piece() {
+                        return None;
+                    }
+                    pulled
+                }
                 Phase::Discard => {
                     input.clear();
                     None
@@ -123,7 +129,12 @@ impl Connection {
         let Phase::Open(decoder) = &mut self.phase else { return None };
         match decoder.poll(input, &self.config.limits) {
             Ok(Some(item)) => self.take_item(item),
-            Ok(None) => None,
+            Ok(None) => {
+                if self.state() == State::Closing {
+                    self.take_piece();
+                }
+                None
+            }
             Err(error) => {
                 self.fail(Cause::Protocol(error));
                 None

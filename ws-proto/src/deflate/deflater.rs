@@ -198,6 +198,6 @@ mod tests {
     #[test]
     fn what_does_not_get_smaller_grows_by_five_bytes_a_block() {
         assert_eq!(store(b"ab")[..], [0, 2, 0, 0xFD, 0xFF, b'a', b'b']);
-        assert_eq!(store(&[7; 65_536]).len(), 65_536 + 10);
+        assert_eq!(store(&alloc::vec![7; 65_536]).len(), 65_536 + 10);
     }
 }

@@ -1,4 +1,5 @@
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -18,6 +19,14 @@ const STEP: usize = 32 << 10;
 
 /// Takes what was decompressed, and may refuse it.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), ProtocolError> + 'a;
+
+/// What one step did.
+struct Step {
+    /// How many bytes it took.
+    used: usize,
+    /// Whether there is more to come of them.
+    more: bool,
+}
 
 /// Decompresses what the peer sends (RFC 7692 section 7.2.2).
 ///
@@ -52,27 +61,58 @@ impl Inflater {
         pool::with_buffer(STEP, |buffer| {
             let mut rest = bytes;
             loop {
-                let context = self.context.get_or_insert_with(pool::decompressor);
-                if core::mem::take(&mut self.ended) {
-                    // Behind a last block (section 7.2.3.4) nothing before it can be referred to.
-                    context.reset(false);
-                }
-                let before = context.total_in();
-                let status = context.decompress_vec(rest, buffer, FlushDecompress::None);
-                let used = context.total_in() - before;
-                rest = rest.get(used as usize..).unwrap_or_default();
-                let more = buffer.len() == buffer.capacity();
-                // What comes before the fault is judged first, so that the cuts change nothing.
-                sink(buffer)?;
-                buffer.clear();
-                let status = status.map_err(|_| ProtocolError::InvalidDeflate)?;
-                self.ended = status == Status::StreamEnd;
-                let stuck = used == 0 && !more && !self.ended;
-                if stuck || (rest.is_empty() && (self.ended || !more)) {
+                let Step { used, more } = self.step(rest, buffer, sink)?;
+                rest = rest.get(used..).unwrap_or_default();
+                if rest.is_empty() && !more {
                     return Ok(());
                 }
             }
         })
+    }
+
+    /// Decompresses the next bytes of a message, and stops when that is much. Answers how many of
+    /// them were used. When all were, nothing is left in the decompressor either.
+    pub(crate) fn inflate_some(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut Sink<'_>,
+    ) -> Result<usize, ProtocolError> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        self.empty = false;
+        pool::with_buffer(STEP, |buffer| {
+            let Step { used, mut more } = self.step(bytes, buffer, sink)?;
+            while more && used == bytes.len() {
+                more = self.step(&[], buffer, sink)?.more;
+            }
+            Ok(used)
+        })
+    }
+
+    /// Fills the buffer once.
+    fn step(
+        &mut self,
+        bytes: &[u8],
+        buffer: &mut Vec<u8>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Step, ProtocolError> {
+        let context = self.context.get_or_insert_with(pool::decompressor);
+        if core::mem::take(&mut self.ended) {
+            // Behind a last block (section 7.2.3.4) nothing before it can be referred to.
+            context.reset(false);
+        }
+        let before = context.total_in();
+        let status = context.decompress_vec(bytes, buffer, FlushDecompress::None);
+        let used = (context.total_in() - before) as usize;
+        let full = buffer.len() == buffer.capacity();
+        // What comes before the fault is judged first, so that the cuts change nothing.
+        sink(buffer)?;
+        buffer.clear();
+        let status = status.map_err(|_| ProtocolError::InvalidDeflate)?;
+        self.ended = status == Status::StreamEnd;
+        let stuck = used == 0 && !full && !self.ended;
+        Ok(Step { used: if stuck { bytes.len() } else { used }, more: full && !self.ended })
     }
 
     /// Says that the message is complete.

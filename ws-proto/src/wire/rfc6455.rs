@@ -3,6 +3,7 @@
 mod header;
 pub(crate) use header::{Header, MAX_CONTROL, Opcode};
 
+mod pieces;
 mod whole;
 pub(super) use whole::take_whole;
 
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use header::{LENGTH_16, LENGTH_64, MAX_HEADER, RSV1};
 
 use super::item::Item;
+use super::pieces::Pieces;
 use super::utf8::Validator;
 use super::{growth, mask, utf8};
 use crate::buffer::Loan;
@@ -45,6 +47,8 @@ pub(crate) struct Decoder {
     lent: Option<Loan>,
     /// Only when compression was agreed to.
     inflater: Option<Box<Inflater>>,
+    /// From the moment messages are to come in pieces.
+    pieces: Option<Box<Pieces>>,
 }
 
 /// The frame whose payload is being read.
@@ -60,7 +64,7 @@ struct Frame {
 }
 
 impl Decoder {
-    pub(crate) fn new(role: Role, inflater: Option<Box<Inflater>>) -> Self {
+    pub(crate) fn new(role: Role, streaming: bool, inflater: Option<Box<Inflater>>) -> Self {
         Self {
             role,
             cut: [0; MAX_HEADER],
@@ -75,6 +79,7 @@ impl Decoder {
             validated: 0,
             lent: None,
             inflater,
+            pieces: streaming.then(|| Box::new(Pieces::streaming())),
         }
     }
 
@@ -93,13 +98,16 @@ impl Decoder {
         limits: &Limits,
     ) -> Result<Option<Item>, ProtocolError> {
         if self.lent.is_some() || input.is_lent() {
-            self.reclaim(input)?;
+            self.reclaim(input).or_else(|fault| self.hold(fault))?;
+        }
+        if self.is_streaming() {
+            return self.poll_pieces(input, limits);
         }
         loop {
             if self.frame.is_none() && !self.read_header(input, limits)? {
                 return Ok(None);
             }
-            if !self.read_payload(input, limits)? {
+            if !self.read_payload(input, limits, usize::MAX)? {
                 self.lend(input);
                 return Ok(None);
             }
@@ -222,11 +230,14 @@ impl Decoder {
         if opcode.is_control() {
             return Ok(frame);
         }
+        // What is compressed is counted when it is not any more.
+        let deflated = rsv1 || (opcode == Opcode::Continuation && self.deflated);
+        if self.is_streaming() {
+            return self.check_streamed(length, deflated, limits);
+        }
         if frame > limits.max_frame {
             return Err(ProtocolError::FrameTooBig(limits.max_frame));
         }
-        // What is compressed is counted when it is not any more.
-        let deflated = rsv1 || (opcode == Opcode::Continuation && self.deflated);
         if !deflated && frame > limits.max_message.saturating_sub(self.payload.len()) {
             return Err(ProtocolError::MessageTooBig(limits.max_message));
         }
@@ -249,18 +260,19 @@ impl Decoder {
         self.frame = Some(frame);
     }
 
-    /// Takes what is there of the payload; `true` when the frame is complete.
+    /// Takes what is there of the payload, at most `room`; `true` when the frame is complete.
     fn read_payload(
         &mut self,
         input: &mut RecvBuf,
         limits: &Limits,
+        room: usize,
     ) -> Result<bool, ProtocolError> {
         let Some(frame) = &mut self.frame else { return Ok(false) };
         if self.deflated && !frame.opcode.is_control() {
             return self.read_deflated(input, limits);
         }
         let unread = input.unread();
-        let bytes = unread.get(..frame.remaining).unwrap_or(unread);
+        let bytes = unread.get(..frame.remaining.min(room)).unwrap_or(unread);
         let n = bytes.len();
         let out = if frame.opcode.is_control() { &mut self.control } else { &mut self.payload };
         let start = out.len();
@@ -490,7 +502,7 @@ mod tests {
         let length = if cfg!(miri) { 100_000 } else { 900_000 };
         let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
         let bytes = frame(0x82, &payload);
-        let mut decoder = Decoder::new(Role::Server, None);
+        let mut decoder = Decoder::new(Role::Server, false, None);
         let limits = Limits::default();
         let mut input = RecvBuf::with_capacity(17_000);
         let mut at = 0;
@@ -550,7 +562,7 @@ mod tests {
     #[test]
     fn rust_websocket_2022_a_claimed_length_reserves_nothing() {
         let limits = Limits { max_message: usize::MAX, max_frame: usize::MAX, ..Limits::default() };
-        let mut decoder = Decoder::new(Role::Server, None);
+        let mut decoder = Decoder::new(Role::Server, false, None);
         let mut input = RecvBuf::default();
         input.feed(&[0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4, 9]);
         assert!(decoder.poll(&mut input, &limits).unwrap().is_none());

@@ -1,13 +1,17 @@
 //! The frames of draft-hixie-75 and draft-hixie-76: text between `0x00` and `0xFF`, frames of
 //! reserved types to be discarded, and `FF 00` as draft76's closing handshake.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+mod pieces;
+
 use super::growth;
 use super::item::Item;
+use super::pieces::Pieces;
 use super::utf8::{self, Validator};
 use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes, Version};
 
@@ -31,6 +35,8 @@ pub(crate) struct Decoder {
     frame: Frame,
     payload: Vec<u8>,
     utf8: Validator,
+    /// From the moment messages are to come in pieces.
+    pieces: Option<Box<Pieces>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +61,7 @@ impl Decoder {
             frame: Frame::Type,
             payload: Vec::new(),
             utf8: Validator::default(),
+            pieces: None,
         }
     }
 
@@ -71,6 +78,9 @@ impl Decoder {
             return Err(ProtocolError::BufferExchanged);
         }
         while let Some(first) = input.unread().first().copied() {
+            if self.has_piece() {
+                return Ok(None);
+            }
             let item = match self.frame {
                 Frame::Type => {
                     input.consume(1);
@@ -81,6 +91,7 @@ impl Decoder {
                     };
                     None
                 }
+                Frame::Text if self.is_streaming() => self.read_text_piece(input, limits)?,
                 Frame::Text => self.read_text(input, limits)?,
                 Frame::Low { discarded } => self.discard_low(discarded, input, limits)?,
                 Frame::Length { kind, length, bytes } => {
@@ -92,6 +103,9 @@ impl Decoder {
             if item.is_some() {
                 return Ok(item);
             }
+        }
+        if self.is_streaming() {
+            self.offer();
         }
         Ok(None)
     }

@@ -8,6 +8,11 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<(), Invalid> {
     simdutf8::basic::from_utf8(bytes).map(|_| ()).map_err(|_| Invalid)
 }
 
+/// How many bytes at the beginning are text.
+pub(crate) fn valid_up_to(bytes: &[u8]) -> usize {
+    core::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len)
+}
+
 /// Checks text in pieces and fails at the first byte that cannot be right, whatever the cuts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Validator {
@@ -27,6 +32,11 @@ impl Validator {
         let (whole, tail) = bytes.split_at(bytes.len() - cut);
         validate(whole)?;
         tail.iter().try_for_each(|byte| self.complete_cut(*byte))
+    }
+
+    /// How many bytes at the end begin a character without finishing it.
+    pub(crate) fn pending(&self) -> usize {
+        usize::from(self.cut_len)
     }
 
     /// Whether the text may end here.
@@ -55,7 +65,7 @@ impl Validator {
 }
 
 /// How many bytes at the end begin a character without finishing it.
-fn incomplete_tail(bytes: &[u8]) -> usize {
+pub(super) fn incomplete_tail(bytes: &[u8]) -> usize {
     let lead = bytes.iter().rev().take(3).position(|byte| *byte >= 0xC0);
     let Some(behind) = lead else { return 0 };
     let width = match bytes.iter().rev().nth(behind) {
