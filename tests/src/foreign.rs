@@ -25,10 +25,11 @@ mod messages;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What servers need not be able to do. Checks of what one cannot do are left out.
-pub const ABILITIES: [&str; 11] = [
+pub const ABILITIES: [&str; 12] = [
     "binary",
     "close",
     "deflate",
+    "empty-deflate",
     "echoed-code",
     "fragments",
     "header",

@@ -20,14 +20,14 @@ pub(super) async fn all<R: Runtime>(judge: &mut Judge<R>, version: Version) {
             .await;
     }
     for (name, offer, agreed) in offers() {
-        let fragments = judge.can(version, "fragments");
+        let can = ["empty-deflate", "fragments"].map(|ability| judge.can(version, ability));
         let check = async |peer: &Peer<R>| {
             let connection = peer.connect_with(|client| client.deflate(offer)).await?;
             let params = connection.deflate().ok_or("the server declined the offer")?;
             if !agreed(params) {
                 return Err(format!("the server made of it: {params}"));
             }
-            talk(&connection, fragments).await
+            talk(&connection, can).await
         };
         judge.check(version, format!("compression {name}"), check).await;
     }
@@ -38,7 +38,7 @@ pub(super) async fn all<R: Runtime>(judge: &mut Judge<R>, version: Version) {
         .filter_map(|(name, url)| Some((name.strip_prefix("deflate:")?.to_owned(), url.to_owned())))
         .collect();
     for (wanted, url) in variants {
-        let fragments = judge.can(version, "fragments");
+        let can = ["empty-deflate", "fragments"].map(|ability| judge.can(version, ability));
         let name = format!("compression when the server wants {wanted}");
         let check = async |peer: &Peer<R>| {
             let connection = peer.connect_with(|client| client.deflate(with_contexts())).await?;
@@ -48,7 +48,7 @@ pub(super) async fn all<R: Runtime>(judge: &mut Judge<R>, version: Version) {
                     return Err(format!("{parameter} is not in what was agreed to: {params}"));
                 }
             }
-            talk(&connection, fragments).await
+            talk(&connection, can).await
         };
         judge.check_at(url, version, name, check).await;
     }
@@ -87,9 +87,11 @@ fn offers() -> [Offer; 7] {
 }
 
 /// Messages of every sort, so that each side's context is used, and must be the right one.
-async fn talk(connection: &Connection, fragments: bool) -> Outcome {
+async fn talk(connection: &Connection, [empty, fragments]: [bool; 2]) -> Outcome {
     for round in 0..3 {
-        echo(connection, "").await?;
+        if empty {
+            echo(connection, "").await?;
+        }
         echo(connection, "short").await?;
         echo(connection, "the same words again, ".repeat(20)).await?;
         echo(connection, format!("round {round} ").repeat(10_000)).await?;
