@@ -1,6 +1,17 @@
 # The commands that our client sends to servers in Ruby; README.md has the list.
 
 module Commands
+  # A connection as the commands see it: with the pings that came, and those that were sent.
+  class Peer
+    attr_reader :pings
+
+    def initialize(socket)
+      @socket = socket
+      @pings = []
+      @asked = []
+    end
+  end
+
   class << self
     attr_reader :last_close
 

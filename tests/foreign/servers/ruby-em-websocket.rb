@@ -5,14 +5,9 @@ require 'em-websocket'
 require 'em-websocket/version'
 require_relative '../lib/commands'
 
-# A connection as the commands see it.
-class Peer
-  attr_reader :pings
-
+class Peer < Commands::Peer
   def initialize(socket)
-    @socket = socket
-    @pings = []
-    @asked = []
+    super
     socket.onopen { |handshake| @headers = handshake.headers_downcased }
     socket.onmessage { |text| Commands.answer(text, self) }
     socket.onbinary { |bytes| socket.send_binary(bytes) }

@@ -10,17 +10,7 @@ require 'websocket'
 require 'websocket/version'
 require_relative '../lib/commands'
 
-# A connection as the commands see it.
-class Peer
-  attr_reader :pings
-
-  def initialize(socket)
-    @socket = socket
-    @pings = []
-    @asked = []
-    @closing = false
-  end
-
+class Peer < Commands::Peer
   def serve
     return unless shake_hands
 
