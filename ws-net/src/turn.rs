@@ -251,17 +251,15 @@ impl Inner {
     /// Whether messages wait for their reader, or its answers for the socket. Nobody can hold back
     /// the steps that open a connection and those that close it.
     fn is_blocked(&self, common: &Common) -> bool {
-        if self.paused && self.announced == State::Connected && self.is_open() {
-            return true;
-        }
-        match self.reader {
+        let held = match self.reader {
             Reader::Handles => self.slot.is_some(),
             Reader::Listeners => {
                 self.backlog.is_some()
                     || self.core.buffered_amount() >= common.config.limits().outbound_high
             }
             Reader::Nobody => false,
-        }
+        };
+        (held || self.paused && self.announced == State::Connected) && self.is_open()
     }
 
     /// Lends the chunk to the driver if bytes are of use. It is used up then.

@@ -12,6 +12,7 @@ use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 use crate::{Builder, Connection, Server};
 
+mod ends;
 mod events;
 mod flow;
 mod requests;
