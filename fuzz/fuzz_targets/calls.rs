@@ -28,6 +28,8 @@ enum Call {
     Break,
     Cut(u8),
     Pass(u16),
+    Reset,
+    WriteFailure,
 }
 
 fuzz_target!(|input: (u8, Vec<(bool, Call)>)| {
@@ -55,6 +57,8 @@ fuzz_target!(|input: (u8, Vec<(bool, Call)>)| {
             }
             Call::Abort => connection.abort(),
             Call::Eof => connection.handle_eof(now),
+            Call::Reset => connection.handle_reset(now),
+            Call::WriteFailure => connection.handle_write_failure(now),
             Call::Pause(paused) => connection.set_paused(paused),
             Call::Break => pair.broken = true,
             Call::Cut(cut) => pair.cut = 1 + usize::from(cut),

@@ -107,7 +107,7 @@ proptest! {
 
     #[test]
     fn any_order_of_commands_ends_in_closed_after_enough_time(
-        commands in prop::collection::vec((any::<bool>(), 0u8..9, 0u64..40), 0..12),
+        commands in prop::collection::vec((any::<bool>(), 0u8..11, 0u64..40), 0..12),
         version in prop::sample::select(Version::ALL.to_vec()),
     ) {
         let mut pair = Pair::new(version);
@@ -124,6 +124,8 @@ proptest! {
                 5 => side.connection.handle_eof(now),
                 6 => pair.broken = true,
                 7 => side.connection.set_paused(client),
+                8 => side.connection.handle_reset(now),
+                9 => side.connection.handle_write_failure(now),
                 _ => {}
             }
             pair.pass(std::time::Duration::from_secs(seconds));

@@ -226,6 +226,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                     // The peer may have sent its last words before it went.
                     log_failure(&self.membership.connection, &error, "write to");
                     turn.written += turn.outbox.break_off();
+                    turn.end = Some(StreamEnd::Unwritable);
                 }
                 Poll::Pending => turn.blocked.write = true,
             }

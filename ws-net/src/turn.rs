@@ -64,6 +64,8 @@ pub(crate) struct Rest {
 /// How a stream ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum StreamEnd {
+    /// The socket takes nothing more; what the peer sent before can still be read.
+    Unwritable,
     /// The peer sends nothing more.
     Eof,
     /// The socket failed, or it is gone.
@@ -194,11 +196,11 @@ impl Inner {
         if let Some(input) = turn.input.take() {
             self.input = Some(input);
         }
-        if let Some(end) = turn.end.take() {
-            self.core.handle_eof(self.now);
-            if end == StreamEnd::Lost {
-                self.core.abort();
-            }
+        match turn.end.take() {
+            None => {}
+            Some(StreamEnd::Unwritable) => self.core.handle_write_failure(self.now),
+            Some(StreamEnd::Eof) => self.core.handle_eof(self.now),
+            Some(StreamEnd::Lost) => self.core.handle_reset(self.now),
         }
         if self.room_wanted || self.backlog.is_some() {
             self.use_room(common, turn);

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 
 mod apart;
+mod broken;
 #[cfg(feature = "deflate")]
 mod compression;
 mod deadlines;
@@ -61,6 +62,8 @@ pub struct Connection {
     last_received: Instant,
     /// Bytes wait since the last look at them, and the peer took none.
     stalled: bool,
+    /// Nothing can be written any more.
+    unwritable: bool,
     control_since: Instant,
     control_count: u32,
 }
@@ -139,6 +142,7 @@ impl Connection {
             now,
             last_received: now,
             stalled: false,
+            unwritable: false,
             control_since: now,
             control_count: 0,
         }

@@ -17,9 +17,10 @@ pub struct Timeouts {
     /// How long the peer has to end its side of the stream once this side has. Default 1 s.
     pub linger: Duration,
     /// How long the peer may take no byte of what waits for it; it is looked at once in this time,
-    /// so the end comes within twice of it. Default 30 s: beyond any honest stall, and without it
-    /// a peer that writes and never reads would hold its queue for ever. Servers that answer
-    /// ordinary HTTP, too, wait as long for the next piece of a body, in both directions.
+    /// so the end comes within twice of it. Also how long a connection goes on that can read
+    /// but not write any more. Default 30 s: beyond any honest stall, and without it a peer that
+    /// writes and never reads would hold its queue for ever. Servers that answer ordinary HTTP,
+    /// too, wait as long for the next piece of a body, in both directions.
     pub stall: Duration,
     /// Silence after which a ping is sent (RFC 6455 section 5.5.2); `None` for never. Default
     /// 20 s: shorter than the idle limits of common proxies.

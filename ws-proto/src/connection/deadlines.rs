@@ -79,7 +79,7 @@ impl Connection {
 
     fn judge_stall(&mut self) {
         let waiting = self.out.buffered() > 0;
-        if waiting && self.stalled {
+        if self.unwritable || waiting && self.stalled {
             return self.fail(Cause::Timeout(Expired::Stall));
         }
         self.stalled = waiting;

@@ -1,6 +1,6 @@
-//! How connections end whose handler takes no messages.
+//! How connections end whose handler takes no messages, and those whose stream breaks.
 
-use ws_proto::Closed;
+use ws_proto::{Closed, Expired};
 
 use super::*;
 
@@ -10,6 +10,54 @@ fn ends(server: &Server<Toy>) -> Arc<Mutex<Vec<Closed>>> {
     let out = Arc::clone(&ends);
     server.on_close(move |_, end| lock(&out).push(Closed::clone(end)));
     ends
+}
+
+async fn wait_for_the_end(connection: Connection) {
+    connection.closed().await;
+}
+
+#[test]
+fn who_takes_nothing_notices_a_broken_stream_when_it_writes() {
+    for paused in [false, true] {
+        let (toy, server) = serving(wait_for_the_end);
+        let ends = ends(&server);
+        let client = join(&toy);
+        let connection = server.manager().snapshot().pop().unwrap();
+        if paused {
+            connection.pause();
+        }
+        client.send(&frame(0x81, b"nobody takes this"));
+        toy.settle();
+        client.fail();
+        // The ping cannot be written.
+        toy.advance(Duration::from_secs(20));
+        assert_eq!(connection.state(), State::Connected, "what came before may still be taken");
+        toy.advance(Duration::from_secs(30));
+        let cause = lock(&ends).pop().expect("the connection is over").cause;
+        assert_eq!(cause, Cause::Timeout(Expired::Stall), "paused: {paused}");
+        assert_eq!((server.manager().len(), toy.tasks()), (0, 1));
+    }
+}
+
+#[test]
+fn what_came_before_a_failed_write_is_still_handed_out() {
+    let (toy, server) = serving(wait_for_the_end);
+    let client = join(&toy);
+    let connection = server.manager().snapshot().pop().unwrap();
+    client.send(&frame(0x81, b"last words").repeat(3));
+    toy.settle();
+    client.fail();
+    connection.try_send("cannot be written").unwrap();
+    toy.advance(Duration::from_secs(29));
+    let took = toy.block_on(async move {
+        let mut took = 0;
+        while let Some(Ok(message)) = connection.recv().await {
+            assert_eq!(message.as_text(), Some("last words"));
+            took += 1;
+        }
+        took
+    });
+    assert_eq!((took, server.manager().len()), (3, 0));
 }
 
 #[test]
@@ -34,4 +82,35 @@ fn a_message_that_nobody_takes_does_not_hold_up_the_closing() {
     assert_eq!((end.code(), server.manager().len()), (1000, 0));
     let left = toy.block_on(async move { connection.recv().await });
     assert_eq!(left.unwrap().unwrap().as_text(), Some("nobody takes this"));
+}
+
+const DRAFT75: &[u8] = b"GET / HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\
+    Host: example.org\r\nOrigin: http://example.org\r\n\r\n";
+
+#[test]
+fn a_stream_that_breaks_is_no_proper_end_of_draft75() {
+    for (breaks, closing) in [(false, false), (true, false), (true, true)] {
+        let (toy, server) = serving(wait_for_the_end);
+        let ends = ends(&server);
+        let client = toy.dial();
+        client.send(DRAFT75);
+        toy.settle();
+        assert!(client.take().0.starts_with(b"HTTP/1.1 101 "));
+        if closing {
+            server.manager().snapshot()[0].close(Close::normal());
+            toy.settle();
+        }
+        if breaks {
+            client.fail();
+        }
+        drop(client);
+        toy.settle();
+        let end = lock(&ends).pop().expect("the connection is over");
+        let cause = match (breaks, closing) {
+            (false, _) => Cause::Peer,
+            (true, false) => Cause::Eof,
+            (true, true) => Cause::Local,
+        };
+        assert_eq!((end.clean, &end.cause), (!breaks, &cause), "{end}");
+    }
 }
