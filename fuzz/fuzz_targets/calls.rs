@@ -59,7 +59,7 @@ fuzz_target!(|input: (u8, Vec<(bool, Call)>)| {
             Call::Eof => connection.handle_eof(now),
             Call::Reset => connection.handle_reset(now),
             Call::WriteFailure => connection.handle_write_failure(now),
-            Call::Pause(paused) => connection.set_paused(paused),
+            Call::Pause(paused) => connection.set_paused(paused, now),
             Call::Break => pair.broken = true,
             Call::Cut(cut) => pair.cut = 1 + usize::from(cut),
             Call::Pass(millis) => pair.pass(Duration::from_millis(millis.into())),
@@ -68,7 +68,7 @@ fuzz_target!(|input: (u8, Vec<(bool, Call)>)| {
         assert!(side.connection.state() >= before);
     }
     for side in [&mut pair.client, &mut pair.server] {
-        side.connection.set_paused(false);
+        side.connection.set_paused(false, pair.now);
     }
     pair.broken = true;
     pair.pass(Duration::from_secs(1000));

@@ -252,10 +252,29 @@ fn drafts_have_an_idle_limit_instead_of_pings() {
 fn who_stops_reading_does_not_blame_the_peer() {
     let mut pair = Pair::connected(Version::Rfc6455);
     pair.broken = true;
-    pair.server.connection.set_paused(true);
-    pair.client.connection.set_paused(true);
+    pair.server.connection.set_paused(true, pair.now);
+    pair.client.connection.set_paused(true, pair.now);
     pair.pass(Duration::from_secs(600));
     assert_eq!(pair.server.connection.state(), State::Connected);
+}
+
+#[test]
+fn who_reads_again_counts_the_silence_from_then_on() {
+    for version in [Version::Draft75, Version::Rfc6455] {
+        let mut timeouts = Timeouts::default();
+        (timeouts.idle, timeouts.ping_interval) = (Some(Duration::from_secs(300)), None);
+        let config = Arc::new(Config::builder().timeouts(timeouts).build().unwrap());
+        let mut pair = Pair::with_config(version, &config);
+        pair.drive();
+        pair.client.connection.set_paused(true, pair.now);
+        pair.server.connection.set_paused(true, pair.now);
+        pair.pass(Duration::from_secs(599));
+        pair.server.connection.set_paused(false, pair.now);
+        pair.pass(Duration::from_secs(299));
+        assert_eq!(pair.server.connection.state(), State::Connected, "{version}");
+        pair.pass(Duration::from_secs(5));
+        assert_eq!(pair.server.last(), "closed 1006 nothing came for the idle limit", "{version}");
+    }
 }
 
 #[test]
@@ -263,8 +282,8 @@ fn a_peer_that_takes_nothing_is_dropped_even_by_a_paused_side() {
     for version in Version::ALL {
         let mut pair = Pair::connected(version);
         pair.server.stops_writing = true;
-        pair.server.connection.set_paused(true);
-        pair.client.connection.set_paused(true);
+        pair.server.connection.set_paused(true, pair.now);
+        pair.client.connection.set_paused(true, pair.now);
         pair.server.connection.send("never taken".into()).unwrap();
         pair.pass(Duration::from_secs(29));
         assert_eq!(pair.server.connection.state(), State::Connected);

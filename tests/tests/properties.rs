@@ -123,15 +123,15 @@ proptest! {
                 4 => side.connection.abort(),
                 5 => side.connection.handle_eof(now),
                 6 => pair.broken = true,
-                7 => side.connection.set_paused(client),
+                7 => side.connection.set_paused(client, now),
                 8 => side.connection.handle_reset(now),
                 9 => side.connection.handle_write_failure(now),
                 _ => {}
             }
             pair.pass(std::time::Duration::from_secs(seconds));
         }
-        pair.client.connection.set_paused(false);
-        pair.server.connection.set_paused(false);
+        pair.client.connection.set_paused(false, pair.now);
+        pair.server.connection.set_paused(false, pair.now);
         pair.broken = true;
         pair.pass(std::time::Duration::from_secs(1000));
         for side in [&pair.client, &pair.server] {

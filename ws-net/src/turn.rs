@@ -276,7 +276,7 @@ impl Inner {
 
     fn sleep(&mut self, common: &Common, turn: &mut Turn, rest: &mut Rest) -> Work {
         let blocked = self.is_blocked(common);
-        self.core.set_paused(blocked);
+        self.core.set_paused(blocked, turn.now);
         rest.reads_first = !blocked && self.core.wants_input();
         // What is left unparsed stays where `recv` finds it.
         turn.input = self.input.take_if(|input| !blocked || input.is_idle());

@@ -207,9 +207,13 @@ impl Connection {
     }
 
     /// Says whether the caller has stopped reading. While it has, silence is not the peer's fault
-    /// and neither the pong nor the idle deadline ends the connection.
-    pub fn set_paused(&mut self, paused: bool) {
-        self.paused = paused;
+    /// and neither the pong nor the idle deadline ends the connection; they count from the moment
+    /// in which it reads again.
+    pub fn set_paused(&mut self, paused: bool, now: Instant) {
+        self.now = now;
+        if core::mem::replace(&mut self.paused, paused) && !paused {
+            self.last_received = now;
+        }
     }
 
     /// Server: opens the connection that was asked for.
