@@ -14,3 +14,8 @@ pub mod suite;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// So do those of the page for users of node-websocket-server.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migration-from-node-websocket-server.md")]
+pub struct Migration;

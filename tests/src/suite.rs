@@ -19,16 +19,22 @@ pub mod cancellation;
 pub mod client;
 pub mod contract;
 pub mod crowd;
+pub mod deflate;
 pub mod doors;
 pub mod faults;
 pub mod http;
+pub mod hyper;
 pub mod incoming;
 pub mod limits;
 pub mod listeners;
 pub mod messages;
+pub mod options;
 pub mod shutdown;
 pub mod slow;
+pub mod storage;
+pub mod streams;
 mod support;
+pub use support::aside;
 pub mod tls;
 pub mod topics;
 pub mod unix;
@@ -77,12 +83,14 @@ macro_rules! conformance {
                 recv_loses_no_message,
                 recv_elsewhere_loses_no_message,
                 send_neither_loses_nor_doubles,
+                sending_uncompressed_neither_loses_nor_doubles,
                 halves_and_ids_lose_no_message,
                 closed_tells_after_all,
                 accept_loses_no_client,
                 an_accept_that_is_dropped_ends_the_connection,
                 serve_and_run_stop_accepting_when_dropped,
                 futures_that_were_never_polled_do_nothing,
+                reconnecting_may_be_dropped_at_every_point,
                 a_shutdown_that_is_dropped_leaves_out_the_rest,
             }
             client {
@@ -124,10 +132,15 @@ macro_rules! conformance {
                 the_manager_finds_maps_and_filters,
                 the_manager_may_be_called_from_its_own_callbacks,
             }
+            deflate {
+                both_sides_agree_and_messages_come_back,
+                compression_shows_on_the_wire,
+                a_broadcast_reaches_those_who_compress_and_those_who_do_not,
+                nothing_is_compressed_unless_both_want_it,
+            }
             doors {
                 port_zero_is_any_free_port,
                 a_port_in_use_is_an_error_that_names_it,
-                an_option_that_makes_no_sense_is_an_error_that_names_it,
                 serving_nothing_is_an_error,
                 serve_runs_the_handler_for_every_client,
                 serve_closes_when_the_handler_returns,
@@ -158,6 +171,13 @@ macro_rules! conformance {
                 shutdown_ends_idle_connections,
                 a_body_that_stalls_is_an_error,
             }
+            hyper {
+                pages_and_websockets_share_the_port_of_hyper,
+                hyper_writes_the_refusals,
+                a_panic_behind_hyper_ends_its_own_connection,
+                who_comes_through_hyper_may_be_decided_about,
+                upgrades_behind_hyper_may_be_dropped_at_every_point,
+            }
             incoming {
                 a_request_can_be_looked_at,
                 reject_is_an_http_answer,
@@ -168,6 +188,7 @@ macro_rules! conformance {
                 a_client_that_leaves_in_its_handshake_is_an_error,
             }
             limits {
+                a_full_server_lets_clients_wait,
                 an_address_has_its_share_of_connections,
                 an_address_has_its_share_of_handshakes,
                 a_connection_ends_with_its_lifetime,
@@ -183,6 +204,10 @@ macro_rules! conformance {
                 a_server_tells_where_it_listens_and_that_it_stops,
                 a_pause_holds_messages_back,
                 messages_to_an_id_arrive_or_come_back,
+                listeners_are_removed_by_name_kind_or_all,
+                a_listener_on_a_closed_connection_is_dropped,
+                a_connection_tells_its_own_refusal,
+                messages_to_nobody_come_back,
             }
             messages {
                 every_version_is_echoed,
@@ -190,10 +215,17 @@ macro_rules! conformance {
                 pipelined_messages_are_answered_in_order,
                 bytes_may_come_one_by_one,
                 a_handler_sees_what_was_asked,
+                headers_keep_their_order_and_case,
                 an_id_shows_the_port_and_is_unique,
                 a_clean_close_ends_recv_quietly,
                 a_lost_client_is_an_error_behind_its_messages,
                 what_is_no_websocket_is_refused,
+            }
+            options {
+                every_option_is_named_when_it_makes_no_sense,
+                a_wrong_option_opens_no_socket,
+                a_client_names_its_wrong_options,
+                versions_may_be_named_and_the_others_are_told_which,
             }
             shutdown {
                 shutdown_closes_everybody,
@@ -210,6 +242,23 @@ macro_rules! conformance {
                 a_delivery_ends_with_its_receivers,
                 deliveries_that_are_dropped_come_once_or_never,
             }
+            storage {
+                every_connection_has_a_store_of_its_own,
+                a_store_does_what_redis_does,
+                there_is_no_store_when_it_is_off,
+                a_store_is_bounded,
+                a_store_may_be_shared,
+                a_factory_makes_the_stores,
+                a_store_is_dropped_when_its_connection_closes,
+                commands_may_be_dropped_at_every_point,
+            }
+            streams {
+                halves_work_side_by_side,
+                a_half_that_is_dropped_leaves_the_other,
+                a_connection_is_a_stream_and_a_sink,
+                closing_a_sink_waits_for_the_end,
+                polls_that_are_given_up_lose_no_message,
+            }
             topics {
                 a_message_reaches_the_others_who_subscribed,
                 subscriptions_end_with_the_connection,
@@ -220,6 +269,7 @@ macro_rules! conformance {
             tls {
                 every_version_is_echoed_over_tls,
                 clients_may_show_a_certificate,
+                a_certificate_is_known_before_the_answer,
                 clients_must_show_a_certificate_when_it_is_required,
                 a_reload_changes_the_certificate_of_new_handshakes,
                 files_that_cannot_be_used_are_an_error_that_names_them,
@@ -233,6 +283,7 @@ macro_rules! conformance {
                 a_unix_socket_is_served_and_removed,
                 a_file_that_is_in_the_way_is_an_error_that_says_why,
                 an_adopted_unix_socket_keeps_its_file,
+                futures_of_unix_sockets_may_be_dropped,
             }
             upgrade {
                 a_websocket_may_follow_a_page,
@@ -242,6 +293,7 @@ macro_rules! conformance {
                 a_panic_behind_a_page_ends_its_own_connection,
                 a_request_behind_a_page_does_not_wait_for_ever,
                 streams_from_elsewhere_are_served,
+                upgrades_may_be_dropped_at_every_point,
             }
         }
     };

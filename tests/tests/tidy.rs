@@ -281,3 +281,25 @@ fn the_repository_speaks_of_the_project_alone() {
     assert!(output.status.code().is_some_and(|code| code < 2), "git grep failed");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
 }
+
+/// The examples that every runtime has differ in the line that names the adapter, so whoever knows
+/// one knows all.
+#[test]
+fn examples_differ_between_runtimes_in_one_line() {
+    for example in ["echo", "chat", "client", "autobahn-client"] {
+        let [tokio, others @ ..] =
+            [("ws-tokio", "ws_tokio"), ("ws-smol", "ws_smol"), ("ws-async-std", "ws_async_std")]
+                .map(|(folder, name)| {
+                    let file = root().join(folder).join(format!("examples/{example}.rs"));
+                    let text = read(&file);
+                    let line = format!("use {name} as ws;");
+                    assert_eq!(text.matches(&line).count(), 1, "{}", file.display());
+                    assert_eq!(text.matches(name).count(), 1, "{}", file.display());
+                    (file, text.replace(&line, "use the_adapter as ws;"))
+                });
+        for (file, text) in others {
+            let line = tokio.1.lines().zip(text.lines()).position(|(one, other)| one != other);
+            assert!(tokio.1 == text, "{} differs, first in line {line:?} + 1", file.display());
+        }
+    }
+}

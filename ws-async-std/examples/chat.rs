@@ -1,5 +1,5 @@
 //! A chat room for browsers of today and WebSocket clients of 2009, with its page on the same
-//! port: `cargo run --release -p ws-async-std --example chat`.
+//! port. Run it in the folder of this crate: `cargo run --release --example chat`.
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};

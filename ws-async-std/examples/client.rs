@@ -1,6 +1,7 @@
 //! A client for the terminal and for pipes: lines in, messages out.
 //!
-//! Run it with `cargo run --release -p ws-async-std --example client -- ws://127.0.0.1:9001/`.
+//! Run it in the folder of this crate:
+//! `cargo run --release --example client -- ws://127.0.0.1:9001/`.
 
 use std::process::ExitCode;
 

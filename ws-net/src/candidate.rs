@@ -3,6 +3,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use bytes::Bytes;
 use ws_proto::{Accept, Reject, Request, Version};
 
 use crate::{Address, Connection, ConnectionId};
@@ -42,7 +43,10 @@ impl Candidate {
         self.connection.peer_addr()
     }
 
-    // What the stream tells of its client, such as the certificate of a TLS client, belongs here.
+    /// The certificates of the client, see [`Connection::peer_certificates`].
+    pub fn peer_certificates(&self) -> Option<&[Bytes]> {
+        self.connection.peer_certificates()
+    }
 
     /// The name that the connection has and keeps.
     pub fn id(&self) -> ConnectionId {

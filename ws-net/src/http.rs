@@ -16,7 +16,6 @@ use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
-use pin_project_lite::pin_project;
 use tracing::debug;
 use ws_proto::{Answer, Reject};
 
@@ -34,16 +33,18 @@ use crate::runtime::{Certificates, Runtime, Transport};
 mod body;
 mod handoff;
 mod page;
+mod stream;
+mod timer;
 mod upgrade;
 
 pub use body::{BodyError, Incoming};
+pub use stream::HyperIo;
+pub use timer::HyperTimer;
 pub use upgrade::HttpUpgrade;
 
 use handoff::{asks_for_websocket, handoff, judge, response, whatever};
 use page::Page;
-
-/// How much is read at a time: heads and small bodies; hyper asks again for more.
-const CHUNK: usize = 8 << 10;
+use stream::read_chunk;
 
 impl<R: Runtime> Builder<R> {
     /// Calls `handler` with every request on this port that asks for no WebSocket. Bodies are
@@ -98,7 +99,7 @@ where
             if let Some(chain) = &certificates {
                 request.extensions_mut().insert(PeerCertificates(Arc::clone(chain)));
             }
-            let timer = Timer(runtime.clone());
+            let timer = HyperTimer(runtime.clone());
             let response = upgrade
                 .is_none()
                 .then(|| handler(request.map(|body| Incoming::new(body, timer, stall))));
@@ -112,7 +113,7 @@ where
         });
         let limits = common.config.limits();
         let connection = http1::Builder::new()
-            .timer(Timer(self.runtime.clone()))
+            .timer(HyperTimer(self.runtime.clone()))
             .header_read_timeout(common.config.timeouts().handshake)
             .max_headers(limits.max_headers)
             .max_buf_size(limits.max_head.max(MIN_BUF))
@@ -239,13 +240,7 @@ impl<R: Runtime> hyper::rt::Read for Io<R> {
             buf.put_slice(&this.received.split_to(n));
             return Poll::Ready(Ok(()));
         }
-        let mut chunk = [0; CHUNK];
-        let room = buf.remaining().min(CHUNK);
-        let (spare, _) = chunk.split_at_mut(room);
-        this.stream.poll_read(cx, spare).map_ok(|n| {
-            let (filled, _) = spare.split_at(n.min(room));
-            buf.put_slice(filled);
-        })
+        read_chunk(&mut this.stream, cx, buf)
     }
 }
 
@@ -284,37 +279,6 @@ impl<R: Runtime> hyper::rt::Write for Io<R> {
         self.watch(cx, written)
     }
 }
-
-/// The runtime's timers as hyper wants them.
-struct Timer<R>(R);
-
-impl<R: Runtime> hyper::rt::Timer for Timer<R> {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        let sleep = self.0.sleep_until(self.0.now() + duration);
-        Box::pin(Sleeping { sleep })
-    }
-
-    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        self.sleep(deadline.saturating_duration_since(std::time::Instant::now()))
-    }
-}
-
-pin_project! {
-    struct Sleeping<S> {
-        #[pin]
-        sleep: S,
-    }
-}
-
-impl<S: Future<Output = ()>> Future for Sleeping<S> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().sleep.poll(cx)
-    }
-}
-
-impl<S: crate::runtime::Sleep> hyper::rt::Sleep for Sleeping<S> {}
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The client that Autobahn's fuzzing server tests: `autobahn-client ws://HOST:PORT AGENT`.
 //!
-//! Build it with `cargo build --release -p ws-smol --examples`.
+//! Build it in the folder of this crate: `cargo build --release --examples`.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,9 @@
 //! A plain echo server for suites and benches: text comes back as text, binary as binary.
 //!
-//! Run it with `cargo run --release -p ws-smol --example echo -- --help`.
+//! Run it in the folder of this crate: `cargo run --release --example echo -- --help`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ws_smol as ws;
@@ -45,18 +46,20 @@ async fn run(options: Options) -> Result<(), String> {
         println!("listening on {address}");
     }
 
-    let serving = server.serve(move |connection| echo(connection, options.close_on.clone()));
-    serving.await.map_err(|error| error.to_string())?;
+    let close_on = options.close_on.map(Arc::<str>::from);
+    let echo = move |connection: Connection| {
+        let close_on = close_on.clone();
+        async move {
+            while let Some(Ok(message)) = connection.recv().await {
+                if close_on.is_some() && close_on.as_deref() == message.as_text() {
+                    connection.close(Close::normal());
+                } else if connection.send(message).await.is_err() {
+                    break;
+                }
+            }
+        }
+    };
+    server.serve(echo).await.map_err(|error| error.to_string())?;
     server.shutdown(Close::from(CloseCode::GOING_AWAY), Duration::from_secs(5)).await;
     Ok(())
-}
-
-async fn echo(connection: Connection, close_on: Option<String>) {
-    while let Some(Ok(message)) = connection.recv().await {
-        if close_on.is_some() && close_on.as_deref() == message.as_text() {
-            connection.close(Close::normal());
-        } else if connection.send(message).await.is_err() {
-            break;
-        }
-    }
 }

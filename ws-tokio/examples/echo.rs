@@ -1,6 +1,6 @@
 //! A plain echo server for suites and benches: text comes back as text, binary as binary.
 //!
-//! Run it with `cargo run --release -p ws-tokio --example echo -- --help`.
+//! Run it in the folder of this crate: `cargo run --release --example echo -- --help`.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -9,7 +9,10 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use ws_net::{Accept, AcceptError, Builder, Close, Connection, Message, Runtime, State, Version};
+use ws_net::{
+    Accept, AcceptError, Builder, Client as Dialler, ClientBuilder, Close, Connection, Deflate,
+    Message, Runtime, State, Version,
+};
 
 use super::faults::shake_hands;
 use super::support::{Mailbox, Running, aside, echo, polled, until};
@@ -154,6 +157,31 @@ pub async fn halves_and_ids_lose_no_message<R: Runtime>(runtime: R) {
     assert!(client.await.clean);
 }
 
+/// So does the way that never compresses.
+pub async fn sending_uncompressed_neither_loses_nor_doubles<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder.deflate(Deflate::new())).await;
+    server.start_serving(&runtime, |connection| async move {
+        let mut n = 0_u32;
+        for times in (0..=POLLS).cycle() {
+            let block = [n.to_be_bytes().as_slice(), &[7; 16 << 10]].concat();
+            if let Some(sent) = polled(times, connection.send_uncompressed(block)).await {
+                sent.unwrap();
+                n += 1;
+            }
+            if n == 200 {
+                return;
+            }
+        }
+    });
+    let client = ClientBuilder::new(runtime).deflate(Deflate::new());
+    let connection = client.connect(&format!("ws://{}/", server.address)).await.unwrap();
+    for n in 0..200_u32 {
+        let message = connection.recv().await.unwrap().unwrap();
+        assert_eq!(message.as_bytes()[..4], n.to_be_bytes());
+    }
+    assert!(connection.recv().await.is_none());
+}
+
 /// The end is told to whoever asks next.
 pub async fn closed_tells_after_all<R: Runtime>(runtime: R) {
     let codes = Mailbox::default();
@@ -256,12 +284,35 @@ pub async fn futures_that_were_never_polled_do_nothing<R: Runtime>(runtime: R) {
     drop(server.serve(echo));
     drop(server.accept());
     drop(server.listen(address));
+    drop(server.send("1-1".parse().unwrap(), "nobody"));
+    drop(server.to_all().deliver("nobody"));
     drop(server.shutdown(Close::normal(), LONG));
     drop(Builder::new(runtime.clone()).bind("127.0.0.1:0"));
     drop(runtime.connect(address));
     server.start_serving(&runtime, echo);
     let text = aside(move || Client::open(address, Version::Rfc6455).ask_text("hello"));
     assert_eq!(text.await, "hello");
+}
+
+/// A pause or an attempt is given up and begun again; the server keeps nobody.
+pub async fn reconnecting_may_be_dropped_at_every_point<R: Runtime>(runtime: R) {
+    let server = Running::serve(&runtime, echo).await;
+    let client = Dialler::new(runtime.clone());
+    let url = format!("ws://{}/", server.address);
+    let short = Duration::from_millis(1);
+    let mut reconnect = client.reconnect(url).first_pause(short).longest_pause(short);
+    let mut connected = 0;
+    for times in (0..12).cycle().take(36) {
+        if let Some(connection) = polled(times, reconnect.connect()).await {
+            assert!(times > 0);
+            let connection = connection.unwrap();
+            connection.send("hello").await.unwrap();
+            assert_eq!(connection.recv().await.unwrap().unwrap(), "hello".into());
+            connected += 1;
+        }
+    }
+    assert!(connected > 0, "no connection within 12 polls");
+    until(&runtime, || server.manager().is_empty()).await;
 }
 
 /// Whoever is polite has closed; the rest is left to the next call.

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::pin::pin;
 
-use ws_net::{Accept, Builder, Close, ConfigError, Runtime, Server, Version};
+use ws_net::{Accept, Builder, Close, Runtime, Server, Version};
 
 use super::support::{Mailbox, Running, aside, echo, polled, until};
 use crate::client::Client;
@@ -23,18 +23,6 @@ pub async fn a_port_in_use_is_an_error_that_names_it<R: Runtime>(runtime: R) {
     let error = Builder::new(runtime).bind(first.address).await.expect_err("it is in use");
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&first.address.to_string()), "{error}");
-}
-
-/// Before any socket is opened.
-pub async fn an_option_that_makes_no_sense_is_an_error_that_names_it<R: Runtime>(runtime: R) {
-    let named = Builder::new(runtime.clone()).versions("draft74");
-    let builder = Builder::new(runtime).versions("auto").max_connections(0);
-    let error = builder.bind("127.0.0.1:0").await.expect_err("nobody could connect");
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ConfigError>());
-    assert_eq!(inner.expect("a ConfigError").option, "max_connections");
-    let error = named.bind("127.0.0.1:0").await.expect_err("nobody knows it").to_string();
-    assert!(error.contains("`versions`") && error.contains("\"draft74\": use auto"), "{error}");
 }
 
 /// An address is needed, and is served once.

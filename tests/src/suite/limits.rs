@@ -1,11 +1,12 @@
 //! How many connections one address may have, and for how long.
 
 use std::io::{ErrorKind, Read};
+use std::pin::pin;
 use std::time::Duration;
 
-use ws_net::{Cause, Close, Expired, Runtime, Timeouts, Version};
+use ws_net::{Builder, Cause, Close, Expired, Runtime, Timeouts, Version};
 
-use super::support::{Mailbox, Running, aside, echo, until};
+use super::support::{Mailbox, Running, aside, echo, polled, sleep, until};
 use crate::client::{Client, dial, read_to_end};
 
 /// Those beyond its share are sent away at once, and let in when another has left.
@@ -38,6 +39,25 @@ pub async fn an_address_has_its_share_of_connections<R: Runtime>(runtime: R) {
         }
     })
     .await;
+}
+
+/// Whoever comes when all seats are taken waits for one, and is served then.
+pub async fn a_full_server_lets_clients_wait<R: Runtime>(runtime: R) {
+    let seats = |builder: Builder<R>| builder.max_connections(2).max_handshakes(1);
+    let server = Running::bind(&runtime, seats).await;
+    server.start_serving(&runtime, echo);
+    let address = server.address;
+    let open = move || Client::open(address, Version::Rfc6455);
+    let [first, second] = aside(move || [open(), open()]).await;
+    let third = aside(open);
+    let mut third = pin!(third);
+    assert!(polled(1, third.as_mut()).await.is_none());
+    sleep(&runtime, Duration::from_millis(50)).await;
+    assert_eq!((server.manager().len(), server.refused()), (2, 0));
+    aside(move || first.close(Close::normal())).await;
+    let mut third = third.await;
+    assert_eq!(aside(move || third.ask_text("at last")).await, "at last");
+    drop(second);
 }
 
 /// Whoever shakes hands slowly keeps out others from there, not those from elsewhere.

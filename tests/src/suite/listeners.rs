@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use ws_net::{Cause, Close, ListenerId, ListenerKind, Reject, Runtime, Version};
+use ws_net::{
+    Cause, Close, Connection, ListenerId, ListenerKind, Reject, Runtime, SendErrorKind, State,
+    Version,
+};
 
 use super::support::{Mailbox, Running, aside, until};
 use crate::client::{Client, exchange};
@@ -276,4 +279,130 @@ pub async fn messages_to_an_id_arrive_or_come_back<R: Runtime>(runtime: R) {
     connection.closed().await;
     let error = server.send(connection.id(), "too late").await.unwrap_err();
     assert_eq!(error.message.as_text(), Some("too late"));
+}
+
+/// Of one kind or of all; those of connections are theirs.
+pub async fn listeners_are_removed_by_name_kind_or_all<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_connection(move |connection| {
+        let post = post.clone();
+        connection.on_message(move |_, message| post.put(message.len()));
+    });
+    for _ in 0..3 {
+        server.on_message(|_, _| panic!("it is removed by its kind"));
+    }
+    server.on_state_change(|_, _| panic!("it is removed with all"));
+    server.on_listening(|_| panic!("it is removed by its name"));
+    let id = server.on_listening(|_| panic!("it is removed by its name"));
+    assert!(server.remove_listener(id) && !server.remove_listener(id));
+    assert_eq!(server.remove_all_listeners(ListenerKind::Listening), 1);
+    assert_eq!(server.remove_all_listeners(ListenerKind::Message), 3);
+    assert_eq!(server.remove_all_listeners(ListenerKind::Message), 0);
+    assert_eq!(server.remove_all_listeners(ListenerKind::StateChange), 1);
+    server.start_running(&runtime);
+    let address = server.address;
+    let mut client = aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        client.send("1");
+        client
+    })
+    .await;
+    assert_eq!(told.take().await, 1);
+    server.on_close(|_, _| panic!("it is removed with all"));
+    assert_eq!(server.remove_all_listeners(None), 2);
+    // That of the connection stays, and the next one gets none.
+    let mut next = aside(move || {
+        client.send("22");
+        Client::open(address, Version::Rfc6455)
+    })
+    .await;
+    assert_eq!(told.take().await, 2);
+    aside(move || {
+        next.send("333");
+        assert!(next.close(Close::normal()).clean);
+    })
+    .await;
+    assert!(told.take_all().is_empty());
+}
+
+/// A listener that comes too late is not called, and what it holds is let go.
+pub async fn a_listener_on_a_closed_connection_is_dropped<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let opened = Mailbox::default();
+    let post = opened.clone();
+    server.on_connection(move |connection| post.put(connection.clone()));
+    server.start_running(&runtime);
+    let address = server.address;
+    for version in Version::ALL {
+        aside(move || Client::open(address, version).close(Close::normal())).await;
+        let connection: Connection = opened.take().await;
+        connection.closed().await;
+        let held = Arc::new(());
+        let (message, close) = (Arc::clone(&held), Arc::clone(&held));
+        let (state, rejected) = (Arc::clone(&held), Arc::clone(&held));
+        let ids = [
+            connection.on_message(move |_, _| panic!("it comes too late: {message:?}")),
+            connection.on_close(move |_, _| panic!("it comes too late: {close:?}")),
+            connection.on_state_change(move |_, _| panic!("it comes too late: {state:?}")),
+            connection.on_rejected(move |_| panic!("it comes too late: {rejected:?}")),
+        ];
+        assert_eq!(Arc::strong_count(&held), 1, "they are gone at once");
+        assert!(ids.into_iter().all(|id| !connection.remove_listener(id)));
+        assert_eq!(connection.remove_all_listeners(None), 0);
+    }
+}
+
+/// That of a connection hears of its own refusal, in place of its close.
+pub async fn a_connection_tells_its_own_refusal<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_state_change(move |connection, change| {
+        if change.to == State::Opening {
+            let post = post.clone();
+            connection.on_close(|_, _| panic!("it was never open"));
+            connection.on_rejected(move |client| post.put((client.status, client.cause.clone())));
+            connection.reject(&Reject::new(403).because("a test"));
+        }
+    });
+    server.start_running(&runtime);
+    let address = server.address;
+    aside(move || Client::ask(address, crate::client::request(address)).err()).await;
+    assert_eq!(told.take().await, (403, Cause::Rejected(403)));
+    assert!(told.take_all().is_empty());
+}
+
+/// Whatever way it is sent, and whether the id was never given or is used up.
+pub async fn messages_to_nobody_come_back<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let opened = Mailbox::default();
+    let post = opened.clone();
+    server.on_connection(move |connection| post.put(connection.clone()));
+    server.start_running(&runtime);
+    let unknown = "49152-1000000000".parse().unwrap();
+    let error = server.send(unknown, vec![1, 2]).await.unwrap_err();
+    assert_eq!(error.message.as_bytes(), [1, 2]);
+    assert_eq!(error.kind, SendErrorKind::NotConnected(State::Closed));
+    let address = server.address;
+    for version in Version::ALL {
+        aside(move || Client::open(address, version).close(Close::normal())).await;
+        let connection: Connection = opened.take().await;
+        connection.closed().await;
+        let gone = SendErrorKind::NotConnected(State::Closed);
+        let errors = [
+            server.send(connection.id(), "late").await.unwrap_err(),
+            connection.send("late").await.unwrap_err(),
+            connection.send_uncompressed("late").await.unwrap_err(),
+            connection.try_send("late").unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!((error.message.as_text(), error.kind), (Some("late"), gone));
+        }
+        let ping = connection.ping(&b"late"[..]).unwrap_err();
+        assert_eq!((&ping.message[..], ping.kind), (&b"late"[..], gone));
+        assert_eq!(connection.send_all("nobody").queued, 0);
+        assert!(connection.recv().await.is_none());
+    }
 }

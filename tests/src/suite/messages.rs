@@ -112,6 +112,36 @@ pub async fn a_handler_sees_what_was_asked<R: Runtime>(runtime: R) {
     }
 }
 
+/// In the order and case in which they came, repeated ones, too; found in any case.
+pub async fn headers_keep_their_order_and_case<R: Runtime>(runtime: R) {
+    let told = Mailbox::default();
+    let post = told.clone();
+    let server = Running::serve(&runtime, move |connection| {
+        let headers = connection.headers().expect("they were read");
+        let names = headers.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+        let seats: Vec<_> = headers.get_all("x-SEAT").map(<[u8]>::to_vec).collect();
+        post.put((names, seats, headers.text("HOST").map(str::to_owned)));
+        async {}
+    })
+    .await;
+    let address = server.address;
+    aside(move || {
+        let mut socket = dial(address);
+        let asked = format!(
+            "GET / HTTP/1.1\r\nx-Seat: 7\r\nhOsT: {address}\r\nSEC-websocket-KEY: \
+             dGhlIHNhbXBsZSBub25jZQ==\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+             X-SEAT: 8\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        socket.write_all(asked.as_bytes()).unwrap();
+        assert!(read_to_end(&mut socket).starts_with("HTTP/1.1 101 "));
+    })
+    .await;
+    let (names, seats, host) = told.take().await;
+    let expected = "x-Seat hOsT SEC-websocket-KEY Upgrade Connection X-SEAT Sec-WebSocket-Version";
+    assert_eq!(names.join(" "), expected);
+    assert_eq!((seats, host), (vec![b"7".to_vec(), b"8".to_vec()], Some(address.to_string())));
+}
+
 /// Remote port and counter, and a text that leads back to it.
 pub async fn an_id_shows_the_port_and_is_unique<R: Runtime>(runtime: R) {
     let ids = Mailbox::default();

@@ -86,9 +86,7 @@ pub(crate) async fn echo(connection: Connection) {
 
 /// Runs `f`, which may block, on a thread of its own, from now on; waits for it without blocking
 /// the runtime. A panic in it is a panic of the case.
-pub(crate) fn aside<T: Send + 'static>(
-    f: impl FnOnce() -> T + Send + 'static,
-) -> impl Future<Output = T> {
+pub fn aside<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> {
     let done = Mailbox::default();
     let post = done.clone();
     thread::spawn(move || post.put(catch_unwind(AssertUnwindSafe(f))));

@@ -5,8 +5,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ws_net::rustls::ClientConfig;
-use ws_net::{Bind, Builder, Close, Connection, Runtime, Tls, Version};
+use ws_net::{Accept, Bind, Builder, Close, Connection, Reject, Runtime, Tls, Version};
 use ws_proto::ClientRequest;
 
 use super::support::{Mailbox, Running, aside, echo, until};
@@ -50,6 +51,45 @@ pub async fn clients_may_show_a_certificate<R: Runtime>(runtime: R) {
         assert_eq!(client.recv_text(), "nobody");
     })
     .await;
+}
+
+/// Before anything is answered: to the function of users, in `accept` and to listeners.
+pub async fn a_certificate_is_known_before_the_answer<R: Runtime>(runtime: R) {
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server");
+    let tls = Tls::from_pem_files(certificate, key).unwrap();
+    let tls = tls.request_client_certificates(authority.file("ca.pem")).unwrap();
+    authority.sign("ann");
+    let ann = vec![Bytes::from(authority.der("ann").to_vec())];
+    let told = Mailbox::default();
+    let (post, known) = (told.clone(), ann.clone());
+    let server = Running::bind(&runtime, |builder| {
+        builder.tls(tls).authorize(move |candidate| {
+            let chain = candidate.peer_certificates().map(<[_]>::to_vec);
+            let is_ann = chain.as_ref().is_some_and(|chain| *chain == known);
+            post.put(chain);
+            async move { if is_ann { Ok(Accept::new()) } else { Err(Reject::new(401)) } }
+        })
+    })
+    .await;
+    let post = told.clone();
+    server.on_connection(move |connection| {
+        post.put(connection.peer_certificates().map(<[_]>::to_vec));
+    });
+    let address = server.address;
+    let (known, unknown) = (authority.client(Some("ann")), authority.client(None));
+    let client = aside(move || {
+        assert!(Client::ask_through(encrypt(dial(address), unknown), request(address)).is_err());
+        open(address, &known, Version::Draft76)
+    });
+    let incoming = server.accept().await.unwrap();
+    assert_eq!(told.take().await, None, "a stranger");
+    assert_eq!(told.take().await.expect("the one who waits"), ann);
+    assert_eq!(incoming.peer_certificates().expect("the same one"), ann);
+    let connection = incoming.accept(Accept::new()).await.unwrap();
+    assert_eq!(told.take().await.expect("a listener sees it"), ann);
+    assert_eq!(connection.peer_certificates().expect("and so does everybody"), ann);
+    drop(client.await);
 }
 
 /// Strangers are refused, whatever they show.

@@ -7,10 +7,12 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
-use ws_net::{Address, Bind, Builder, Connection, LocalAddress, Runtime, Server, Transport};
+use ws_net::{
+    Address, Bind, Builder, Client as Dialler, Connection, LocalAddress, Runtime, Server, Transport,
+};
 use ws_proto::ClientRequest;
 
-use super::support::{Mailbox, aside, echo, until};
+use super::support::{Mailbox, aside, echo, polled, until};
 use crate::client::{Client, PATIENCE, Wire};
 use crate::pki::Folder;
 
@@ -88,6 +90,40 @@ pub async fn an_adopted_unix_socket_keeps_its_file<R: Runtime>(runtime: R) {
     ended.take().await.unwrap();
     assert!(path.exists());
     server.manager().for_each(Connection::abort);
+}
+
+/// Nothing is left behind: no file, no connection.
+pub async fn futures_of_unix_sockets_may_be_dropped<R: Runtime>(runtime: R) {
+    let folder = Folder::new();
+    let path = folder.file("socket");
+    for times in 0..2 {
+        let server = Builder::new(runtime.clone()).build().unwrap();
+        assert!(polled(times, server.listen_unix(&path)).await.is_none());
+        assert!(!path.exists(), "after {times} polls");
+    }
+    let server = Builder::new(runtime.clone()).build().unwrap();
+    server.add(Bind::unix(&path)).unwrap();
+    let ended = serve(&runtime, &server);
+    let client = Dialler::new(runtime.clone());
+    let mut connected = 0;
+    for times in 0..12 {
+        let url = "ws://localhost/";
+        let stream = runtime.connect_unix(path.clone()).await.unwrap();
+        for attempt in [
+            polled(times, client.connect_unix(&path, url)).await,
+            polled(times, client.connect_over(stream, url)).await,
+        ] {
+            let Some(connection) = attempt else { continue };
+            let connection = connection.unwrap();
+            connection.send("hello").await.unwrap();
+            assert_eq!(connection.recv().await.unwrap().unwrap(), "hello".into());
+            connected += 1;
+        }
+    }
+    assert!(connected > 1, "no connection within 12 polls");
+    until(&runtime, || server.manager().is_empty()).await;
+    server.close();
+    ended.take().await.unwrap();
 }
 
 fn serve<R: Runtime>(runtime: &R, server: &Server<R>) -> Mailbox<io::Result<()>> {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use ws_net::http::{Incoming, Request, Response};
@@ -11,7 +11,7 @@ use ws_net::{
     Transport, Version,
 };
 
-use super::support::{Mailbox, Running, aside, echo, until};
+use super::support::{Mailbox, Running, aside, echo, polled, until};
 use crate::client::{Client, dial, read_answer, read_to_end};
 
 const PAGE: &str = "GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -210,6 +210,56 @@ pub async fn streams_from_elsewhere_are_served<R: Runtime>(runtime: R) {
     assert_eq!(report.aborted, 0);
 }
 
+/// The client sees the end, a refusal or a close, and no connection is left.
+pub async fn upgrades_may_be_dropped_at_every_point<R: Runtime>(runtime: R) {
+    let server = Builder::new(runtime.clone()).build().unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut listener = runtime.listen(socket).unwrap();
+    for (times, accepts) in (0..5).flat_map(|times| [(times, false), (times, true)]) {
+        let client = aside(move || ask_and_close(address));
+        let (stream, _) = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
+        let (request, stream, leftover) = read_head(&server, stream).await;
+        let upgrade = server.upgrade(request, stream, leftover);
+        let done = if accepts {
+            polled(times, upgrade.accept(Accept::new())).await.map(|opened| drop(opened.unwrap()))
+        } else {
+            polled(times, upgrade.incoming()).await.map(|incoming| drop(incoming.unwrap()))
+        };
+        assert!(done.is_some() || times < 4, "it takes more than {times} polls");
+        assert!(done.is_none() || times > 0);
+        let answer = client.await;
+        match (times, accepts) {
+            (0, _) => assert_eq!(answer, ""),
+            (_, false) => assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}"),
+            (_, true) => assert!(
+                answer.starts_with("HTTP/1.1 503 ") || answer.starts_with("HTTP/1.1 101 "),
+                "{answer}"
+            ),
+        }
+        until(&runtime, || server.manager().is_empty()).await;
+    }
+    assert_eq!(server.shutdown(Close::normal(), Duration::from_secs(30)).await.aborted, 0);
+}
+
+/// Asks for a WebSocket, answers a close frame, and tells everything that came.
+fn ask_and_close(address: SocketAddr) -> String {
+    let mut socket = dial(address);
+    socket.write_all(ask(13).as_bytes()).unwrap();
+    let (mut bytes, mut buf) = (Vec::new(), [0; 512]);
+    loop {
+        let n = socket.read(&mut buf).unwrap();
+        bytes.extend(&buf[..n]);
+        if bytes.ends_with(b"\x88\x02\x03\xE8") {
+            socket.write_all(b"\x88\x82\0\0\0\0\x03\xE8").unwrap();
+        }
+        if n == 0 {
+            return String::from_utf8_lossy(&bytes).into_owned();
+        }
+    }
+}
+
 /// Reads a request head as another server would, and a little of what is behind it.
 async fn read_head<R: Runtime, S: Transport>(
     server: &Server<R>,
@@ -265,7 +315,7 @@ fn draft75() -> String {
 }
 
 /// A socket that was given a page and then asks for something else.
-fn after_page(address: std::net::SocketAddr, request: &str) -> TcpStream {
+fn after_page(address: SocketAddr, request: &str) -> TcpStream {
     let mut socket = dial(address);
     socket.write_all(PAGE.as_bytes()).unwrap();
     assert_eq!(read_answer(&mut socket, true).1, "page");

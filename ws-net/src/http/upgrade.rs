@@ -14,7 +14,9 @@ use crate::{Address, Connection, Incoming, Runtime, Server, Upgrade};
 impl<R: Runtime> Server<R> {
     /// Takes over the connection of a request that a hyper 1 server of yours has read, or one that
     /// builds on hyper, such as axum. That server must serve its connections with upgrades
-    /// (`serve_connection(..).with_upgrades()`). This one needs no address: see
+    /// (`serve_connection(..).with_upgrades()`), on whatever streams it likes; for runtimes that
+    /// hyper has no adapter for, [`HyperIo`](crate::http::HyperIo) and
+    /// [`HyperTimer`](crate::http::HyperTimer) are one. This server needs no address: see
     /// [`Builder::build`](crate::Builder::build).
     ///
     /// The request is judged by all rules of this server. Then choose who gets the connection:

@@ -21,8 +21,8 @@ fn compression_is_what_both_sides_want() {
         let connection = take(&connecting(&toy, &client, "ws://localhost/")).unwrap().unwrap();
         let deflate = connection.deflate().map(|params| params.to_string());
         assert_eq!(deflate.as_deref(), agreed);
-        let served = server.manager().snapshot()[0].deflate();
-        assert_eq!(served.map(|params| params.to_string()).as_deref(), agreed);
+        let other_side = server.manager().snapshot()[0].deflate();
+        assert_eq!(other_side.map(|params| params.to_string()).as_deref(), agreed);
         let long = "all work and no play ".repeat(500);
         for text in [long.as_str(), "short", "", &long] {
             let (own, text) = (connection.clone(), text.to_owned());

@@ -1,0 +1,66 @@
+//! Pages and `WebSocket`s on the port of a hyper server: `cargo run --example hyper` in the folder
+//! of this crate, then connect to `ws://127.0.0.1:9001/echo`.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::io;
+
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use smol::net::TcpListener;
+use ws_smol::http::{HyperIo, HyperTimer, Request, Response};
+use ws_smol::{Address, AsyncIo, Bytes, Connection, Server, Smol};
+
+async fn echo(connection: Connection) {
+    while let Some(Ok(message)) = connection.recv().await {
+        if connection.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn route(
+    server: Server,
+    peer: Address,
+    mut request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path() != "/echo" {
+        return Ok(Response::new(Full::from("connect to /echo\n")));
+    }
+    let answer = match server.upgrade_http(&mut request) {
+        Ok(upgrade) => upgrade.peer(peer).serve(echo).await,
+        Err(refusal) => refusal,
+    };
+    Ok(answer.map(Full::new))
+}
+
+/// Serves every client of `listener`, until the system refuses.
+pub(crate) async fn serve(server: Server, listener: TcpListener) -> io::Result<()> {
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        let server = server.clone();
+        let service =
+            service_fn(move |request| route(server.clone(), Address::from(peer), request));
+        let connection = http1::Builder::new()
+            .timer(HyperTimer(Smol))
+            .serve_connection(HyperIo(AsyncIo(stream)), service)
+            .with_upgrades();
+        let driven = async move {
+            if let Err(error) = connection.await {
+                eprintln!("{peer}: {error}");
+            }
+        };
+        smol::spawn(driven).detach();
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    smol::block_on(async {
+        let server = Server::builder().build()?;
+        let listener = TcpListener::bind("127.0.0.1:9001").await?;
+        println!("listening on {}", listener.local_addr()?);
+        Ok(serve(server, listener).await?)
+    })
+}
