@@ -11,9 +11,9 @@ use tracing::{debug, error, warn};
 use crate::ServerError;
 use crate::door::Door;
 use crate::driver::Driver;
-use crate::endpoint::{Endpoint, Http};
+use crate::endpoint::Endpoint;
 use crate::gate::Phase;
-use crate::link::{Link, Security};
+use crate::link::Security;
 use crate::local::LocalAddress;
 use crate::log;
 use crate::runtime::{Listener, Runtime};
@@ -41,7 +41,6 @@ pub(crate) struct Bound<L> {
 pub(crate) async fn accept_all<R: Runtime, D: Door>(
     runtime: R,
     endpoint: Arc<Endpoint>,
-    http: Http<Link<R::Stream>>,
     bound: Bound<R::Listener>,
     door: D,
 ) {
@@ -82,8 +81,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                     }
                 };
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
-                let (http, door) = (http.clone(), door.clone());
-                let driver = Driver::server(own, endpoint, http, door, seat, link, peer);
+                let driver = Driver::server(own, endpoint, door.clone(), seat, link, peer);
                 // A shutdown that began meanwhile has not seen it.
                 if gate.is_open() {
                     runtime.spawn(driver);

@@ -15,7 +15,6 @@ use crate::delivery::{SlowOptions, SlowReceivers};
 use crate::endpoint::{Endpoint, Http};
 use crate::gate::Gate;
 use crate::link::{Link, Security};
-use crate::listeners::Listeners;
 use crate::roster::Roster;
 use crate::runtime::Runtime;
 use crate::server::Server;
@@ -289,6 +288,7 @@ impl<R: Runtime> Builder<R> {
             config: Arc::new(config),
             secure_config: Arc::new(secure_config),
             clock: Box::new(move || runtime.now()),
+            alarms: Arc::default(),
             opening: Roster::default(),
             members: Roster::default(),
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes, shares)),
@@ -296,12 +296,8 @@ impl<R: Runtime> Builder<R> {
             topics: Topics::new(self.topics),
             slow: self.slow,
         };
-        let endpoint = Endpoint {
-            common: Arc::new(common),
-            listeners: Listeners::default(),
-            authorize: self.authorize,
-        };
-        Ok(Server::new(self.runtime, endpoint, self.http, self.security))
+        let endpoint = Endpoint::new(Arc::new(common), self.authorize, self.http);
+        Ok(Server::new(self.runtime, endpoint, self.security))
     }
 
     /// Makes a server and binds it to `address`, as [`Server::bind`] does.

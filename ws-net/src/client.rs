@@ -26,6 +26,7 @@ use proxy::target::Target;
 use redirect::RedirectError;
 
 use crate::Connection;
+use crate::alarm::Alarms;
 use crate::runtime::{Address, Runtime, Transport};
 
 /// Connects to WebSocket servers.
@@ -48,6 +49,8 @@ pub struct Client<R: Runtime> {
 struct Parts<R> {
     runtime: R,
     config: Arc<Config>,
+    /// For all of its connections.
+    alarms: Arc<Alarms>,
     ask: Ask,
     max_redirects: usize,
     proxy: Option<Proxy>,
@@ -61,6 +64,7 @@ impl<R: Runtime> Client<R> {
         Self::from_parts(Parts {
             runtime,
             config: Arc::default(),
+            alarms: Arc::default(),
             ask: Ask::default(),
             max_redirects: 0,
             proxy: None,
@@ -189,7 +193,7 @@ impl<R: Runtime> Client<R> {
         stream: S,
         peer: Address,
     ) -> Result<Connection, Failure> {
-        let Parts { config, .. } = &*self.parts;
+        let Parts { config, alarms, .. } = &*self.parts;
         #[cfg(feature = "tls")]
         if request.is_secure() {
             let host = request.host();
@@ -198,9 +202,9 @@ impl<R: Runtime> Client<R> {
                 secured.map_err(|error| ConnectError::Tls { host: host.to_owned(), error })
             };
             let stream = deadline.keep(Stage::Tls, secured).await.map_err(Failure::Error)?;
-            return open(deadline, config, request, stream, peer).await;
+            return open(deadline, config, alarms, request, stream, peer).await;
         }
-        open(deadline, config, request, stream, peer).await
+        open(deadline, config, alarms, request, stream, peer).await
     }
 
     fn deadline(&self, request: &ClientRequest, started: Instant) -> Deadline<'_, R> {

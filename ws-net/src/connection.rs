@@ -225,14 +225,14 @@ impl Connection {
             return None;
         }
         let choice = &self.shared.common.storage;
-        self.shared.storage.open(|| choice.open(self.shared.id, request))
+        self.shared.rare().storage.open(|| choice.open(self.shared.id, request))
     }
 
     /// The certificates that the client has shown and TLS has checked, in DER, its own first; see
     /// `Tls::request_client_certificates`. `None` without TLS, without any, and before the request
     /// was read.
     pub fn peer_certificates(&self) -> Option<&[Bytes]> {
-        self.shared.certificates.get().map(|chain| &***chain)
+        self.shared.certificates().map(|chain| &**chain)
     }
 
     /// The address of the client, or of the proxy in front of this server.

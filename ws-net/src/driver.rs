@@ -10,11 +10,10 @@ use pin_project_lite::pin_project;
 use tracing::{debug, warn};
 use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, Request, State};
 
-use crate::alarm::Alarm;
 use crate::backlog::Freed;
 use crate::candidate::Verdict;
 use crate::door::Door;
-use crate::endpoint::{BoxFuture, Client, Endpoint, Http, Promise};
+use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
 use crate::listeners::{Own, Table};
@@ -48,13 +47,10 @@ pin_project! {
         runtime: R,
         door: D,
         endpoint: Arc<Endpoint>,
-        http: Http<S>,
         listeners: Arc<Table>,
         membership: Membership,
         socket: Socket<S>,
         rest: Rest,
-        #[pin]
-        alarm: Alarm<R::Sleep>,
         // Decides about the request. Boxed twice, since all but a few connections have none.
         verdict: Option<Box<Verdict>>,
         #[pin]
@@ -79,7 +75,6 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
     pub(crate) fn server(
         runtime: R,
         endpoint: Arc<Endpoint>,
-        http: Http<S>,
         door: D,
         seat: Seat,
         socket: S,
@@ -88,8 +83,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         let Common { config, secure_config, .. } = &*endpoint.common;
         let config = Arc::clone(if socket.is_secure() { secure_config } else { config });
         let core = ws_proto::Connection::server(config, runtime.now());
-        let driver = Self::new(runtime, endpoint, door, seat, Socket::Open(socket), peer, core);
-        Self { http, ..driver }
+        Self::new(runtime, endpoint, door, seat, Socket::Open(socket), peer, core)
     }
 
     /// The server's side of a stream whose request was read elsewhere.
@@ -135,10 +129,8 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
             runtime,
             door,
             endpoint,
-            http: None,
             socket,
             rest: Rest::new(),
-            alarm: Alarm::new(),
             verdict: None,
             handler: None,
         }
@@ -175,7 +167,7 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
             Socket::Gone if this.handler.is_none() => return Poll::Ready(()),
             _ => {}
         }
-        if this.alarm.as_mut().poll_set(deadline, this.runtime, now, moved, cx).is_ready() {
+        if this.membership.poll_alarm(deadline, (this.runtime, now), moved, cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -359,7 +351,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
 
     /// The client speaks ordinary HTTP; for the core the connection is over.
     fn hand_over(&mut self, received: Bytes) {
-        let Some(http) = self.http.take() else { return };
+        let Some(http) = self.endpoint.http() else { return };
         let Socket::Open(stream) = mem::replace(self.socket, Socket::Gone) else { return };
         let connection = &self.membership.connection;
         let client = Client {
@@ -398,7 +390,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         inner.drop_backlog(&mut turn.freed);
         drop(inner);
         discard(own, connection);
-        connection.shared().storage.close();
+        connection.shared().close_storage();
     }
 
     fn poll_http(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -24,8 +25,27 @@ pub(crate) type Http<S> = Option<Arc<dyn TakeOver<S>>>;
 pub(crate) struct Endpoint {
     pub(crate) common: Arc<Common>,
     pub(crate) listeners: Listeners,
+    /// An `Arc<dyn TakeOver<S>>`, where `S` is what the server listens for. Here, since otherwise
+    /// the task of each connection would have room for it.
+    http: Option<Box<dyn Any + Send + Sync>>,
     /// Decides about requests.
     pub(crate) authorize: Option<Box<Authorize>>,
+}
+
+impl Endpoint {
+    pub(crate) fn new<S: 'static>(
+        common: Arc<Common>,
+        authorize: Option<Box<Authorize>>,
+        http: Http<S>,
+    ) -> Self {
+        let http = http.map(|http| Box::new(http) as Box<dyn Any + Send + Sync>);
+        Self { common, listeners: Listeners::default(), http, authorize }
+    }
+
+    /// Who serves the ordinary HTTP requests that come on such streams.
+    pub(crate) fn http<S: 'static>(&self) -> Http<S> {
+        self.http.as_ref()?.downcast_ref().cloned()
+    }
 }
 
 /// Takes over streams whose clients speak ordinary HTTP.

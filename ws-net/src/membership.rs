@@ -1,12 +1,15 @@
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use ws_proto::{Event, RecvBuf};
+use ws_proto::{Event, Instant, RecvBuf};
 
 use crate::Connection;
+use crate::alarm::Alarm;
 use crate::backlog::Freed;
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
 use crate::log;
+use crate::runtime::Runtime;
 use crate::shared::Shared;
 
 /// A connection's place in the lists and limits of its server, which it leaves when its task
@@ -14,13 +17,28 @@ use crate::shared::Shared;
 pub(crate) struct Membership {
     pub(crate) connection: Connection,
     seat: Seat,
+    alarm: Alarm,
 }
 
 impl Membership {
     /// Enters a connection that shakes hands.
     pub(crate) fn enter(shared: Arc<Shared>, seat: Seat) -> Self {
         shared.common.opening.insert(shared.id.serial(), Arc::clone(&shared));
-        Self { connection: Connection::new(shared), seat }
+        Self { connection: Connection::new(shared), seat, alarm: Alarm::default() }
+    }
+
+    /// Wakes the task of `cx` at `deadline` or before. Ready when `deadline` has come already.
+    ///
+    /// `moved` says that the task is another one than in the last call.
+    pub(crate) fn poll_alarm<R: Runtime>(
+        &mut self,
+        deadline: Option<Instant>,
+        time: (&R, Instant),
+        moved: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let Shared { common, id, .. } = &**self.connection.shared();
+        self.alarm.poll_set(&common.alarms, id.serial(), deadline, time, moved, cx)
     }
 
     /// The connection is open: everybody can find it.
@@ -57,6 +75,8 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.detach();
+        let Shared { common, id, .. } = &**self.connection.shared();
+        self.alarm.cancel(&common.alarms, id.serial());
         let mut wakers = Vec::new();
         let mut inner = self.connection.shared().lock();
         if inner.end.is_none() {

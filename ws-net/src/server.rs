@@ -12,9 +12,9 @@ use ws_proto::{Close, Config, Message, SendError, SendErrorKind, State};
 
 use crate::acceptor::{Bound, accept_all};
 use crate::door::{Accept, Door, Listen, Queue, Serve};
-use crate::endpoint::{BoxFuture, Endpoint, Http};
+use crate::endpoint::{BoxFuture, Endpoint};
 use crate::gate::Phase;
-use crate::link::{Link, Security};
+use crate::link::Security;
 use crate::local::LocalAddress;
 use crate::runtime::Runtime;
 use crate::waiters::{Watched, lock};
@@ -38,7 +38,6 @@ pub struct Server<R: Runtime> {
 struct Parts<R: Runtime> {
     runtime: R,
     endpoint: Arc<Endpoint>,
-    http: Http<Link<R::Stream>>,
     /// For sockets that are not expressly plain.
     security: Security,
     manager: Manager,
@@ -58,17 +57,11 @@ pub struct Shutdown {
 }
 
 impl<R: Runtime> Server<R> {
-    pub(crate) fn new(
-        runtime: R,
-        endpoint: Endpoint,
-        http: Http<Link<R::Stream>>,
-        security: Security,
-    ) -> Self {
+    pub(crate) fn new(runtime: R, endpoint: Endpoint, security: Security) -> Self {
         let manager = Manager::new(Arc::clone(&endpoint.common));
         let parts = Parts {
             runtime,
             endpoint: Arc::new(endpoint),
-            http,
             security,
             manager,
             sockets: Mutex::default(),
@@ -267,8 +260,8 @@ impl<R: Runtime> Server<R> {
         socket: Bound<R::Listener>,
         door: D,
     ) -> impl Future<Output = ()> + use<R, D> {
-        let Parts { runtime, endpoint, http, .. } = &*self.parts;
-        accept_all(runtime.clone(), Arc::clone(endpoint), http.clone(), socket, door)
+        let Parts { runtime, endpoint, .. } = &*self.parts;
+        accept_all(runtime.clone(), Arc::clone(endpoint), socket, door)
     }
 
     /// Every connection, in its handshake or open. One that opens meanwhile is seen, too.

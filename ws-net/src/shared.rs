@@ -11,6 +11,7 @@ use ws_proto::{
     SendStatus, State,
 };
 
+use crate::alarm::Alarms;
 use crate::backlog::{Backlog, Freed};
 use crate::data::Data;
 use crate::delivery::SlowOptions;
@@ -30,6 +31,8 @@ pub(crate) struct Common {
     pub(crate) secure_config: Arc<Config>,
     /// The runtime's clock.
     pub(crate) clock: Box<dyn Fn() -> Instant + Send + Sync>,
+    /// When to look at whom.
+    pub(crate) alarms: Arc<Alarms>,
     /// The connections that shake hands.
     pub(crate) opening: Roster<Arc<Shared>>,
     /// The connections in state 4 and 5.
@@ -48,14 +51,20 @@ pub(crate) struct Shared {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Address,
     pub(crate) common: Arc<Common>,
-    pub(crate) storage: StorageSlot,
     /// Set before the request is judged.
     pub(crate) request: OnceLock<Request>,
-    /// Set before the request, if there are any.
-    pub(crate) certificates: OnceLock<Box<Certificates>>,
+    rare: OnceLock<Box<Rare>>,
     /// Handles of users, and one of the driver.
     pub(crate) handles: AtomicUsize,
     inner: Mutex<Inner>,
+}
+
+/// What only some connections have.
+#[derive(Default)]
+pub(crate) struct Rare {
+    pub(crate) storage: StorageSlot,
+    /// Set before the request, if there are any.
+    pub(crate) certificates: OnceLock<Certificates>,
 }
 
 /// The connection's own part, behind its lock.
@@ -182,9 +191,8 @@ impl Shared {
             id: ConnectionId::next(peer),
             peer,
             common,
-            storage: StorageSlot::default(),
             request: OnceLock::new(),
-            certificates: OnceLock::new(),
+            rare: OnceLock::new(),
             handles: AtomicUsize::new(0),
             inner: Mutex::new(inner),
         }
@@ -256,6 +264,23 @@ impl Shared {
             None => Poll::Pending,
         });
         opened.await
+    }
+
+    /// What only some connections have, made now if need be.
+    pub(crate) fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    /// What the other end has proved about itself.
+    pub(crate) fn certificates(&self) -> Option<&Certificates> {
+        self.rare.get()?.certificates.get()
+    }
+
+    /// Lets go of the store.
+    pub(crate) fn close_storage(&self) {
+        if let Some(rare) = self.rare.get() {
+            rare.storage.close();
+        }
     }
 
     /// The lock itself, for the driver.
@@ -421,5 +446,18 @@ where
 impl<F> Drop for Wait<'_, F> {
     fn drop(&mut self) {
         self.shared.forget(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every idle connection holds beside its task; what only some need is boxed.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Waiters<Wants>>() <= 8);
+        assert!(size_of::<Inner>() <= 416, "{}", size_of::<Inner>());
+        assert!(size_of::<Shared>() <= 520, "{}", size_of::<Shared>());
     }
 }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -14,8 +13,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// It lies behind the same lock as what is waited for. A future that is dropped takes its entry
 /// out with [`forget`](Self::forget), so the list is never longer than the futures that wait.
-pub(crate) struct Waiters<K> {
-    list: BTreeMap<Key, (K, Waker)>,
+pub(crate) struct Waiters<K>(Option<Box<List<K>>>);
+
+/// In no order. It stays when somebody has waited once.
+struct List<K> {
+    entries: Vec<(Key, K, Waker)>,
     last: Key,
 }
 
@@ -25,41 +27,41 @@ pub(crate) type Key = u32;
 impl<K: Copy> Waiters<K> {
     /// Puts the task of `waker` in, or renews its entry.
     pub(crate) fn wait(&mut self, key: &mut Key, kind: K, waker: &Waker) {
-        if let Some((_, old)) = self.list.get_mut(key) {
+        let List { entries, last } =
+            &mut **self.0.get_or_insert_with(|| Box::new(List { entries: Vec::new(), last: 0 }));
+        if let Some((.., old)) = entries.iter_mut().find(|entry| entry.0 == *key) {
             return old.clone_from(waker);
         }
         if *key == 0 {
-            self.last = self.last.wrapping_add(1).max(1);
-            *key = self.last;
+            *last = last.wrapping_add(1).max(1);
+            *key = *last;
         }
-        self.list.insert(*key, (kind, waker.clone()));
+        entries.push((*key, kind, waker.clone()));
     }
 
     /// Takes out the entry of a future that waits no more.
     pub(crate) fn forget(&mut self, key: Key) {
-        self.list.remove(&key);
+        let Some(list) = &mut self.0 else { return };
+        if let Some(at) = list.entries.iter().position(|entry| entry.0 == key) {
+            list.entries.swap_remove(at);
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        self.0.as_ref().map_or(0, |list| list.entries.len())
     }
 
     /// Takes out the tasks that wait for a kind that `concerns`; wake them outside of the lock.
     pub(crate) fn take(&mut self, concerns: impl Fn(K) -> bool, out: &mut Vec<Waker>) {
-        self.list.retain(|_, (kind, waker)| {
-            let concerned = concerns(*kind);
-            if concerned {
-                out.push(waker.clone());
-            }
-            !concerned
-        });
+        let Some(list) = &mut self.0 else { return };
+        out.extend(list.entries.extract_if(.., |entry| concerns(entry.1)).map(|entry| entry.2));
     }
 }
 
 impl<K> Default for Waiters<K> {
     fn default() -> Self {
-        Self { list: BTreeMap::new(), last: 0 }
+        Self(None)
     }
 }
 
@@ -142,14 +144,14 @@ mod tests {
             let mut dropped = pin!(watched.wait(|n| (*n == 9).then_some(())));
             assert!(first.as_mut().poll(&mut cx).is_pending());
             assert!(dropped.as_mut().poll(&mut cx).is_pending());
-            assert_eq!(lock(&watched.state).1.list.len(), 2);
+            assert_eq!(lock(&watched.state).1.len(), 2);
         }
-        assert_eq!(lock(&watched.state).1.list.len(), 1);
+        assert_eq!(lock(&watched.state).1.len(), 1);
         watched.update(|n| *n = 1);
         assert!(first.as_mut().poll(&mut cx).is_pending());
         watched.update(|n| *n = 2);
         assert_eq!(first.as_mut().poll(&mut cx), Poll::Ready("two"));
-        assert!(lock(&watched.state).1.list.is_empty());
+        assert_eq!(lock(&watched.state).1.len(), 0);
     }
 
     #[test]
@@ -160,6 +162,6 @@ mod tests {
         waiters.wait(&mut b, 'b', Waker::noop());
         waiters.wait(&mut b, 'b', Waker::noop());
         waiters.take(|kind| kind == 'b', &mut woken);
-        assert_eq!((woken.len(), waiters.list.len()), (1, 1));
+        assert_eq!((woken.len(), waiters.len()), (1, 1));
     }
 }

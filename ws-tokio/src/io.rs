@@ -13,9 +13,9 @@ use ws_net::{Address, Listener, Transport};
 pub enum TokioStream {
     /// An internet socket.
     Tcp(TcpStream),
-    /// A Unix socket.
+    /// A Unix socket. Boxed, so that the task of each connection has no room for a tag.
     #[cfg(unix)]
-    Unix(UnixStream),
+    Unix(Box<UnixStream>),
 }
 
 /// Does the same with either kind of socket.
@@ -83,7 +83,7 @@ impl Listener for TokioListener {
             #[cfg(unix)]
             Self::Unix(socket) => {
                 let (stream, _) = ready!(socket.poll_accept(cx))?;
-                Poll::Ready(Ok((TokioStream::Unix(stream), Address::Unnamed)))
+                Poll::Ready(Ok((TokioStream::Unix(Box::new(stream)), Address::Unnamed)))
             }
         }
     }

@@ -68,7 +68,7 @@ impl Runtime for Tokio {
 
     #[cfg(unix)]
     async fn connect_unix(&self, path: PathBuf) -> io::Result<TokioStream> {
-        UnixStream::connect(path).await.map(TokioStream::Unix)
+        UnixStream::connect(path).await.map(|stream| TokioStream::Unix(Box::new(stream)))
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

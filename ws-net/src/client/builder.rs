@@ -161,6 +161,7 @@ impl<R: Runtime> ClientBuilder<R> {
         Ok(Client::from_parts(Parts {
             runtime: self.runtime,
             config: Arc::new(config),
+            alarms: Arc::default(),
             ask: self.ask,
             max_redirects: self.max_redirects,
             proxy: self.proxy,

@@ -7,12 +7,12 @@ use super::entropy::{SystemEntropy, with_entropy};
 use super::error::{ConnectError, Stage};
 use super::redirect::RedirectError;
 use crate::Connection;
+use crate::alarm::Alarms;
 use crate::delivery::SlowOptions;
 use crate::door::Dialled;
 use crate::driver::{Driver, Socket};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
-use crate::listeners::Listeners;
 use crate::roster::Roster;
 use crate::runtime::{Address, Runtime, Transport};
 use crate::shared::{Common, Owner};
@@ -44,12 +44,13 @@ impl Failure {
 pub(super) async fn open<R: Runtime, S: Transport>(
     deadline: &Deadline<'_, R>,
     config: &Arc<Config>,
+    alarms: &Arc<Alarms>,
     request: &ClientRequest,
     stream: S,
     peer: Address,
 ) -> Result<Connection, Failure> {
     let runtime = deadline.runtime;
-    let endpoint = endpoint(runtime, config);
+    let endpoint = endpoint(runtime, config, alarms);
     let seat = endpoint.common.gate.admit_beyond(peer);
     let core = || {
         let entropy = Box::new(SystemEntropy);
@@ -99,12 +100,13 @@ impl Drop for Opening {
 }
 
 /// What a server shares among its connections, for this one alone.
-fn endpoint<R: Runtime>(runtime: &R, config: &Arc<Config>) -> Arc<Endpoint> {
+fn endpoint<R: Runtime>(runtime: &R, config: &Arc<Config>, alarms: &Arc<Alarms>) -> Arc<Endpoint> {
     let clock = runtime.clone();
     let common = Common {
         config: Arc::clone(config),
         secure_config: Arc::clone(config),
         clock: Box::new(move || clock.now()),
+        alarms: Arc::clone(alarms),
         opening: Roster::default(),
         members: Roster::default(),
         gate: Arc::new(Gate::new(1, 1, Shares::of_whole(1, 1))),
@@ -112,9 +114,5 @@ fn endpoint<R: Runtime>(runtime: &R, config: &Arc<Config>) -> Arc<Endpoint> {
         topics: Topics::new(TopicLimits::default()),
         slow: SlowOptions::default(),
     };
-    Arc::new(Endpoint {
-        common: Arc::new(common),
-        listeners: Listeners::default(),
-        authorize: None,
-    })
+    Arc::new(Endpoint::new::<()>(Arc::new(common), None, None))
 }

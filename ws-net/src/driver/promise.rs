@@ -89,7 +89,7 @@ impl<R: Runtime, D: Door> Entrance for Inside<R, D> {
         let driver = Driver::upgraded(runtime, endpoint, door, seat, socket, self.peer, request);
         if let Some(certificates) = &self.certificates {
             let shared = driver.connection().shared();
-            let _ = shared.certificates.set(Box::new(Arc::clone(certificates)));
+            let _ = shared.rare().certificates.set(Arc::clone(certificates));
         }
         // A shutdown that began meanwhile has not seen it.
         if gate.is_open() {

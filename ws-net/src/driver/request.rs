@@ -21,7 +21,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         if let Socket::Open(socket) = &self.socket
             && let Some(certificates) = socket.peer_certificates()
         {
-            let _ = shared.certificates.set(Box::new(certificates));
+            let _ = shared.rare().certificates.set(certificates);
         }
         // It comes once.
         let _ = shared.request.set(request.clone());

@@ -40,7 +40,7 @@ impl Connection {
     /// ```
     pub fn server_apart(config: Arc<Config>, request: Request, now: Instant) -> Self {
         let connection = Self::server_from(config, request, now);
-        Self { writer: Writer::Other(None), ..connection }
+        Self { writer: Writer::Other(Box::default()), ..connection }
     }
 
     /// The answer that the HTTP server is to write, once; `None` when nobody has decided yet, and
@@ -49,7 +49,7 @@ impl Connection {
     pub fn poll_answer(&mut self) -> Option<Answer> {
         match &mut self.writer {
             Writer::Own => None,
-            Writer::Other(answer) => answer.take().map(|answer| *answer),
+            Writer::Other(answer) => answer.take(),
         }
     }
 
@@ -58,7 +58,7 @@ impl Connection {
     /// Does nothing when no such answer was handed out.
     pub fn handle_answered(&mut self, now: Instant) {
         self.now = now;
-        if !matches!((&self.phase, &self.writer), (Phase::Answered(_), Writer::Other(None))) {
+        if !matches!(self.phase, Phase::Answered(_)) || self.writer.has_answer() {
             return;
         }
         self.writer = Writer::Own;
@@ -70,7 +70,7 @@ impl Connection {
 
     /// Whether a request waits for its answer.
     pub(super) fn is_unanswered(&self) -> bool {
-        matches!(self.phase, Phase::Decide(_)) || matches!(self.writer, Writer::Other(Some(_)))
+        matches!(self.phase, Phase::Decide(_)) || self.writer.has_answer()
     }
 
     /// Writes an answer, or keeps it for the one who does.
@@ -81,7 +81,7 @@ impl Connection {
         let mut out = Vec::new();
         let result = write(&mut out);
         if !out.is_empty() {
-            *answer = Some(Box::new(Answer::take_apart(out)));
+            **answer = Some(Answer::take_apart(out));
         }
         result
     }
