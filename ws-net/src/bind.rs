@@ -25,6 +25,7 @@ const BACKLOG: i32 = 4096;
 pub struct Bind {
     place: io::Result<Place>,
     security: Option<Security>,
+    reuse_port: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +63,17 @@ impl Bind {
         Self::new(Ok(Place::Unix(socket)))
     }
 
+    /// Lets other sockets listen on the same address, if all of them ask for it (`SO_REUSEPORT`);
+    /// the system then deals clients out to them. Each thread can so have a runtime, a socket and
+    /// connections of its own, while all of them share one server or have one each. Default: no,
+    /// since two programs could share a port by mistake. Nothing but [`tcp`](Self::tcp) heeds it.
+    ///
+    /// Windows and Solaris have no such sockets: there it makes no difference.
+    #[must_use]
+    pub fn reuse_port(self) -> Self {
+        Self { reuse_port: true, ..self }
+    }
+
     /// Speaks no TLS here, whatever the rest of the server does.
     #[must_use]
     pub fn plain(self) -> Self {
@@ -76,7 +88,7 @@ impl Bind {
     }
 
     fn new(place: io::Result<Place>) -> Self {
-        Self { place, security: None }
+        Self { place, security: None, reuse_port: false }
     }
 }
 
@@ -86,10 +98,12 @@ impl<R: Runtime> Server<R> {
     /// # Errors
     /// What the system says, with the address or the file.
     pub fn add(&self, bind: Bind) -> io::Result<LocalAddress> {
-        let Bind { place, security } = bind;
+        let Bind { place, security, reuse_port } = bind;
         let security = security.unwrap_or_else(|| self.security().clone());
         match place? {
-            Place::Addresses(addresses) => self.take_tcp(bind_first(&addresses)?, security),
+            Place::Addresses(addresses) => {
+                self.take_tcp(bind_first(&addresses, reuse_port)?, security)
+            }
             Place::Tcp(socket) => self.take_tcp(socket, security),
             #[cfg(unix)]
             Place::Path(path) => {
@@ -182,10 +196,10 @@ impl<R: Runtime> Server<R> {
     }
 }
 
-fn bind_first(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+fn bind_first(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<TcpListener> {
     let mut failure = None;
     for address in addresses {
-        match listen(*address) {
+        match listen(*address, reuse_port) {
             Ok(socket) => return Ok(socket),
             Err(error) => {
                 let text = format!("cannot listen on {address}: {error}");
@@ -198,12 +212,16 @@ fn bind_first(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
 
 /// A listening socket. What it says about Nagle's algorithm holds for the streams that it accepts,
 /// on Linux and the BSDs.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Elsewhere it would let two servers share a port.
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
     }
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+    socket.set_reuse_port(reuse_port)?;
+    #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos")))))]
+    let _ = reuse_port;
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
