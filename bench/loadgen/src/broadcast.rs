@@ -20,6 +20,7 @@ pub(crate) fn run(options: &Options, work: Broadcast) -> io::Result<Report> {
     room.run(options.warm_up, u64::MAX, |_, _| {})?;
 
     let mut measurement = Measurement::start(options)?;
+    let before = room.bytes();
     let (messages, time) = room.run(options.seconds, options.messages, |time, count| {
         measurement.record(time, count);
     })?;
@@ -28,6 +29,7 @@ pub(crate) fn run(options: &Options, work: Broadcast) -> io::Result<Report> {
         connections: work.receivers,
         in_flight: work.burst,
         messages,
+        wire: (room.bytes() - before) as f64 / messages.max(1) as f64,
         seconds: time.as_secs_f64(),
         ..Report::of("broadcast", options)
     })
@@ -45,8 +47,8 @@ impl<'a> Room<'a> {
     fn open(options: &Options, wire: &'a Wire, receivers: usize) -> io::Result<Self> {
         let poller = Poller::new()?;
         let open = |index| {
-            let connection = Connection::open(options.connect, wire)?;
-            poller.watch(connection.stream(), index)?;
+            let connection = Connection::open(options, wire)?;
+            poller.watch(connection.socket(), index)?;
             Ok::<_, io::Error>(connection)
         };
         let receivers: Vec<_> = (0..receivers).map(open).collect::<io::Result<_>>()?;
@@ -67,6 +69,11 @@ impl<'a> Room<'a> {
             messages += self.burst(&mut record)?;
         }
         Ok((messages, start.elapsed()))
+    }
+
+    /// Bytes that the receivers got.
+    fn bytes(&self) -> u64 {
+        self.receivers.iter().map(|receiver| receiver.bytes).sum()
     }
 
     fn burst(&mut self, record: &mut impl FnMut(Duration, usize)) -> io::Result<u64> {

@@ -14,6 +14,9 @@ use crate::{
 /// Connections are made, opened, closed and replaced by the next. A raw connection sends one byte
 /// and waits for it in place of the two handshakes.
 pub(crate) fn run(options: &Options, work: Connect) -> io::Result<Report> {
+    if options.tls {
+        return Err(fault("connects over TLS are not measured"));
+    }
     let wire = Wire::new(options, 0, 1);
     let mut door = Door { address: options.connect, wire: &wire, poller: Poller::new()? };
     door.run(work.connections, options.warm_up, u64::MAX, |_| {})?;

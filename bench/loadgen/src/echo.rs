@@ -18,16 +18,18 @@ const BUFFER: usize = 1024 * 1024;
 pub(crate) fn run(options: &Options, work: Echo) -> io::Result<Report> {
     let wire = Wire::new(options, work.size, work.in_flight);
     let mut load = Load::open(options, &wire, work.connections)?;
-    load.run(Bound { until: options.warm_up, messages: u64::MAX }, |_, _| {})?;
+    let at_once = work.connections;
+    load.run(Bound { until: options.warm_up, messages: u64::MAX, at_once }, |_, _| {})?;
 
     let mut measurement = Measurement::start(options)?;
-    let bound = Bound { until: options.seconds, messages: options.messages };
+    let bound = Bound { until: options.seconds, messages: options.messages, at_once };
     let done = load.run(bound, |time, count| measurement.record(time, count))?;
     measurement.finish(Report {
         size: work.size,
         connections: work.connections,
         in_flight: work.in_flight,
         messages: done.messages,
+        wire: done.bytes as f64 / done.messages.max(1) as f64,
         seconds: done.time.as_secs_f64(),
         ..Report::of("echo", options)
     })
@@ -38,12 +40,16 @@ pub(crate) fn run(options: &Options, work: Echo) -> io::Result<Report> {
 pub(crate) struct Bound {
     pub(crate) until: Duration,
     pub(crate) messages: u64,
+    /// How many connections begin at the same time; each of the others follows one that is done.
+    pub(crate) at_once: usize,
 }
 
 /// What was done until then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Done {
     pub(crate) messages: u64,
+    /// Bytes that came back.
+    pub(crate) bytes: u64,
     pub(crate) time: Duration,
 }
 
@@ -60,8 +66,8 @@ impl<'a> Load<'a> {
     pub(crate) fn open(options: &Options, wire: &'a Wire, connections: usize) -> io::Result<Self> {
         let poller = Poller::new()?;
         let open = |index| {
-            let connection = Connection::open(options.connect, wire)?;
-            poller.watch(connection.stream(), index)?;
+            let connection = Connection::open(options, wire)?;
+            poller.watch(connection.socket(), index)?;
             Ok(connection)
         };
         let connections = (0..connections).map(open).collect::<io::Result<_>>()?;
@@ -77,10 +83,12 @@ impl<'a> Load<'a> {
         let Self { wire, poller, connections, buffer } = self;
         let start = Instant::now();
         let mut messages = 0;
+        let before: u64 = connections.iter().map(|connection| connection.bytes).sum();
         let mut busy = connections.len();
-        for connection in connections.iter_mut() {
+        for connection in connections.iter_mut().take(bound.at_once) {
             connection.begin(wire)?;
         }
+        let mut waiting = bound.at_once..connections.len();
         while busy > 0 {
             for ready in poller.wait()? {
                 let connection = &mut connections[ready.index];
@@ -104,9 +112,13 @@ impl<'a> Load<'a> {
                     connection.begin(wire)?;
                 } else {
                     busy -= 1;
+                    if let Some(next) = waiting.next() {
+                        connections[next].begin(wire)?;
+                    }
                 }
             }
         }
-        Ok(Done { messages, time: start.elapsed() })
+        let after: u64 = connections.iter().map(|connection| connection.bytes).sum();
+        Ok(Done { messages, bytes: after - before, time: start.elapsed() })
     }
 }

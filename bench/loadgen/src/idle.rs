@@ -8,6 +8,9 @@ use crate::{
     wire::Wire,
 };
 
+/// How many echo at the same time: all would be more than the system lends to sockets.
+const AT_ONCE: usize = 100;
+
 /// Opens connections, lets each echo once if asked to, and reads the server's memory.
 pub(crate) fn run(options: &Options, work: Idle) -> io::Result<Report> {
     let wire = Wire::new(options, work.size, 1);
@@ -18,7 +21,7 @@ pub(crate) fn run(options: &Options, work: Idle) -> io::Result<Report> {
     let mut report =
         Report { size: work.size, connections: work.connections, ..Report::of("idle", options) };
     if work.size > 0 {
-        let once = Bound { until: Duration::ZERO, messages: 0 };
+        let once = Bound { until: Duration::ZERO, messages: 0, at_once: AT_ONCE };
         let done = load.run(once, |time, count| measurement.record(time, count))?;
         report.messages = done.messages;
         report.seconds = done.time.as_secs_f64();

@@ -6,11 +6,14 @@
 mod broadcast;
 mod connect;
 mod connection;
+mod deflate;
 mod echo;
 mod idle;
 mod poller;
 mod process;
+mod reel;
 mod report;
+mod socket;
 mod wire;
 
 pub mod options;
@@ -28,7 +31,7 @@ use options::{Options, Work};
 pub fn run(options: &Options) -> std::io::Result<Report> {
     allow_many_files()?;
     if let Some(core) = options.cpu {
-        pin_to(core)?;
+        pin_to(&[core])?;
     }
     match options.work {
         Work::Echo(work) => echo::run(options, work),

@@ -35,6 +35,13 @@ pub struct Options {
     /// Compare every byte that comes back, not only length and kind.
     #[arg(long, global = true)]
     pub verify: bool,
+    /// Speak TLS, and believe any certificate.
+    #[arg(long, global = true)]
+    pub tls: bool,
+    /// Offer permessage-deflate (RFC 7692), insist on it, and send compressed messages. Their
+    /// payloads are then like JSON, all different within more than two windows.
+    #[arg(long, global = true, value_enum)]
+    pub deflate: Option<Takeover>,
     /// Send text messages, not binary ones. draft76 has only text.
     #[arg(long, global = true)]
     pub text: bool,
@@ -113,6 +120,16 @@ pub enum Protocol {
     Draft76,
     /// No WebSocket: as many bytes as RFC 6455 would have, to a TCP echo.
     Raw,
+}
+
+/// What a compressor knows when a message begins (RFC 7692 section 7.1.1).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Takeover {
+    /// Nothing, in both directions.
+    Off,
+    /// All messages before it, in both directions.
+    On,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

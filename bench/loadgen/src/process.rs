@@ -56,14 +56,16 @@ pub(crate) fn own_cpu_ns() -> io::Result<u64> {
     nanoseconds(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// Puts the calling thread, and all that it starts later, on one core.
+/// Puts the calling thread, and all that it starts later, on these cores.
 ///
 /// # Errors
 /// There is no such core, or it may not be used.
-pub fn pin_to(core: usize) -> io::Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &cores)?)
+pub fn pin_to(cores: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(*core)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// Raises the number of open files to what the system allows.

@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    options::{Options, Protocol},
+    options::{Options, Protocol, Takeover},
     process::{Probe, own_cpu_ns},
 };
 
@@ -24,12 +24,21 @@ pub struct Report {
     pub connections: usize,
     /// Messages of one connection, or of the publisher, that were under way at the same time.
     pub in_flight: usize,
+    /// Whether they went over TLS.
+    #[serde(default)]
+    pub tls: bool,
+    /// Whether they were compressed, and how.
+    #[serde(default)]
+    pub deflate: Option<Takeover>,
     /// Whether the messages were text.
     pub text: bool,
     /// Whether every byte was compared.
     pub verify: bool,
     /// Messages that came back (one per receiver for a broadcast), or connections made and closed.
     pub messages: u64,
+    /// Bytes that came back for each message, heads included and TLS not.
+    #[serde(default)]
+    pub wire: f64,
     /// How long that took.
     pub seconds: f64,
     /// Messages per second.
@@ -105,9 +114,12 @@ impl Report {
             size: 0,
             connections: 0,
             in_flight: 1,
+            tls: options.tls,
+            deflate: options.deflate,
             text: options.text || options.protocol == Protocol::Draft76,
             verify: options.verify,
             messages: 0,
+            wire: 0.0,
             seconds: 0.0,
             rate: 0.0,
             latency: Latency::default(),

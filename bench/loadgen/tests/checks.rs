@@ -9,7 +9,7 @@ use std::{
 
 use loadgen::{
     Report,
-    options::{Broadcast, Connect, Echo, Idle, Options, Protocol, Work},
+    options::{Broadcast, Connect, Echo, Idle, Options, Protocol, Takeover, Work},
 };
 
 const CLOSE: u8 = 0x88;
@@ -44,15 +44,20 @@ fn start(serve: impl Fn(TcpStream) -> io::Result<()> + Copy + Send + 'static) ->
 }
 
 fn start_ws(answer: Answer) -> SocketAddr {
+    start_with("", answer)
+}
+
+fn start_with(extensions: &'static str, answer: Answer) -> SocketAddr {
     start(move |mut stream| {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(byte(&mut stream)?);
         }
-        stream.write_all(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-            Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
-        )?;
+        let answer_head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n{extensions}\r\n"
+        );
+        stream.write_all(answer_head.as_bytes())?;
         loop {
             let first = byte(&mut stream)?;
             let payload = payload(&mut stream)?;
@@ -93,6 +98,8 @@ fn options(connect: SocketAddr, work: Work) -> Options {
         warm_up: Duration::ZERO,
         messages: u64::MAX,
         verify: true,
+        tls: false,
+        deflate: None,
         text: false,
     }
 }
@@ -208,6 +215,44 @@ fn draft76_is_spoken() {
     let draft76 = Options { protocol: Protocol::Draft76, ..options(address, echo(300)) };
     let report = loadgen::run(&draft76).unwrap();
     assert!(report.messages >= 12 && report.text, "{report:?}");
+}
+
+const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+const ALONE: &str = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n";
+
+#[test]
+fn compressed_echoes_are_inflated_and_compared() {
+    // What comes is sent back as it is: the same compressor, as it were.
+    for (extensions, takeover) in [(DEFLATE, Takeover::On), (ALONE, Takeover::Off)] {
+        let address = start_with(extensions, honest);
+        let deflate = Options { deflate: Some(takeover), ..options(address, echo(1000)) };
+        let report = loadgen::run(&deflate).unwrap();
+        assert!(report.messages >= 12 && report.wire > 10.0 && report.wire < 900.0, "{report:?}");
+    }
+}
+
+#[test]
+fn wrong_compression_is_found() {
+    let deflate = |address, takeover| Options {
+        deflate: Some(takeover),
+        verify: false,
+        ..options(address, echo(1000))
+    };
+    let other: Answer = |first, mut payload| {
+        // The last byte ends the last block of the message.
+        let middle = payload.len() / 2;
+        payload[middle] ^= 0xFF;
+        honest(first, payload)
+    };
+    let wrong = problem(loadgen::run(&deflate(start_with(DEFLATE, other), Takeover::On)));
+    assert!(wrong.contains("message"), "{wrong}");
+    let plain: Answer = |first, payload| honest(first & !0x40, payload);
+    let wrong = problem(loadgen::run(&deflate(start_with(DEFLATE, plain), Takeover::On)));
+    assert!(wrong.contains("has the head"), "{wrong}");
+    let kept = problem(loadgen::run(&deflate(start_with(DEFLATE, honest), Takeover::Off)));
+    assert!(kept.contains("keeps a context"), "{kept}");
+    let none = problem(loadgen::run(&deflate(start_ws(honest), Takeover::On)));
+    assert!(none.contains("does not agree"), "{none}");
 }
 
 #[test]

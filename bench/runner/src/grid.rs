@@ -1,7 +1,7 @@
 use std::{fmt, time::Duration};
 
 use loadgen::options::{Broadcast, Connect, Echo, Idle, Work};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::options::{Kind, Options};
 
@@ -9,85 +9,129 @@ use crate::options::{Kind, Options};
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// One field of the grid: work of one shape.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cell(pub(crate) Work);
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub(crate) struct Cell {
+    pub(crate) kind: Kind,
+    /// Bytes of a message; 0 for idle connections that send none, and for connects.
+    pub(crate) size: usize,
+    /// Connections, or receivers of a broadcast.
+    pub(crate) connections: usize,
+    pub(crate) in_flight: usize,
+}
+
+/// Sizes, connections and messages in flight of one kind of work.
+struct Shape<'a> {
+    sizes: &'a [usize],
+    connections: &'a [usize],
+    in_flight: &'a [usize],
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
 
 impl Cell {
     /// All fields that the options ask for.
     pub(crate) fn all(options: &Options) -> Vec<Self> {
-        options.work.iter().flat_map(|&kind| Self::of_kind(kind, options)).map(Self).collect()
+        options.kinds().into_iter().flat_map(|kind| Self::of_kind(kind, options)).collect()
     }
 
-    pub(crate) fn kind(self) -> Kind {
-        match self.0 {
-            Work::Echo(_) => Kind::Echo,
-            Work::Broadcast(_) => Kind::Broadcast,
-            Work::Idle(_) => Kind::Idle,
-            Work::Connect(_) => Kind::Connect,
+    pub(crate) fn work(self) -> Work {
+        let Self { kind, size, connections, in_flight } = self;
+        match kind {
+            Kind::Broadcast | Kind::DeflateBroadcast => {
+                Work::Broadcast(Broadcast { size, receivers: connections, burst: in_flight })
+            }
+            Kind::Idle => Work::Idle(Idle { connections, size, settle: SETTLE }),
+            Kind::Connect => Work::Connect(Connect { connections }),
+            _ => Work::Echo(Echo { size, connections, in_flight }),
         }
     }
 
-    fn of_kind(kind: Kind, options: &Options) -> Vec<Work> {
-        let mut works = Vec::new();
-        for &connections in &options.connections {
-            if kind == Kind::Connect {
-                works.push(Work::Connect(Connect { connections }));
-                continue;
-            }
-            if kind == Kind::Idle {
-                works.push(Work::Idle(Idle { connections, size: 0, settle: SETTLE }));
-            }
-            for &size in &options.sizes {
-                if kind == Kind::Idle {
-                    works.push(Work::Idle(Idle { connections, size, settle: SETTLE }));
-                    continue;
-                }
-                works.extend(options.in_flight.iter().map(|&in_flight| match kind {
-                    Kind::Echo => Work::Echo(Echo { size, connections, in_flight }),
-                    _ => Work::Broadcast(Broadcast {
-                        size,
-                        receivers: connections,
-                        burst: in_flight,
-                    }),
-                }));
+    fn of_kind(kind: Kind, options: &Options) -> Vec<Self> {
+        let given = Shape {
+            sizes: &options.sizes,
+            connections: &options.connections,
+            in_flight: &options.in_flight,
+        };
+        let Shape { sizes, connections, in_flight } =
+            if options.main || options.full { shape(kind, options.full) } else { given };
+        let fresh = [0];
+        let sizes: Vec<_> = match kind {
+            Kind::Connect => fresh.to_vec(),
+            Kind::Idle => fresh.iter().chain(sizes).copied().collect(),
+            _ => sizes.to_vec(),
+        };
+        let once = matches!(kind, Kind::Connect | Kind::Idle);
+        let in_flight = if once { &[1] } else { in_flight };
+        let mut cells = Vec::new();
+        for &size in &sizes {
+            for &connections in connections {
+                let cell = |&in_flight| Self { kind, size, connections, in_flight };
+                cells.extend(in_flight.iter().map(cell));
             }
         }
-        works
+        cells.dedup();
+        cells
+    }
+}
+
+/// What is shown of each kind of work.
+fn shape(kind: Kind, full: bool) -> Shape<'static> {
+    const ECHO: [usize; 6] = [16, 125, KIB, 16 * KIB, 64 * KIB, MIB];
+    let some: &[usize] = &[125, KIB, 16 * KIB];
+    match kind {
+        Kind::Echo if full => {
+            Shape { sizes: &ECHO, connections: &[1, 32, 500], in_flight: &[1, 16] }
+        }
+        Kind::Echo => Shape { sizes: &ECHO[1..], connections: &[32, 500], in_flight: &[1, 16] },
+        Kind::Draft76 => Shape { sizes: &ECHO, connections: &[32], in_flight: &[1, 16] },
+        Kind::Broadcast => {
+            Shape { sizes: &[64, KIB], connections: &[1000, 10_000], in_flight: &[1, 16] }
+        }
+        Kind::DeflateBroadcast => {
+            Shape { sizes: &[KIB], connections: &[1000], in_flight: &[1, 16] }
+        }
+        Kind::Idle => {
+            Shape { sizes: &[125, 16 * KIB, 256 * KIB], connections: &[10_000], in_flight: &[1] }
+        }
+        Kind::Connect => Shape { sizes: &[0], connections: &[32], in_flight: &[1] },
+        Kind::Deflate | Kind::Takeover | Kind::Tls | Kind::Cores => {
+            Shape { sizes: some, connections: &[32], in_flight: &[1, 16] }
+        }
     }
 }
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Work::Echo(Echo { size, connections, in_flight }) => {
-                write!(f, "echo {} × {connections} × {in_flight}", Bytes(size))
+        let Self { kind, size, connections, in_flight } = *self;
+        let size = Bytes(size);
+        match kind {
+            Kind::Broadcast => write!(f, "broadcast {size} × {in_flight} to {connections}"),
+            Kind::DeflateBroadcast => {
+                write!(f, "deflate broadcast {size} × {in_flight} to {connections}")
             }
-            Work::Broadcast(Broadcast { size, receivers, burst }) => {
-                write!(f, "broadcast {} × {burst} to {receivers}", Bytes(size))
-            }
-            Work::Idle(Idle { size: 0, connections, .. }) => write!(f, "idle {connections}"),
-            Work::Idle(Idle { size, connections, .. }) => {
-                write!(f, "idle {connections} after {}", Bytes(size))
-            }
-            Work::Connect(Connect { connections }) => write!(f, "connect × {connections}"),
+            Kind::Idle if size.0 == 0 => write!(f, "idle {connections}"),
+            Kind::Idle => write!(f, "idle {connections} after {size}"),
+            Kind::Connect => write!(f, "connect × {connections}"),
+            Kind::Echo => write!(f, "echo {size} × {connections} × {in_flight}"),
+            Kind::Draft76 => write!(f, "draft76 {size} × {connections} × {in_flight}"),
+            Kind::Tls => write!(f, "TLS {size} × {connections} × {in_flight}"),
+            Kind::Deflate => write!(f, "deflate {size} × {connections} × {in_flight}"),
+            Kind::Takeover => write!(f, "deflate+takeover {size} × {connections} × {in_flight}"),
+            Kind::Cores => write!(f, "both cores {size} × {connections} × {in_flight}"),
         }
     }
 }
 
-impl Serialize for Cell {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// A size with the largest unit that leaves no rest.
-struct Bytes(usize);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bytes(pub(crate) usize);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            n if n > 0 && n.is_multiple_of(1 << 20) => write!(f, "{} MiB", n >> 20),
-            n if n > 0 && n.is_multiple_of(1 << 10) => write!(f, "{} KiB", n >> 10),
+            n if n > 0 && n.is_multiple_of(MIB) => write!(f, "{} MiB", n / MIB),
+            n if n > 0 && n.is_multiple_of(KIB) => write!(f, "{} KiB", n / KIB),
             n => write!(f, "{n} B"),
         }
     }

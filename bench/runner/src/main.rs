@@ -1,25 +1,34 @@
-//! One command that builds the servers, gives each its turns at all work, and writes the medians.
+//! One command that builds the servers, gives each its turns at all work, and writes the medians;
+//! and the figures as plots and tables of the documentation.
 
+mod docs;
 mod grid;
 mod make;
 mod micro;
 mod options;
+mod plot;
 mod results;
 mod servers;
 mod table;
+mod targets;
 mod turn;
 
-use std::{fs, io, path::PathBuf, process::ExitCode};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
 
 use grid::Cell;
-use options::Options;
-use results::{Results, Row};
-use servers::{ALL, FLOOR, Server};
+use make::Built;
+use options::{Kind, Options};
+use results::{Results, Row, floor_of};
+use servers::{ALL, Server};
 
 fn main() -> ExitCode {
-    let options = Options::parse().resolved();
+    let options = Options::parse();
     if options.list {
         for server in ALL {
             println!("{}", server.name);
@@ -36,47 +45,83 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> io::Result<()> {
+    if let Some(file) = &options.from {
+        let results = Results::read(file)?;
+        return publish(options, &results, file);
+    }
     let mut results = Results::new();
     let out = options.out.clone().unwrap_or_else(|| default_out(&results.date));
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder)?;
     }
     if options.micro {
-        let text = table::origin(&results) + &micro::run(options)?;
+        let figures = micro::run(options)?;
+        let text = table::origin(&results) + &figures;
         fs::write(out.with_extension("md"), &text)?;
+        if options.docs {
+            docs::insert(&docs::Blocks::from([("micro".to_owned(), text.clone())]))?;
+        }
         println!("{text}");
         return Ok(());
     }
+    let older = options.add.as_deref().map(Results::read).transpose()?;
     let servers = build(options, &mut results.skipped)?;
+    if options.build {
+        results.skipped.iter().for_each(|line| println!("{line}"));
+        return Ok(());
+    }
     for cell in Cell::all(options) {
         measure(options, cell, &servers, &mut results);
+        // A long run that is cut short leaves what it has.
+        results.compare();
+        results.write(&out)?;
     }
-    results.compare();
-    let text = table::markdown(&results);
-    fs::write(&out, serde_json::to_vec_pretty(&results)?)?;
-    fs::write(out.with_extension("md"), &text)?;
-    println!("{text}\nwritten to {}", out.display());
-    Ok(())
+    if let Some(older) = older {
+        results.add(older);
+        results.compare();
+    }
+    publish(options, &results, &out)
 }
 
-/// A server and the command that starts it.
-type Built = (&'static Server, Vec<String>);
+/// Writes the results and their tables, and with `--docs` what the documentation shows of them.
+fn publish(options: &Options, results: &Results, out: &Path) -> io::Result<()> {
+    let text = table::markdown(results);
+    if options.from.is_none() {
+        results.write(out)?;
+    }
+    fs::write(out.with_extension("md"), &text)?;
+    if options.docs {
+        docs::write(results)?;
+    } else {
+        println!("{text}");
+    }
+    println!("written to {}", out.display());
+    Ok(())
+}
 
 fn build(options: &Options, skipped: &mut Vec<String>) -> io::Result<Vec<Built>> {
     let known = |name: &String| ALL.iter().any(|server| server.name == name);
     if let Some(name) = options.servers.iter().find(|name| !known(name)) {
         return Err(io::Error::other(format!("there is no server `{name}`: see --list")));
     }
+    let kinds = if options.build { Kind::all() } else { options.kinds() };
     let wanted = |server: &&Server| {
         let named = options.servers.iter().any(|name| name == server.name);
-        let needed = options.work.iter().any(|&kind| server.does(kind));
-        needed && (named || options.servers.is_empty() || server.name == FLOOR)
+        let needed = |kind: &Kind| {
+            let floor = server.name == floor_of(*kind);
+            server.does(*kind) && (named || options.servers.is_empty() || floor)
+        };
+        kinds.iter().any(needed)
     };
-    let mut built = Vec::new();
+    let mut built: Vec<Built> = Vec::new();
     for server in ALL.iter().filter(wanted) {
+        if let Some(same) = built.iter().find(|same| same.server.is_built_like(server)) {
+            built.push(Built { server, command: same.command.clone() });
+            continue;
+        }
         eprintln!("building {}", server.name);
         match make::build(server) {
-            Ok(command) => built.push((server, command)),
+            Ok(ready) => built.push(ready),
             Err(problem) => skipped.push(format!("{}: {problem}", server.name)),
         }
     }
@@ -85,22 +130,22 @@ fn build(options: &Options, skipped: &mut Vec<String>) -> io::Result<Vec<Built>>
 
 /// All rounds of one field, the servers taking turns in each.
 fn measure(options: &Options, cell: Cell, servers: &[Built], results: &mut Results) {
-    let generator = options.generator(cell.0);
-    let core = options.server_core;
-    let able: Vec<_> = servers.iter().filter(|(server, _)| server.does(cell.kind())).collect();
+    let able: Vec<_> = servers.iter().filter(|built| built.server.does(cell.kind)).collect();
     let mut rounds = vec![Vec::new(); able.len()];
-    for round in 1..=options.rounds {
-        eprintln!("{cell}: round {round} of {}", options.rounds);
-        for ((server, command), reports) in able.iter().zip(&mut rounds) {
-            let report = turn::take(command, server, core, &generator);
-            reports.push(noted(report, server, cell, &mut results.skipped));
+    // Memory does not depend on what else the machine does.
+    let count = if cell.kind == Kind::Idle { 1 } else { options.rounds };
+    for round in 1..=count {
+        eprintln!("{cell}: round {round} of {count}");
+        for (built, reports) in able.iter().zip(&mut rounds) {
+            let report = turn::take(built, cell, options);
+            reports.push(noted(report, built.server, cell, &mut results.skipped));
         }
     }
-    for ((server, command), reports) in able.iter().zip(rounds) {
-        let Some(mut row) = Row::new(cell, server, reports) else { continue };
-        if options.syscalls {
-            let calls = turn::count_system_calls(command, server, core, &generator);
-            row.system_calls = noted(calls, server, cell, &mut results.skipped);
+    for (built, reports) in able.iter().zip(rounds) {
+        let Some(mut row) = Row::new(cell, built.server, reports) else { continue };
+        if options.syscalls && cell.kind != Kind::Idle {
+            let calls = turn::count_system_calls(built, cell, options);
+            row.system_calls = noted(calls, built.server, cell, &mut results.skipped);
         }
         results.rows.push(row);
     }

@@ -13,34 +13,54 @@ pub(crate) fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A server and the command that starts it.
+#[derive(Clone, Debug)]
+pub(crate) struct Built {
+    pub(crate) server: &'static Server,
+    pub(crate) command: Vec<String>,
+}
+
 /// Builds a server and says how to start it.
 ///
 /// # Errors
 /// Why it cannot be built.
-pub(crate) fn build(server: &Server) -> Result<Vec<String>, String> {
+pub(crate) fn build(server: &'static Server) -> Result<Built, String> {
     let peer = format!("peer-{}", server.library);
-    let (folder, choice) = match server.source {
-        Source::Floor => (home(), ["-p", "floors", "--bin", server.name]),
-        Source::Peer => (home(), ["-p", peer.as_str(), "--bin", peer.as_str()]),
-        Source::Ours => (home().join(".."), ["-p", server.library, "--example", "echo"]),
-        Source::Node => return install(),
+    let choice = match server.source {
+        Source::Floor(program) => ["-p", "floors", "--bin", program],
+        Source::Ours(program) => ["-p", "ours", "--bin", program],
+        Source::Peer("") => ["-p", &peer, "--bin", &peer],
+        Source::Peer(program) => ["-p", &peer, "--bin", program],
+        Source::Node => return install().map(|command| Built { server, command }),
     };
-    cargo(&folder, &choice).map(|program| vec![program])
+    cargo(&choice).map(|program| Built { server, command: vec![program] })
+}
+
+/// The files of a certificate for localhost and of its key, made when they are not there.
+pub(crate) fn certificate() -> io::Result<[String; 2]> {
+    let files = ["certificate.pem", "key.pem"].map(|name| home().join("target").join(name));
+    if !files.iter().all(|file| file.exists()) {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+        let pair = pair.map_err(io::Error::other)?;
+        fs::write(&files[0], pair.cert.pem())?;
+        fs::write(&files[1], pair.signing_key.serialize_pem())?;
+    }
+    Ok(files.map(|file| file.display().to_string()))
 }
 
 /// The version of the library under a server, as its lock file has it.
 pub(crate) fn version(server: &Server) -> String {
     let version = match server.source {
-        Source::Ours => None,
+        Source::Ours(_) => None,
         Source::Node => node_version(server.library),
-        Source::Floor | Source::Peer => locked_version(server.library),
+        Source::Floor(_) | Source::Peer(_) => locked_version(server.library),
     };
     version.unwrap_or_else(|| "this tree".to_owned())
 }
 
-fn cargo(folder: &Path, choice: &[&str]) -> Result<String, String> {
+fn cargo(choice: &[&str]) -> Result<String, String> {
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(folder)
+        .current_dir(home())
         .args(["build", "--release", "--quiet", "--message-format", "json-render-diagnostics"])
         .args(choice)
         .stderr(Stdio::inherit())

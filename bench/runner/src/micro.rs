@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Options) -> io::Result<String> {
     fs::create_dir_all(&home)?;
     let home = fs::canonicalize(home)?;
     bench(&home, &["--no-run"])?;
-    loadgen::pin_to(options.generator_core)?;
+    loadgen::pin_to(&[options.generator_core])?;
     bench(&home, &["--", "--quiet"])?;
     let mut figures = Figures::new();
     for entry in walk(&home)? {

@@ -1,19 +1,22 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use loadgen::options::{self, Protocol};
+use loadgen::options::{self, Protocol, Takeover};
+use serde::{Deserialize, Serialize};
+
+use crate::grid::Cell;
 
 /// Runs a grid of work over servers, one after the other, several rounds, and writes medians.
 ///
 /// Without options: echo at two sizes on 32 connections, 1 and 16 messages in flight, in less
-/// than three minutes.
+/// than four minutes.
 #[derive(Clone, Debug, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Options {
-    /// Kinds of work.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "echo")]
+    /// Kinds of work. Default: echo; with --main or --full, all.
+    #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) work: Vec<Kind>,
-    /// Servers, by name; all when none is named. floor-tokio is always among them.
+    /// Servers, by name; all when none is named. The floors are always among them.
     #[arg(long, value_delimiter = ',')]
     pub(crate) servers: Vec<String>,
     /// Bytes of payload in a message.
@@ -25,7 +28,15 @@ pub(crate) struct Options {
     /// Messages of one connection that are under way at the same time.
     #[arg(long, value_delimiter = ',', default_value = "1,16")]
     pub(crate) in_flight: Vec<usize>,
-    /// Rounds; every server has its turn in each of them.
+    /// Each kind of work in the shapes that the README shows, instead of the three above. About
+    /// three quarters of an hour.
+    #[arg(long)]
+    pub(crate) main: bool,
+    /// The same with all shapes: six sizes, 1, 32 and 500 connections, 1 and 16 in flight for
+    /// echo. About two hours.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Rounds; every server has its turn in each of them. Idle work has one.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
     /// Seconds that are measured in each turn.
@@ -34,12 +45,6 @@ pub(crate) struct Options {
     /// Seconds before that, in which nothing is counted.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) warm_up: f64,
-    /// The whole echo grid: six sizes, 1, 32 and 500 connections, 1 and 16 in flight. Hours.
-    #[arg(long)]
-    pub(crate) full: bool,
-    /// How to speak to those servers that are not floors.
-    #[arg(long, value_enum, default_value = "ws")]
-    pub(crate) protocol: Protocol,
     /// Text messages instead of binary ones.
     #[arg(long)]
     pub(crate) text: bool,
@@ -52,53 +57,104 @@ pub(crate) struct Options {
     /// The generator's core.
     #[arg(long, default_value_t = 1)]
     pub(crate) generator_core: usize,
-    /// Where the result file goes; the table stands beside it. Default: results/<date>.json.
+    /// Where the result file goes; the tables stand beside it. Default: results/<date>.json.
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
+    /// Measures nothing: takes a result file from before, for its tables, --docs or --add.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Measures, and adds to the rows of a result file from before; equal fields are replaced.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) add: Option<PathBuf>,
+    /// Writes the plots to docs/performance/, and the tables into README.md and
+    /// docs/performance.md, between their marks.
+    #[arg(long)]
+    pub(crate) docs: bool,
     /// Runs the criterion benches of the codecs instead, about four minutes.
     #[arg(long)]
     pub(crate) micro: bool,
+    /// Builds the servers and stops.
+    #[arg(long)]
+    pub(crate) build: bool,
     /// Names the servers and stops.
     #[arg(long)]
     pub(crate) list: bool,
 }
 
 /// A kind of work.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// Messages there and back.
     Echo,
+    /// The same, as draft76 has it.
+    Draft76,
+    /// The same over TLS.
+    Tls,
+    /// The same with permessage-deflate, each message compressed by itself.
+    Deflate,
+    /// The same with permessage-deflate, with context takeover in both directions.
+    Takeover,
+    /// The same on servers with one and two threads, all on both cores.
+    Cores,
     /// One message to many.
     Broadcast,
+    /// The same with permessage-deflate, each message compressed by itself.
+    DeflateBroadcast,
     /// Memory of connections that do nothing, fresh and after one echo of each size.
     Idle,
     /// Connections opened and closed.
     Connect,
 }
 
-impl Options {
-    /// The options with what `--full` stands for put in.
-    pub(crate) fn resolved(mut self) -> Self {
-        if self.full {
-            self.sizes = vec![16, 125, 1024, 16 * 1024, 64 * 1024, 1024 * 1024];
-            self.connections = vec![1, 32, 500];
-            self.in_flight = vec![1, 16];
-        }
-        self
+impl Kind {
+    /// Every kind.
+    pub(crate) fn all() -> Vec<Self> {
+        Self::value_variants().to_vec()
     }
 
-    /// The options of the generator for one turn of `work`.
-    pub(crate) fn generator(&self, work: options::Work) -> options::Options {
+    /// The arguments that make a server do it; those of TLS need files, which `certificate` has.
+    pub(crate) fn args(self, certificate: &[String; 2]) -> Vec<String> {
+        let args: &[&str] = match self {
+            Self::Tls => &["--tls", &certificate[0], &certificate[1]],
+            Self::Deflate => &["--deflate"],
+            Self::Takeover => &["--deflate-takeover"],
+            Self::Broadcast => &["--broadcast"],
+            Self::DeflateBroadcast => &["--broadcast", "--deflate"],
+            _ => &[],
+        };
+        args.iter().map(|arg| (*arg).to_owned()).collect()
+    }
+}
+
+impl Options {
+    /// The kinds of work that are asked for.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        if !self.work.is_empty() {
+            return self.work.clone();
+        }
+        if self.main || self.full { Kind::all() } else { vec![Kind::Echo] }
+    }
+
+    /// The options of the generator for one turn at `cell`.
+    pub(crate) fn generator(&self, cell: Cell) -> options::Options {
+        let deflate = match cell.kind {
+            Kind::Deflate | Kind::DeflateBroadcast => Some(Takeover::Off),
+            Kind::Takeover => Some(Takeover::On),
+            _ => None,
+        };
         options::Options {
-            work,
+            work: cell.work(),
             connect: ([127, 0, 0, 1], 0).into(),
-            protocol: self.protocol,
+            protocol: if cell.kind == Kind::Draft76 { Protocol::Draft76 } else { Protocol::Ws },
             server_pid: None,
             cpu: Some(self.generator_core),
             seconds: Duration::from_secs_f64(self.seconds),
             warm_up: Duration::from_secs_f64(self.warm_up),
             messages: u64::MAX,
             verify: false,
+            tls: cell.kind == Kind::Tls,
+            deflate,
             text: self.text,
         }
     }

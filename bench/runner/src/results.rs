@@ -1,7 +1,7 @@
-use std::env;
+use std::{collections::BTreeMap, env, fs, io, path::Path};
 
 use loadgen::Report;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     grid::Cell,
@@ -11,34 +11,39 @@ use crate::{
 };
 
 /// All that one run found out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Results {
     pub(crate) date: String,
     pub(crate) machine: String,
     pub(crate) rustc: String,
     pub(crate) command: String,
+    /// The commit of this tree.
+    pub(crate) commit: String,
     pub(crate) rows: Vec<Row>,
     /// Servers that were not measured, and turns that failed, with the reason.
     pub(crate) skipped: Vec<String>,
 }
 
 /// One server at one work.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Row {
     pub(crate) cell: Cell,
-    pub(crate) server: &'static str,
+    pub(crate) server: String,
     pub(crate) version: String,
+    /// Whether the server is of this tree.
+    pub(crate) ours: bool,
     /// Medians over the rounds.
     pub(crate) median: Medians,
     /// CPU per message of the server as a ratio to that of the floor in the same round: median,
     /// least and greatest.
     pub(crate) ratio: Option<[f64; 3]>,
     pub(crate) system_calls: Option<f64>,
+    #[serde(default)]
     pub(crate) rounds: Vec<Option<Report>>,
 }
 
 /// The figures of one round, or their medians over all.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Medians {
     pub(crate) rate: f64,
     pub(crate) server_ns: f64,
@@ -46,6 +51,8 @@ pub(crate) struct Medians {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) p999: f64,
+    /// Bytes that came back for each message.
+    pub(crate) wire: f64,
     pub(crate) resident: f64,
     pub(crate) resident_per_connection: f64,
 }
@@ -58,20 +65,76 @@ impl Results {
             machine: machine(),
             rustc: make::output_of("rustc", &["--version"]).unwrap_or_default(),
             command: env::args().skip(1).fold("bench/run".to_owned(), |all, arg| all + " " + &arg),
+            commit: make::output_of("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default(),
             rows: Vec::new(),
             skipped: Vec::new(),
         }
     }
 
+    /// Those of a file.
+    pub(crate) fn read(file: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&fs::read(file)?)?)
+    }
+
+    pub(crate) fn write(&self, file: &Path) -> io::Result<()> {
+        fs::write(file, serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Takes the rows of `older` for which there are none here, and puts all in order.
+    pub(crate) fn add(&mut self, older: Self) {
+        let known = |row: &Row| self.rows.iter().any(|r| r.cell == row.cell);
+        let (_, missing): (Vec<_>, Vec<_>) = older.rows.into_iter().partition(known);
+        if !missing.is_empty() {
+            self.command = format!("{}; {}", older.command, self.command);
+        }
+        self.rows.splice(0..0, missing);
+        self.skipped.extend(older.skipped);
+    }
+
     /// Puts the ratios in, once all rows of a cell are there.
     pub(crate) fn compare(&mut self) {
-        for index in 0..self.rows.len() {
-            let row = &self.rows[index];
-            let name = if row.cell.kind() == Kind::Broadcast { BROADCAST_FLOOR } else { FLOOR };
-            let cell = row.cell.to_string();
-            let floor = self.rows.iter().find(|r| r.server == name && r.cell.to_string() == cell);
-            self.rows[index].ratio = floor.and_then(|floor| ratio(&row.rounds, &floor.rounds));
+        let mut floors = BTreeMap::new();
+        for (index, row) in self.rows.iter().enumerate() {
+            if row.server == floor_of(row.cell.kind) {
+                floors.insert(row.cell.to_string(), index);
+            }
         }
+        let of = |row: &Row| {
+            let floor = &self.rows[*floors.get(&row.cell.to_string())?];
+            ratio(&row.rounds, &floor.rounds)
+        };
+        let ratios: Vec<_> = self.rows.iter().map(of).collect();
+        for (row, ratio) in self.rows.iter_mut().zip(ratios) {
+            row.ratio = ratio;
+        }
+    }
+
+    /// The fields that were measured, in order.
+    pub(crate) fn cells(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for row in &self.rows {
+            if !cells.contains(&row.cell) {
+                cells.push(row.cell);
+            }
+        }
+        cells
+    }
+
+    /// What one server did at one work.
+    pub(crate) fn row(&self, server: &str, cell: Cell) -> Option<&Row> {
+        self.rows.iter().find(|row| row.server == server && row.cell == cell)
+    }
+
+    /// The servers that had turns at this kind of work, with their versions, in order.
+    pub(crate) fn servers(&self, kind: Kind) -> Vec<(&str, &str)> {
+        let mut servers = Vec::new();
+        for row in self.rows.iter().filter(|row| row.cell.kind == kind) {
+            let server = (row.server.as_str(), row.version.as_str());
+            if !servers.contains(&server) {
+                servers.push(server);
+            }
+        }
+        servers
     }
 }
 
@@ -80,11 +143,12 @@ impl Row {
         let of = |field: fn(&Report) -> f64| median(rounds.iter().flatten().map(field).collect());
         let median = Medians {
             rate: of(|report| report.rate)?,
-            server_ns: of(|report| report.server_ns.unwrap_or(f64::NAN))?,
+            server_ns: of(|report| report.server_ns.unwrap_or_default())?,
             generator_ns: of(|report| report.generator_ns)?,
             p50: of(|report| report.latency.p50)?,
             p99: of(|report| report.latency.p99)?,
             p999: of(|report| report.latency.p999)?,
+            wire: of(|report| report.wire)?,
             resident: of(|report| report.resident.unwrap_or_default() as f64)?,
             resident_per_connection: of(|report| {
                 report.resident_per_connection.unwrap_or_default()
@@ -92,8 +156,9 @@ impl Row {
         };
         Some(Self {
             cell,
-            server: server.name,
+            server: server.name.to_owned(),
             version: make::version(server),
+            ours: server.is_ours(),
             median,
             ratio: None,
             system_calls: None,
@@ -102,11 +167,20 @@ impl Row {
     }
 }
 
+/// The server that ratios refer to.
+pub(crate) fn floor_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Broadcast | Kind::DeflateBroadcast => BROADCAST_FLOOR,
+        _ => FLOOR,
+    }
+}
+
 fn ratio(rounds: &[Option<Report>], floor: &[Option<Report>]) -> Option<[f64; 3]> {
     let mut ratios: Vec<_> = rounds
         .iter()
         .zip(floor)
         .filter_map(|(ours, floor)| Some(ours.as_ref()?.server_ns? / floor.as_ref()?.server_ns?))
+        .filter(|ratio| ratio.is_finite())
         .collect();
     ratios.sort_by(f64::total_cmp);
     Some([median(ratios.clone())?, *ratios.first()?, *ratios.last()?])
@@ -124,7 +198,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = make::output_of("uname", &["-sr"]).unwrap_or_default();

@@ -1,6 +1,9 @@
 use std::fmt::Write as _;
 
+use clap::ValueEnum as _;
+
 use crate::{
+    grid::{Bytes, Cell},
     options::Kind,
     results::{Results, Row},
 };
@@ -8,12 +11,14 @@ use crate::{
 /// Less than this and the server waited for the generator.
 const BUSY: f64 = 0.9;
 
-/// The results as Markdown: the ratios of all, then a table for each field of the grid.
+/// The results as Markdown: what matters of each kind of work, then a table for each field.
 pub(crate) fn markdown(results: &Results) -> String {
     let mut out = origin(results);
-    overview(&mut out, results);
-    for cell in cells(results) {
-        details(&mut out, &cell, &rows_of(results, &cell));
+    for kind in Kind::value_variants() {
+        overview(&mut out, results, *kind);
+    }
+    for cell in results.cells() {
+        details(&mut out, cell, results);
     }
     for skipped in &results.skipped {
         let _ = writeln!(out, "* not measured: {skipped}");
@@ -23,45 +28,135 @@ pub(crate) fn markdown(results: &Results) -> String {
 
 /// Where and how the results came about.
 pub(crate) fn origin(results: &Results) -> String {
-    let Results { date, machine, rustc, command, .. } = results;
-    format!("{date}, {machine}, {rustc}\n\n`{command}`\n\n")
+    let Results { date, machine, rustc, command, commit, .. } = results;
+    format!("{date}, {machine}, {rustc}, commit {commit}\n\n`{command}`\n\n")
 }
 
-/// Ratios to the floor: a row for each server, a column for each field.
-fn overview(out: &mut String, results: &Results) {
-    let cells = cells(results);
-    let mut servers: Vec<(&str, &str)> = Vec::new();
-    for row in &results.rows {
-        if !servers.contains(&(row.server, row.version.as_str())) {
-            servers.push((row.server, &row.version));
+/// One figure of all servers at one kind of work, a column for each field.
+pub(crate) fn overview(out: &mut String, results: &Results, kind: Kind) {
+    let cells: Vec<_> = results.cells().into_iter().filter(|cell| cell.kind == kind).collect();
+    if cells.is_empty() {
+        return;
+    }
+    match kind {
+        Kind::Idle => matrix(out, results, "bytes per connection", &cells, |row| {
+            Some(format!("{:.0}", row.median.resident_per_connection))
+        }),
+        Kind::Connect => {
+            matrix(out, results, "CPU µs per connect and close", &cells, |row| {
+                Some(format!("{:.1}", row.median.server_ns / 1000.0))
+            });
+        }
+        Kind::Deflate | Kind::Takeover | Kind::DeflateBroadcast => {
+            matrix(out, results, "server CPU µs per message", &cells, |row| {
+                Some(format!("{:.2}", row.median.server_ns / 1000.0))
+            });
+            matrix(out, results, "bytes on the wire per message", &cells, |row| {
+                Some(format!("{:.0}", row.median.wire))
+            });
+        }
+        _ => {
+            // All columns beside each other would be too wide.
+            let mut counts: Vec<_> = cells.iter().map(|cell| cell.connections).collect();
+            counts.sort_unstable();
+            counts.dedup();
+            for count in counts {
+                let some = cells.iter().filter(|cell| cell.connections == count);
+                ratios(out, results, &some.copied().collect::<Vec<_>>());
+            }
         }
     }
-    let _ = writeln!(out, "| server CPU per message, × floor | {} |", cells.join(" | "));
+    if kind == Kind::Cores {
+        matrix(out, results, "messages per second", &cells, |row| {
+            Some(format!("{:.0}", row.median.rate))
+        });
+    }
+}
+
+/// The fields of the README: small and large messages, one by one and pipelined.
+pub(crate) fn echo_main(results: &Results) -> String {
+    let mut cells = results.cells();
+    cells.retain(|cell| {
+        let shown = [125, 16 << 10].contains(&cell.size);
+        cell.kind == Kind::Echo && cell.connections == 32 && shown
+    });
+    let mut out = String::new();
+    if !cells.is_empty() {
+        ratios(&mut out, results, &cells);
+    }
+    out
+}
+
+/// System calls per message of all servers at echo work, where they were counted.
+pub(crate) fn system_calls(results: &Results) -> String {
+    let counted = |cell: &Cell| {
+        let mut rows = results.rows.iter().filter(|row| row.cell == *cell);
+        cell.kind == Kind::Echo && rows.any(|row| row.system_calls.is_some())
+    };
+    let cells: Vec<_> = results.cells().into_iter().filter(counted).collect();
+    let mut out = String::new();
+    if !cells.is_empty() {
+        matrix(&mut out, results, "system calls per message", &cells, |row| {
+            row.system_calls.map(|calls| format!("{calls:.2}"))
+        });
+    }
+    out
+}
+
+fn ratios(out: &mut String, results: &Results, cells: &[Cell]) {
+    matrix(out, results, "server CPU per message, × floor", cells, |row| {
+        row.ratio.map(|[median, ..]| format!("{median:.2}"))
+    });
+}
+
+fn matrix(
+    out: &mut String,
+    results: &Results,
+    title: &str,
+    cells: &[Cell],
+    figure: impl Fn(&Row) -> Option<String>,
+) {
+    let names: Vec<_> = cells.iter().map(|cell| heading(*cell)).collect();
+    let _ = writeln!(out, "| {title} | {} |", names.join(" | "));
     let _ = writeln!(out, "|---|{}", "---:|".repeat(cells.len()));
-    for (server, version) in servers {
-        let _ = write!(out, "| {server} {version} |");
-        for cell in &cells {
-            let row = rows_of(results, cell).into_iter().find(|row| row.server == server);
-            let _ = match row.and_then(|row| row.ratio) {
-                Some([median, ..]) => write!(out, " {median:.2} |"),
-                None => write!(out, " – |"),
-            };
+    for (server, version) in results.servers(cells[0].kind) {
+        let ours = cells.iter().filter_map(|cell| results.row(server, *cell)).any(|row| row.ours);
+        let name = if ours { format!("**{server}**") } else { format!("{server} {version}") };
+        let _ = write!(out, "| {name} |");
+        for cell in cells {
+            let text = results.row(server, *cell).and_then(&figure);
+            let _ = write!(out, " {} |", text.as_deref().unwrap_or("–"));
         }
         out.push('\n');
     }
     out.push('\n');
 }
 
-fn details(out: &mut String, cell: &str, rows: &[&Row]) {
+/// A cell, short enough for the head of a column.
+fn heading(cell: Cell) -> String {
+    let Cell { kind, size, connections, in_flight } = cell;
+    match kind {
+        Kind::Connect => format!("{connections} at a time"),
+        Kind::Idle if size == 0 => "fresh".to_owned(),
+        Kind::Idle => format!("after {}", Bytes(size)),
+        Kind::Broadcast | Kind::DeflateBroadcast => {
+            format!("{} × {in_flight} to {connections}", Bytes(size))
+        }
+        _ => format!("{} × {connections} × {in_flight}", Bytes(size)),
+    }
+}
+
+fn details(out: &mut String, cell: Cell, results: &Results) {
+    let rows: Vec<_> = results.rows.iter().filter(|row| row.cell == cell).collect();
     let _ = writeln!(out, "### {cell}\n");
-    if rows.first().is_some_and(|row| row.cell.kind() == Kind::Idle) {
-        return memory(out, rows);
+    if cell.kind == Kind::Idle {
+        return memory(out, &rows);
     }
     out.push_str(
         "| server | per second | CPU µs each | × floor | least–most | busy | generator µs | \
-         p50 µs | p99 µs | p999 µs | resident MiB | system calls |\n",
+         p50 µs | p99 µs | p999 µs | wire bytes | resident MiB | system calls |\n",
     );
-    let _ = writeln!(out, "|---|{}", "---:|".repeat(11));
+    let _ = writeln!(out, "|---|{}", "---:|".repeat(12));
     for row in rows {
         let m = &row.median;
         let busy = m.server_ns * m.rate / 1e9;
@@ -72,7 +167,7 @@ fn details(out: &mut String, cell: &str, rows: &[&Row]) {
         let calls = row.system_calls.map_or("–".to_owned(), |calls| format!("{calls:.2}"));
         let _ = writeln!(
             out,
-            "| {} | {:.0} | {:.2} | {ratio} | {:.0} %{mark} | {:.2} | {:.0} | {:.0} | {:.0} | {:.1} | {calls} |",
+            "| {} | {:.0} | {:.2} | {ratio} | {:.0} %{mark} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {calls} |",
             row.server,
             m.rate,
             m.server_ns / 1000.0,
@@ -81,6 +176,7 @@ fn details(out: &mut String, cell: &str, rows: &[&Row]) {
             m.p50,
             m.p99,
             m.p999,
+            m.wire,
             m.resident / f64::from(1 << 20),
         );
     }
@@ -99,19 +195,4 @@ fn memory(out: &mut String, rows: &[&Row]) {
         );
     }
     out.push('\n');
-}
-
-fn cells(results: &Results) -> Vec<String> {
-    let mut cells = Vec::new();
-    for row in &results.rows {
-        let cell = row.cell.to_string();
-        if !cells.contains(&cell) {
-            cells.push(cell);
-        }
-    }
-    cells
-}
-
-fn rows_of<'a>(results: &'a Results, cell: &str) -> Vec<&'a Row> {
-    results.rows.iter().filter(|row| row.cell.to_string() == cell).collect()
 }

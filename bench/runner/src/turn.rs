@@ -15,7 +15,11 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::servers::{Server, Source};
+use crate::{
+    grid::Cell,
+    make::{self, Built},
+    options::{Kind, Options},
+};
 
 /// How long a server gets to begin to listen.
 const START: Duration = Duration::from_secs(10);
@@ -24,11 +28,14 @@ const START: Duration = Duration::from_secs(10);
 struct Process(Child);
 
 impl Process {
-    fn start(command: &[String], server: &Server, address: SocketAddr) -> io::Result<Self> {
+    fn start(built: &Built, args: &[String], address: SocketAddr) -> io::Result<Self> {
+        let Built { server, command } = built;
         let child = Command::new(&command[0])
             .args(&command[1..])
             .args(["--listen", &address.to_string()])
             .args(server.args)
+            .args(args)
+            .env("ASYNC_STD_THREAD_COUNT", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             // Servers log that the generator closes; it would fill the terminal.
@@ -60,17 +67,12 @@ impl Drop for Process {
     }
 }
 
-/// Starts a server on `core`, puts the load on it, and stops it.
+/// Starts a server, puts the load on it, and stops it.
 ///
 /// # Errors
 /// The server does not start, or the generator was not answered as it should be.
-pub(crate) fn take(
-    command: &[String],
-    server: &Server,
-    core: usize,
-    generator: &Generator,
-) -> io::Result<Report> {
-    let (process, generator) = prepare(command, server, core, generator)?;
+pub(crate) fn take(built: &Built, cell: Cell, options: &Options) -> io::Result<Report> {
+    let (process, generator) = prepare(built, cell, options)?;
     let report = loadgen::run(&generator);
     drop(process);
     report
@@ -80,13 +82,8 @@ pub(crate) fn take(
 ///
 /// # Errors
 /// As for [`take`], or perf may not count.
-pub(crate) fn count_system_calls(
-    command: &[String],
-    server: &Server,
-    core: usize,
-    generator: &Generator,
-) -> io::Result<f64> {
-    let (process, mut generator) = prepare(command, server, core, generator)?;
+pub(crate) fn count_system_calls(built: &Built, cell: Cell, options: &Options) -> io::Result<f64> {
+    let (process, mut generator) = prepare(built, cell, options)?;
     generator.warm_up = Duration::ZERO;
     let perf = Command::new("perf")
         .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p"])
@@ -111,20 +108,22 @@ pub(crate) fn count_system_calls(
     Ok(count / report.messages.max(1) as f64)
 }
 
-fn prepare(
-    command: &[String],
-    server: &Server,
-    core: usize,
-    generator: &Generator,
-) -> io::Result<(Process, Generator)> {
-    let mut generator = *generator;
+fn prepare(built: &Built, cell: Cell, options: &Options) -> io::Result<(Process, Generator)> {
+    let mut generator = options.generator(cell);
     generator.connect = free_address()?;
-    if server.source == Source::Floor {
+    if built.server.is_floor() {
         generator.protocol = Protocol::Raw;
+        generator.deflate = None;
     }
-    // The child has the core of who starts it; the generator moves to its own afterwards.
-    loadgen::pin_to(core)?;
-    let process = Process::start(command, server, generator.connect)?;
+    let (ours, theirs) = (options.generator_core, options.server_core);
+    let cores = if cell.kind == Kind::Cores { vec![ours, theirs] } else { vec![theirs] };
+    if cell.kind == Kind::Cores {
+        generator.cpu = None;
+    }
+    // The child has the cores of who starts it; the generator moves to its own afterwards.
+    loadgen::pin_to(&cores)?;
+    let args = cell.kind.args(&make::certificate()?);
+    let process = Process::start(built, &args, generator.connect)?;
     generator.server_pid = Some(process.0.id().cast_signed());
     Ok((process, generator))
 }

@@ -1,115 +1,120 @@
 //! What all servers under test share, so that they differ only in what is compared: the command
-//! line, the runtime (tokio, one thread), the accept loop, `TCP_NODELAY`.
+//! line, the runtime (tokio, one thread unless more are asked for), the accept loop, TLS,
+//! `TCP_NODELAY`, and the loops that every library with a `Stream` and a `Sink` can run.
 
-use std::{env, fmt::Display, io, net::SocketAddr, process};
+mod echo;
+mod options;
+mod room;
 
-use futures::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime, task,
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    thread,
 };
 
-/// How many messages [`echo_in_batches`] gathers at most.
-const BATCH: usize = 32;
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    task,
+};
+use tokio_rustls::TlsAcceptor;
 
-/// The command line of a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// `--listen ADDR`. Default: 127.0.0.1:9001.
-    pub listen: SocketAddr,
-    /// `--batch`: gather the replies to all messages that are at hand and write them at once,
-    /// where the library lets its user do so.
-    pub batch: bool,
-    /// `--buffer BYTES`, for the floors. Default: 65536.
-    pub buffer: usize,
+pub use echo::{echo, echo_in_batches};
+pub use options::{Options, Takeover};
+pub use room::{Room, visit};
+
+const BACKLOG: i32 = 4096;
+
+/// A TCP stream, or TLS over it.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
+
+/// What a server does with each connection.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// Handles one connection from its first byte on.
+    fn handle(self, stream: impl Stream) -> impl Future<Output = ()> + Send;
 }
 
-impl Options {
-    /// Reads the command line; ends the process when it makes no sense.
-    pub fn from_args() -> Self {
-        Self::parse(env::args().skip(1)).unwrap_or_else(|problem| {
-            eprintln!("{problem}; usage: [--listen ADDR] [--batch] [--buffer BYTES]");
-            process::exit(2)
-        })
-    }
-
-    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 9001));
-        let mut options = Self { listen, batch: false, buffer: 64 * 1024 };
-        while let Some(arg) = args.next() {
-            let mut value = || args.next().ok_or(format!("{arg} needs a value"));
-            match arg.as_str() {
-                "--listen" => options.listen = parsed(&arg, &value()?)?,
-                "--buffer" => options.buffer = parsed(&arg, &value()?)?,
-                "--batch" => options.batch = true,
-                _ => return Err(format!("unknown option {arg}")),
-            }
-        }
-        Ok(options)
-    }
-}
-
-/// Runs `handle` for every connection, all on one thread, until the process is killed.
+/// Handles every connection until the process is killed.
 ///
 /// # Errors
-/// The address cannot be listened on.
-pub fn serve<F>(options: Options, handle: impl Fn(TcpStream) -> F) -> io::Result<()>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind(options.listen).await?;
-        loop {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            task::spawn(handle(stream));
-        }
+/// The address cannot be listened on, or the certificate cannot be used.
+pub fn serve(options: Options, service: &impl Service) -> io::Result<()> {
+    let tls = options.tls.map(|(certificate, key)| acceptor(certificate, key)).transpose()?;
+    if !options.reuse_port {
+        let mut builder = match options.threads {
+            1 => Builder::new_current_thread(),
+            _ => Builder::new_multi_thread(),
+        };
+        let runtime = builder.worker_threads(options.threads).enable_all().build()?;
+        return run(&runtime, listen(options.listen, false)?, tls.as_ref(), service);
+    }
+    thread::scope(|scope| {
+        let start = |_| {
+            let tls = tls.as_ref();
+            scope.spawn(move || {
+                let runtime = Builder::new_current_thread().enable_all().build()?;
+                run(&runtime, listen(options.listen, true)?, tls, service)
+            })
+        };
+        let threads: Vec<_> = (0..options.threads).map(start).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| io::Error::other("a panic"))?)
     })
 }
 
-/// Sends every message back, one flush for each: the loop of every README.
-///
-/// # Errors
-/// Those of the stream.
-pub async fn echo<S, M, E>(mut socket: S, is_data: impl Fn(&M) -> bool) -> Result<(), E>
-where
-    S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
-{
-    while let Some(message) = socket.next().await {
-        let message = message?;
-        if is_data(&message) {
-            socket.send(message).await?;
+fn run(
+    runtime: &Runtime,
+    listener: StdListener,
+    tls: Option<&TlsAcceptor>,
+    service: &impl Service,
+) -> io::Result<()> {
+    let accept = async {
+        let listener = TcpListener::from_std(listener)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let service = service.clone();
+            match tls.cloned() {
+                None => task::spawn(service.handle(stream)),
+                Some(tls) => task::spawn(async move {
+                    // A generator that closes is no news.
+                    if let Ok(stream) = tls.accept(stream).await {
+                        service.handle(stream).await;
+                    }
+                }),
+            };
         }
-    }
-    Ok(())
+    };
+    runtime.block_on(accept)
 }
 
-/// Takes all messages that are at hand, feeds all replies, and flushes once: what a user of a
-/// `Sink` can do by hand. Some libraries flush whenever they are read from, so reading comes first.
-///
-/// # Errors
-/// Those of the stream.
-pub async fn echo_in_batches<S, M, E>(mut socket: S, is_data: impl Fn(&M) -> bool) -> Result<(), E>
-where
-    S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
-{
-    let mut batch = Vec::with_capacity(BATCH);
-    while let Some(message) = socket.next().await {
-        batch.push(message?);
-        while batch.len() < BATCH
-            && let Some(Some(message)) = socket.next().now_or_never()
-        {
-            batch.push(message?);
-        }
-        for message in batch.drain(..).filter(&is_data) {
-            socket.feed(message).await?;
-        }
-        socket.flush().await?;
-    }
-    Ok(())
+fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
-fn parsed<T: std::str::FromStr<Err: Display>>(option: &str, value: &str) -> Result<T, String> {
-    value.parse().map_err(|error| format!("{option} {value}: {error}"))
+fn acceptor(certificate: &str, key: &str) -> io::Result<TlsAcceptor> {
+    let chain = vec![CertificateDer::from_pem_file(certificate).map_err(io::Error::other)?];
+    let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(io::Error::other)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }

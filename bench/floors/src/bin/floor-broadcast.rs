@@ -7,7 +7,7 @@ use floors::Loop;
 use serverkit::Options;
 
 fn main() -> io::Result<()> {
-    let options = Options::from_args();
+    let options = Options::from_args().only(&["broadcast"]);
     Loop::listen(options.listen)?.run(options.buffer, |peers, from, bytes| {
         for (index, peer) in peers.iter_mut().enumerate() {
             if let (true, Some(peer)) = (index != from, peer) {

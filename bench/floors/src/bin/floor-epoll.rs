@@ -6,7 +6,7 @@ use floors::Loop;
 use serverkit::Options;
 
 fn main() -> io::Result<()> {
-    let options = Options::from_args();
+    let options = Options::from_args().only(&[]);
     Loop::listen(options.listen)?.run(options.buffer, |peers, index, bytes| {
         if let Some(peer) = &mut peers[index] {
             peer.send(bytes);

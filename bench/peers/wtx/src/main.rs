@@ -1,18 +1,31 @@
-//! An echo server over wtx, as its documentation shows one.
+//! An echo server over wtx, as its documentation shows one. It knows tokio's streams only, so it
+//! accepts by itself.
 
 use std::io;
 
 use serverkit::Options;
-use tokio::net::TcpStream;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Builder,
+    task,
+};
 use wtx::{
     collection::Vector,
     web_socket::{OpCode, WebSocketAcceptor, WebSocketPayloadOrigin},
 };
 
 fn main() -> io::Result<()> {
-    serverkit::serve(Options::from_args(), |stream| async move {
-        // A generator that closes is no news.
-        let _ = echo(stream).await;
+    let options = Options::from_args().only(&[]);
+    Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let listener = TcpListener::bind(options.listen).await?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            task::spawn(async move {
+                // A generator that closes is no news.
+                let _ = echo(stream).await;
+            });
+        }
     })
 }
 

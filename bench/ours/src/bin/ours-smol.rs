@@ -1,0 +1,12 @@
+//! Ours on smol.
+
+use std::io;
+
+use serverkit::Options;
+use ws_smol::{Server, block_on};
+
+fn main() -> io::Result<()> {
+    let options = Options::from_args().only(&["broadcast", "deflate", "tls"]);
+    let server: Server = ours::server(&options)?;
+    block_on(options.threads, ours::serve(&server, &options))?
+}
