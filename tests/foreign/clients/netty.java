@@ -3,6 +3,7 @@
 import io.netty.bootstrap.Bootstrap;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelHandler;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
@@ -16,6 +17,9 @@ import io.netty.handler.codec.http.FullHttpResponse;
 import io.netty.handler.codec.http.HttpClientCodec;
 import io.netty.handler.codec.http.HttpObjectAggregator;
 import io.netty.handler.codec.http.websocketx.*;
+import io.netty.handler.codec.http.websocketx.extensions.WebSocketClientExtensionHandler;
+import io.netty.handler.codec.http.websocketx.extensions.compression.PerMessageDeflateClientExtensionHandshaker;
+import io.netty.handler.codec.http.websocketx.extensions.compression.WebSocketClientCompressionHandler;
 import io.netty.util.CharsetUtil;
 import io.netty.util.Version;
 import java.net.URI;
@@ -47,12 +51,16 @@ public final class Client {
         final BlockingQueue<WebSocketFrame> arrived = new LinkedBlockingQueue<>();
         final CompletableFuture<Void> opened = new CompletableFuture<>();
         final CompletableFuture<Void> ended = new CompletableFuture<>();
-        FullHttpResponse refusal;
+        FullHttpResponse answer;
         Channel channel;
 
-        Socket(String host, WebSocketVersion version, String protocols, boolean masks) {
+        final ChannelHandler compression; // null for none
+
+        Socket(String host, WebSocketVersion version, String protocols, boolean masks,
+                ChannelHandler compression) {
+            this.compression = compression;
             handshaker = WebSocketClientHandshakerFactory.newHandshaker(URI.create("ws://" + host + "/"), version,
-                    protocols, false, new DefaultHttpHeaders(), 2 * LIMIT, masks, false);
+                    protocols, compression != null, new DefaultHttpHeaders(), 2 * LIMIT, masks, false);
         }
 
         @Override
@@ -66,9 +74,9 @@ public final class Client {
                 arrived.add(frame.retain());
                 return;
             }
-            refusal = ((FullHttpResponse) message).retain();
+            answer = ((FullHttpResponse) message).retain();
             try {
-                handshaker.finishHandshake(context.channel(), refusal);
+                handshaker.finishHandshake(context.channel(), answer);
                 opened.complete(null);
             } catch (WebSocketHandshakeException error) {
                 opened.completeExceptionally(error);
@@ -117,8 +125,11 @@ public final class Client {
                 .handler(new ChannelInitializer<Channel>() {
                     @Override
                     protected void initChannel(Channel channel) {
-                        channel.pipeline().addLast(new HttpClientCodec(), new HttpObjectAggregator(65_536),
-                                new WebSocketFrameAggregator(2 * LIMIT), socket);
+                        channel.pipeline().addLast(new HttpClientCodec(), new HttpObjectAggregator(65_536));
+                        if (socket.compression != null) {
+                            channel.pipeline().addLast(socket.compression);
+                        }
+                        channel.pipeline().addLast(new WebSocketFrameAggregator(2 * LIMIT), socket);
                     }
                 });
         int colon = host.lastIndexOf(':');
@@ -127,7 +138,7 @@ public final class Client {
     }
 
     static Socket open(WebSocketVersion version, String protocols, boolean masks) throws Exception {
-        Socket socket = new Socket(ECHO, version, protocols, masks);
+        Socket socket = new Socket(ECHO, version, protocols, masks, null);
         connect(socket, ECHO);
         socket.opened.get(SECONDS, TimeUnit.SECONDS);
         return socket;
@@ -274,16 +285,45 @@ public final class Client {
         });
     }
 
+    /** Messages that shrink and such that do not, each beside the other. */
+    static void compressed(String host, ChannelHandler compression) throws Exception {
+        Socket socket = new Socket(host, WebSocketVersion.V13, null, true, compression);
+        connect(socket, host);
+        socket.opened.get(SECONDS, TimeUnit.SECONDS);
+        String agreed = socket.answer.headers().get("Sec-WebSocket-Extensions", "nothing");
+        check(agreed.startsWith("permessage-deflate"), agreed + " was agreed on");
+        for (int round = 0; round < 3; round++) {
+            for (int size : SIZES) {
+                socket.text("t".repeat(size));
+                byte[] bytes = new byte[size];
+                new Random(size).nextBytes(bytes);
+                socket.send(new BinaryWebSocketFrame(Unpooled.wrappedBuffer(bytes)));
+                var content = socket.next(BinaryWebSocketFrame.class).content();
+                check(content.equals(Unpooled.wrappedBuffer(bytes)), "other bytes came back");
+            }
+        }
+    }
+
+    static void compression() {
+        String without = System.getenv("DEFLATE");
+        var takes = new PerMessageDeflateClientExtensionHandshaker(6, false, 15, true, true);
+        var readyMade = WebSocketClientCompressionHandler.INSTANCE;
+        test("V13 compression with contexts", () -> compressed(System.getenv("TAKEOVER"), readyMade));
+        test("V13 compression without", () -> compressed(without, new WebSocketClientExtensionHandler(takes)));
+        deviates("V13 compression without, ready-made", "it has to take client_no_context_takeover unasked", () ->
+                compressed(without, readyMade));
+    }
+
     static void refusals(WebSocketVersion version) {
         // There, only V13 is spoken, and only with pages of a friend.
         int status = version == WebSocketVersion.V13 ? 403 : 426;
         test(version + " is refused with " + status, () -> {
-            Socket socket = new Socket(LIMITED, version, null, true);
+            Socket socket = new Socket(LIMITED, version, null, true, null);
             connect(socket, LIMITED);
             socket.ended.get(SECONDS, TimeUnit.SECONDS);
-            check(socket.refusal != null, "no answer came");
-            check(socket.refusal.status().code() == status, socket.refusal.status() + " came");
-            String versions = socket.refusal.headers().get("Sec-WebSocket-Version");
+            check(socket.answer != null, "no answer came");
+            check(socket.answer.status().code() == status, socket.answer.status() + " came");
+            String versions = socket.answer.headers().get("Sec-WebSocket-Version");
             check(status != 426 || "13".equals(versions), versions + " is offered");
         });
     }
@@ -300,6 +340,7 @@ public final class Client {
             }
             refusals(version);
         }
+        compression();
         System.out.println("done " + cases);
         System.exit(0);
     }
