@@ -60,7 +60,8 @@ fn with_contexts() -> Deflate {
 
 type Offer = (&'static str, Deflate, fn(DeflateParams) -> bool);
 
-/// What we offer, and what the answer has to have. What only limits ourselves is ours to keep.
+/// What we offer, and what has to be agreed to. What limits this side is kept whether the answer
+/// repeats it or not.
 fn offers() -> [Offer; 7] {
     let contexts = with_contexts;
     [
@@ -70,18 +71,29 @@ fn offers() -> [Offer; 7] {
             contexts().server_no_context_takeover(true),
             |params| params.server_no_context_takeover(),
         ),
-        ("with client_no_context_takeover", contexts().client_no_context_takeover(true), |_| true),
-        ("without contexts", Deflate::new(), |params| params.server_no_context_takeover()),
+        (
+            "with client_no_context_takeover",
+            contexts().client_no_context_takeover(true),
+            |params| params.client_no_context_takeover(),
+        ),
+        ("without contexts", Deflate::new(), |params| {
+            params.server_no_context_takeover() && params.client_no_context_takeover()
+        }),
         ("with server_max_window_bits=10", contexts().server_max_window_bits(10), |params| {
             params.server_max_window_bits() <= 10
         }),
         ("with client_max_window_bits=10", contexts().client_max_window_bits(10), |params| {
-            params.client_max_window_bits() <= 15
+            params.client_max_window_bits() <= 10
         }),
         (
             "with everything limited",
             Deflate::new().server_max_window_bits(9).client_max_window_bits(9),
-            |params| params.server_no_context_takeover() && params.server_max_window_bits() == 9,
+            |params| {
+                params.server_no_context_takeover()
+                    && params.client_no_context_takeover()
+                    && params.server_max_window_bits() == 9
+                    && params.client_max_window_bits() == 9
+            },
         ),
     ]
 }
