@@ -113,6 +113,15 @@ impl Kind {
         Self::value_variants().to_vec()
     }
 
+    /// The same work without compression, of which floors know nothing.
+    pub(crate) fn uncompressed(self) -> Self {
+        match self {
+            Self::Deflate | Self::Takeover => Self::Echo,
+            Self::DeflateBroadcast => Self::Broadcast,
+            other => other,
+        }
+    }
+
     /// The arguments that make a server do it; those of TLS need files, which `certificate` has.
     pub(crate) fn args(self, certificate: &[String; 2]) -> Vec<String> {
         let args: &[&str] = match self {

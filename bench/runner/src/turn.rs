@@ -111,9 +111,11 @@ pub(crate) fn count_system_calls(built: &Built, cell: Cell, options: &Options) -
 fn prepare(built: &Built, cell: Cell, options: &Options) -> io::Result<(Process, Generator)> {
     let mut generator = options.generator(cell);
     generator.connect = free_address()?;
+    let mut kind = cell.kind;
     if built.server.is_floor() {
         generator.protocol = Protocol::Raw;
         generator.deflate = None;
+        kind = kind.uncompressed();
     }
     let (ours, theirs) = (options.generator_core, options.server_core);
     let cores = if cell.kind == Kind::Cores { vec![ours, theirs] } else { vec![theirs] };
@@ -122,7 +124,7 @@ fn prepare(built: &Built, cell: Cell, options: &Options) -> io::Result<(Process,
     }
     // The child has the cores of who starts it; the generator moves to its own afterwards.
     loadgen::pin_to(&cores)?;
-    let args = cell.kind.args(&make::certificate()?);
+    let args = kind.args(&make::certificate()?);
     let process = Process::start(built, &args, generator.connect)?;
     generator.server_pid = Some(process.0.id().cast_signed());
     Ok((process, generator))
