@@ -4,6 +4,7 @@
 //! Everything goes through public API, and a connection of ours is a whole one: states, limits and
 //! timers included, opened by a handshake.
 
+pub mod cases;
 mod fastwebsockets;
 mod memory;
 mod tungstenite;
@@ -12,7 +13,7 @@ mod ws_proto;
 use bytes::Bytes;
 
 pub use self::{fastwebsockets::Fastwebsockets, tungstenite::Tungstenite, ws_proto::WsProto};
-pub use memory::frames;
+pub use memory::{frames, sentinel_frames};
 
 /// Which end of a connection is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

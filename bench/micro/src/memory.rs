@@ -103,6 +103,17 @@ impl AsyncWrite for Memory {
     }
 }
 
+/// `count` messages of `size` bytes behind each other in the framing of draft76.
+pub fn sentinel_frames(size: usize, count: usize) -> Bytes {
+    let mut out = BytesMut::new();
+    for _ in 0..count {
+        out.put_u8(0x00);
+        out.extend((0..size).map(|at| b'a' + (at % 26) as u8));
+        out.put_u8(0xFF);
+    }
+    out.freeze()
+}
+
 /// `count` masked messages of `size` bytes behind each other, as a client sends them.
 pub fn frames(size: usize, count: usize, text: bool) -> Bytes {
     let mut out = BytesMut::new();

@@ -3,7 +3,7 @@ use std::{io::IoSlice, sync::Arc};
 use bytes::{Buf as _, Bytes};
 use ws_proto::{
     Accept, ClientRequest, Config, Connection, Event, Instant, Message, RecvBuf, SendStatus, State,
-    Transmit,
+    Transmit, Version,
 };
 
 use crate::{
@@ -27,10 +27,32 @@ impl Codec for WsProto {
     const NAME: &'static str = "ws-proto";
 
     fn new(side: Side, input: Bytes) -> Self {
+        Self::open(side, Version::Rfc6455, rand::fill, input)
+    }
+
+    fn receive(&mut self) -> usize {
+        self.next_message().len()
+    }
+
+    fn send(&mut self, payload: &Bytes, count: usize) {
+        for _ in 0..count {
+            self.queue(Message::Binary(payload.clone()));
+        }
+        self.transmit();
+    }
+}
+
+impl WsProto {
+    /// An open connection of this version. `entropy` fills mask keys and nonces.
+    ///
+    /// # Panics
+    /// When the two ends do not understand each other, which would be a fault of ws-proto.
+    pub fn open(side: Side, version: Version, entropy: fn(&mut [u8]), input: Bytes) -> Self {
         let now = Instant::from_nanos(0);
         let config = Arc::new(Config::default());
         let request = ClientRequest::new("ws://localhost/").expect("the URL is valid");
-        let entropy = Box::new(|bytes: &mut [u8]| rand::fill(bytes));
+        let request = request.version(version);
+        let entropy = Box::new(entropy);
         let mut client = End::new(Connection::client(config.clone(), request, entropy, now));
         let mut server = End::new(Connection::server(config, now));
         server.take(&client.give(now), now);
@@ -43,10 +65,14 @@ impl Codec for WsProto {
         Self { connection: end.connection, input: end.input, socket: Memory::new(input), now }
     }
 
-    fn receive(&mut self) -> usize {
+    /// The next message from the peer.
+    ///
+    /// # Panics
+    /// When the input is not what such a peer sends.
+    pub fn next_message(&mut self) -> Message {
         loop {
             match self.connection.poll_event(&mut self.input, self.now) {
-                Some(Event::Message(message)) => return message.len(),
+                Some(Event::Message(message)) => return message,
                 Some(event) => panic!("{event:?} instead of a message"),
                 None => {
                     let n = self.socket.copy_to(self.input.spare_mut());
@@ -57,20 +83,19 @@ impl Codec for WsProto {
         }
     }
 
-    fn send(&mut self, payload: &Bytes, count: usize) {
-        for _ in 0..count {
-            let message = Message::Binary(payload.clone());
-            let status = self.connection.send(message).expect("the connection is open");
-            if status == SendStatus::Full {
-                self.transmit();
-            }
+    /// Puts a message into the outbound queue, and gets rid of the bytes when it is full.
+    ///
+    /// # Panics
+    /// When the connection is not open any more.
+    pub fn queue(&mut self, message: Message) {
+        let status = self.connection.send(message).expect("the connection is open");
+        if status == SendStatus::Full {
+            self.transmit();
         }
-        self.transmit();
     }
-}
 
-impl WsProto {
-    fn transmit(&mut self) {
+    /// Gets rid of all bytes that are to be written.
+    pub fn transmit(&mut self) {
         while let Some(Transmit::Data(mut data)) = self.connection.poll_transmit() {
             while data.has_remaining() {
                 let mut slices = [IoSlice::new(&[]); SLICES];
