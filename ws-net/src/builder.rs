@@ -90,6 +90,9 @@ impl<R: Runtime> Builder<R> {
 
     /// Which origins may connect. Default: the host of the request, see
     /// [`OriginPolicy::same_host`].
+    ///
+    /// A predicate runs in the task of the connection, behind all other checks and before
+    /// [`authorize`](Self::authorize). When it panics, the client gets 500 and nobody else notices.
     pub fn origin(self, origin: OriginPolicy) -> Self {
         self.change(|config| config.origin(origin))
     }
@@ -282,6 +285,11 @@ impl<R: Runtime> Builder<R> {
         }
         let hand_over = self.http.is_some();
         let config = self.config.hand_over_http(hand_over).build()?;
+        let origin = Some(config.origin()).filter(|policy| policy.is_predicate()).cloned();
+        let config = match &origin {
+            Some(_) => config.into_builder().origin(OriginPolicy::any()).build()?,
+            None => config,
+        };
         let secure_config = config.clone().into_builder().secure(true).build()?;
         let runtime = self.runtime.clone();
         let common = Common {
@@ -296,7 +304,7 @@ impl<R: Runtime> Builder<R> {
             topics: Topics::new(self.topics),
             slow: self.slow,
         };
-        let endpoint = Endpoint::new(Arc::new(common), self.authorize, self.http);
+        let endpoint = Endpoint::new(Arc::new(common), origin, self.authorize, self.http);
         Ok(Server::new(self.runtime, endpoint, self.security))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ws_proto::{Answer, Request};
+use ws_proto::{Answer, OriginPolicy, Request};
 
 use crate::boxed::BoxStream;
 use crate::candidate::Authorize;
@@ -28,6 +28,8 @@ pub(crate) struct Endpoint {
     /// An `Arc<dyn TakeOver<S>>`, where `S` is what the server listens for. Here, since otherwise
     /// the task of each connection would have room for it.
     http: Option<Box<dyn Any + Send + Sync>>,
+    /// Judges origins by code of users, which no lock may be held for: so the core does not ask it.
+    pub(crate) origin: Option<OriginPolicy>,
     /// Decides about requests.
     pub(crate) authorize: Option<Box<Authorize>>,
 }
@@ -35,11 +37,12 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub(crate) fn new<S: 'static>(
         common: Arc<Common>,
+        origin: Option<OriginPolicy>,
         authorize: Option<Box<Authorize>>,
         http: Http<S>,
     ) -> Self {
         let http = http.map(|http| Box::new(http) as Box<dyn Any + Send + Sync>);
-        Self { common, listeners: Listeners::default(), http, authorize }
+        Self { common, listeners: Listeners::default(), http, origin, authorize }
     }
 
     /// Who serves the ordinary HTTP requests that come on such streams.

@@ -27,7 +27,8 @@ pub struct Rejected {
     /// Why: [`Cause::Rejected`] when the application refused, [`Cause::Handshake`] with the rule or
     /// the policy otherwise.
     pub cause: Cause,
-    /// What it asked for. `None` when the request itself was refused, by a rule or a policy.
+    /// What it asked for. `None` when the request itself was refused, by a rule or a policy
+    /// that is no predicate.
     pub request: Option<Request>,
 }
 

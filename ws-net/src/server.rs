@@ -191,7 +191,8 @@ impl<R: Runtime> Server<R> {
     }
 
     /// The protocol options, with which requests that are read elsewhere are to be judged, see
-    /// [`upgrade`](Self::upgrade).
+    /// [`upgrade`](Self::upgrade). Of an origin policy with a predicate they know nothing: it is
+    /// asked later, in the task of the connection.
     pub fn config(&self) -> &Config {
         &self.parts.endpoint.common.config
     }

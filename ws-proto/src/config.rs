@@ -43,6 +43,11 @@ impl Config {
         self.versions
     }
 
+    /// Which origins may connect.
+    pub fn origin(&self) -> &OriginPolicy {
+        &self.origin
+    }
+
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.limits

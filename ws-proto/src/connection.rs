@@ -449,7 +449,7 @@ impl Connection {
             let was_open = self.state() == State::Connected;
             if let (Cause::Handshake(error), Role::Server) = (&cause, self.role) {
                 let config = Arc::clone(&self.config);
-                self.out.buf().put_with(|out| handshake::refuse(error, &config, out));
+                self.answer(|out| handshake::refuse(error, &config, out));
             }
             if let (Cause::Timeout(Expired::Handshake), Role::Server) = (&cause, self.role) {
                 self.answer_late_handshake();

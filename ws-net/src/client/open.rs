@@ -114,5 +114,5 @@ fn endpoint<R: Runtime>(runtime: &R, config: &Arc<Config>, alarms: &Arc<Alarms>)
         topics: Topics::new(TopicLimits::default()),
         slow: SlowOptions::default(),
     };
-    Arc::new(Endpoint::new::<()>(Arc::new(common), None, None))
+    Arc::new(Endpoint::new::<()>(Arc::new(common), None, None, None))
 }

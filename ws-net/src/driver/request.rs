@@ -25,6 +25,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
         // It comes once.
         let _ = shared.request.set(request.clone());
+        if !self.judge_origin(&request, turn.now) {
+            return;
+        }
         let Some(authorize) = &self.endpoint.authorize else {
             return self.proceed(request, Accept::new(), turn.now);
         };
@@ -36,6 +39,21 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             }
             None => connection.reject(&Reject::new(500)),
         }
+    }
+
+    /// Asks the predicate of users, if there is one; `false` when the request was refused.
+    fn judge_origin(&self, request: &Request, now: Instant) -> bool {
+        let Some(policy) = &self.endpoint.origin else { return true };
+        let connection = &self.membership.connection;
+        match guard("the origin policy", connection, || policy.judge(request)) {
+            Some(Ok(())) => return true,
+            Some(Err(error)) => {
+                // It may have been ended by the predicate.
+                let _ = connection.shared().lock().core.refuse(error, now);
+            }
+            None => connection.reject(&Reject::new(500)),
+        }
+        false
     }
 
     /// Polls the function of users; `false` when none runs.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::writer::Writer;
 use super::{Connection, Phase};
-use crate::{Answer, Config, Instant, Request};
+use crate::{Answer, Cause, CommandError, Config, HandshakeError, Instant, Request};
 
 impl Connection {
     /// A server's side behind an HTTP server of another make, which has read the request and
@@ -66,6 +66,21 @@ impl Connection {
         if let (Phase::Answered(request), Some(agreed)) = (phase, self.agreed.take()) {
             self.go_on(&request, agreed);
         }
+    }
+
+    /// Server: refuses the request that waits, because it broke a rule that the caller judges, such
+    /// as [`OriginPolicy::judge`](crate::OriginPolicy::judge): answered and told as the rules that
+    /// are judged here.
+    ///
+    /// # Errors
+    /// [`CommandError::NoRequest`] when no request waits.
+    pub fn refuse(&mut self, error: HandshakeError, now: Instant) -> Result<(), CommandError> {
+        self.now = now;
+        if !matches!(self.phase, Phase::Decide(_)) {
+            return Err(CommandError::NoRequest(self.state()));
+        }
+        self.fail(Cause::Handshake(error));
+        Ok(())
     }
 
     /// Whether a request waits for its answer.

@@ -54,10 +54,19 @@ impl OriginPolicy {
         Self::new(Rule::Any)
     }
 
-    /// Those for which `allows` answers true, requests without an origin included. It runs while
-    /// the request is judged, so it must not wait.
+    /// Those for which `allows` answers true, requests without an origin included.
+    ///
+    /// A core runs it within [`poll_event`](crate::Connection::poll_event), and
+    /// [`Request::from_parts`] runs it: it must not wait, a panic goes to who called these, and
+    /// locks that are held there are held while it runs. Whoever cannot have that configures
+    /// [`any`](Self::any) instead, and gives the request to [`judge`](Self::judge) when it is told.
     pub fn predicate(allows: impl Fn(&OriginRequest<'_>) -> bool + Send + Sync + 'static) -> Self {
         Self::new(Rule::Predicate(Arc::new(allows)))
+    }
+
+    /// Whether it asks a [`predicate`](Self::predicate), which is code of the application.
+    pub fn is_predicate(&self) -> bool {
+        matches!(self.rule, Rule::Predicate(_))
     }
 
     /// The same policy, and requests without an origin are refused.
@@ -87,8 +96,13 @@ impl OriginPolicy {
         }
     }
 
-    /// Refuses requests that this policy does not let in.
-    pub(super) fn judge(&self, request: &Request) -> Result<(), HandshakeError> {
+    /// Refuses requests that this policy does not let in. The policy of the configuration has been
+    /// asked about every [`Request`] that there is; [`Connection::refuse`](crate::Connection::refuse)
+    /// answers one that another policy refuses.
+    ///
+    /// # Errors
+    /// [`HandshakeError::OriginRefused`] or [`HandshakeError::OriginRequired`], with status 403.
+    pub fn judge(&self, request: &Request) -> Result<(), HandshakeError> {
         let origin = request.origin();
         if self.required && origin.is_none() {
             return Err(HandshakeError::OriginRequired);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use ws_proto::{Accept, Cause, Reject, State, SubprotocolPolicy};
+use ws_proto::{Accept, Cause, Close, OriginPolicy, Reject, State, SubprotocolPolicy};
 
 use super::{REQUEST, frame, running, server};
 use crate::runtime::Runtime;
@@ -297,7 +297,7 @@ fn a_decision_ends_with_the_server() {
     let client = on.ask(REQUEST);
     let server = on.server.clone();
     on.toy.spawn(async move {
-        server.shutdown(ws_proto::Close::normal(), Duration::from_secs(5)).await;
+        server.shutdown(Close::normal(), Duration::from_secs(5)).await;
     });
     on.toy.settle();
     assert_eq!(dropped.load(Relaxed), 1);
@@ -317,7 +317,7 @@ fn a_decision_may_reject_through_the_connection_or_close_it() {
     });
     assert_eq!(on.answer(REQUEST), "");
     let closing = deciding(|candidate| async move {
-        candidate.connection().close(ws_proto::Close::normal());
+        candidate.connection().close(Close::normal());
         std::future::poll_fn(|_| Poll::<Answer>::Pending).await
     });
     assert!(closing.answer(REQUEST).starts_with("HTTP/1.1 503 "));
@@ -347,4 +347,44 @@ fn data_lives_as_long_as_the_last_handle() {
     assert!(connection.data::<Dropped>().is_some());
     drop(connection);
     assert_eq!(dropped.load(Relaxed), 2);
+}
+
+#[test]
+fn a_predicate_on_origins_refuses_and_its_panic_harms_nobody_else() {
+    let policy = OriginPolicy::predicate(|asked| match asked.request().path() {
+        "/chat" => true,
+        "/panic" => panic!("no such path wanted"),
+        _ => false,
+    });
+    let on = deciding_with(|builder| builder.origin(policy));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let out = Arc::clone(&told);
+    on.server.on_rejected(move |rejected| {
+        lock(&out).push((rejected.status, matches!(rejected.cause, Cause::Handshake(_))));
+    });
+    let request = String::from_utf8(REQUEST.to_vec()).unwrap();
+    for (path, status) in [("/panic", "500"), ("/other", "403"), ("/chat", "101")] {
+        let answer = on.answer(request.replace("/chat", path).as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    on.toy.settle();
+    assert_eq!(*lock(&told), [(500, false), (403, true)]);
+}
+
+#[test]
+fn a_predicate_on_origins_may_reach_every_connection() {
+    let own = Arc::new(Mutex::new(None::<Server<Toy>>));
+    let inside = Arc::clone(&own);
+    let policy = OriginPolicy::predicate(move |_| {
+        let server = lock(&inside).take().unwrap();
+        let mut shutdown = Box::pin(server.shutdown(Close::normal(), Duration::from_secs(5)));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = shutdown.as_mut().poll(&mut cx);
+        true
+    });
+    let on = deciding_with(|builder| builder.origin(policy));
+    *lock(&own) = Some(on.server.clone());
+    let answer = on.answer(REQUEST);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(on.server.manager().len(), 0);
 }
