@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
 use std::future::{Future, Ready};
-use std::iter;
 use std::mem;
 use std::sync::{Arc, Mutex};
 
@@ -59,9 +58,10 @@ impl Queue {
         ended.into()
     }
 
-    /// The next one that still waits for its answer, behind those that have ended meanwhile.
+    /// The next one. It may have ended meanwhile, but dropping it wakes others, which has to wait
+    /// until nobody looks at the queue.
     pub(crate) fn pop(&mut self) -> Option<Incoming> {
-        iter::from_fn(|| self.incoming.pop_front()).find(|one| !one.has_ended())
+        self.incoming.pop_front()
     }
 }
 

@@ -390,7 +390,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         inner.drop_backlog(&mut turn.freed);
         drop(inner);
         discard(own, connection);
-        connection.shared().close_storage();
+        guard("the end of a store", connection, || connection.shared().close_storage());
     }
 
     fn poll_http(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -106,11 +106,16 @@ impl<R: Runtime> Server<R> {
         for socket in self.take_sockets() {
             runtime.spawn(self.accept_from(socket, Accept(Arc::clone(queue))));
         }
-        let next = queue.wait(|queue| match queue.pop() {
-            Some(incoming) => Some(Ok(incoming)),
-            None => queue.closed.then(|| Err(io::Error::other("the server is closed"))),
-        });
-        next.await
+        loop {
+            let next = queue.wait(|queue| match queue.pop() {
+                Some(incoming) => Some(Ok(incoming)),
+                None => queue.closed.then(|| Err(io::Error::other("the server is closed"))),
+            });
+            let incoming = next.await?;
+            if !incoming.has_ended() {
+                return Ok(incoming);
+            }
+        }
     }
 
     /// Accepts every client that passes the checks, tells the listeners what happens, and waits

@@ -112,7 +112,10 @@ impl<R: Runtime> Upgrade<R> {
         let mut next = pin!(waiting.0.wait(Queue::pop));
         let mut closed = pin!(connection.closed());
         poll_fn(|cx| {
-            if let Poll::Ready(incoming) = next.as_mut().poll(cx) {
+            // One that has ended is over, which is told below.
+            if let Poll::Ready(incoming) = next.as_mut().poll(cx)
+                && !incoming.has_ended()
+            {
                 return Poll::Ready(Ok(incoming));
             }
             closed.as_mut().poll(cx).map(|end| Err(AcceptError::Closed(end)))

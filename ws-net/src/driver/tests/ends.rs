@@ -3,6 +3,7 @@
 use ws_proto::{Closed, Expired};
 
 use super::*;
+use crate::{Storage, StorageChoice, StorageCommand, StorageError, StorageFuture};
 
 /// How each connection ended.
 fn ends(server: &Server<Toy>) -> Arc<Mutex<Vec<Closed>>> {
@@ -113,4 +114,66 @@ fn a_stream_that_breaks_is_no_proper_end_of_draft75() {
         };
         assert_eq!((end.clean, &end.cause), (!breaks, &cause), "{end}");
     }
+}
+
+struct Explosive;
+
+impl Storage for Explosive {
+    fn execute<'a>(&'a self, _: StorageCommand<'a>) -> StorageFuture<'a> {
+        StorageFuture::ready(Err(StorageError::Unsupported("EXPLODE")))
+    }
+}
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        panic!("not to be dropped");
+    }
+}
+
+#[test]
+fn a_store_that_panics_when_it_is_dropped_harms_nobody() {
+    let choice = StorageChoice::factory(|_, _| Arc::new(Explosive));
+    let (toy, server) = running(|builder| builder.storage(choice));
+    let client = join(&toy);
+    let connection = server.manager().snapshot().pop().unwrap();
+    assert!(connection.storage().is_some());
+    client.fail();
+    toy.settle();
+    assert_eq!((connection.state(), toy.tasks()), (State::Closed, 1));
+    assert!(connection.storage().is_none());
+}
+
+/// Looks at the requests that wait when it is dropped.
+struct Looks(Server<Toy>);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        look(&self.0);
+    }
+}
+
+/// Whether a request waits.
+fn look(server: &Server<Toy>) -> bool {
+    let mut accepting = Box::pin(server.accept());
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    accepting.as_mut().poll(&mut cx).is_ready()
+}
+
+#[test]
+fn requests_that_ended_are_let_go_when_nobody_looks_at_the_queue() {
+    let (toy, server) = server(|builder| builder);
+    let own = server.clone();
+    server.on_state_change(move |connection, change| {
+        if change.to == State::Opening {
+            connection.set_data(Looks(own.clone()));
+        }
+    });
+    assert!(!look(&server));
+    let client = toy.dial();
+    client.send(REQUEST);
+    toy.settle();
+    client.fail();
+    toy.settle();
+    assert_eq!(toy.tasks(), 1, "the request has ended");
+    assert!(!look(&server));
 }
