@@ -46,6 +46,9 @@ use handoff::{asks_for_websocket, handoff, judge, response, whatever};
 use page::Page;
 use stream::read_chunk;
 
+/// hyper adds the time for a head to the present, which may not overflow: this is as good as none.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 impl<R: Runtime> Builder<R> {
     /// Calls `handler` with every request on this port that asks for no WebSocket. Bodies are
     /// streams in both directions; connections are kept alive. A head has to come within the
@@ -114,7 +117,7 @@ where
         let limits = common.config.limits();
         let connection = http1::Builder::new()
             .timer(HyperTimer(self.runtime.clone()))
-            .header_read_timeout(common.config.timeouts().handshake)
+            .header_read_timeout(common.config.timeouts().handshake.min(LONGEST))
             .max_headers(limits.max_headers)
             .max_buf_size(limits.max_head.max(MIN_BUF))
             .serve_connection(Io::new(self.runtime.clone(), stream, received, stall), service)

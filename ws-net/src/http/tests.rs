@@ -29,10 +29,12 @@ fn serving() -> (Toy, Arc<Mutex<Vec<String>>>) {
     (toy, errors)
 }
 
-fn start(toy: &Toy, builder: Builder<Toy>) {
+fn start(toy: &Toy, builder: Builder<Toy>) -> Server<Toy> {
     let server: Server<Toy> = builder.build().unwrap();
     server.add(crate::Bind::tcp("127.0.0.1:0")).unwrap();
-    toy.spawn(async move { server.run().await.unwrap() });
+    let own = server.clone();
+    toy.spawn(async move { own.run().await.unwrap() });
+    server
 }
 
 fn post(toy: &Toy, body: &str) -> Pipe {
@@ -95,4 +97,16 @@ fn time_in_which_nobody_reads_does_not_count() {
     client.send(b"def");
     toy.advance(Duration::from_secs(1));
     assert_eq!(got.load(Relaxed), 6);
+}
+
+#[test]
+fn handshakes_without_a_limit_leave_http_alone() {
+    let toy = Toy::default();
+    let mut timeouts = crate::Timeouts::default();
+    timeouts.handshake = Duration::MAX;
+    let builder = Builder::new(toy.clone()).timeouts(timeouts);
+    start(&toy, builder.on_request(|_| async { Response::new(String::from("hello")) }));
+    let client = post(&toy, "abcdef");
+    let answer = String::from_utf8(client.take().0).unwrap();
+    assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
 }
