@@ -11,8 +11,9 @@ use ws_proto::{Answer, OriginPolicy, Request};
 use crate::boxed::BoxStream;
 use crate::candidate::Authorize;
 use crate::listeners::Listeners;
+use crate::log;
 use crate::shared::Common;
-use crate::{Address, ConnectionId};
+use crate::{Address, ConnectionId, Rejected};
 
 /// A future of which only the end matters.
 pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -49,6 +50,12 @@ impl Endpoint {
     pub(crate) fn http<S: 'static>(&self) -> Http<S> {
         self.http.as_ref()?.downcast_ref().cloned()
     }
+
+    /// Tells of a request that broke a rule, and came where an HTTP server has read it.
+    pub(crate) fn refuse(&self, refused: &Rejected) {
+        log::refused(refused);
+        self.listeners.tell_rejected(refused);
+    }
 }
 
 /// Takes over streams whose clients speak ordinary HTTP.
@@ -72,6 +79,10 @@ pub(crate) trait Entrance: Send {
     /// then the promise is dropped without an answer.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only hyper leads here"))]
     fn enter(&self, request: Request, promise: Box<dyn Promise<BoxStream>>);
+
+    /// Says that a request for a WebSocket was refused on this connection.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only hyper leads here"))]
+    fn refuse(&self, refused: &Rejected);
 }
 
 /// An HTTP server that writes the answer to a request, and lets the stream go behind it.

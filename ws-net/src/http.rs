@@ -17,18 +17,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
 use tracing::debug;
-use ws_proto::{Answer, Reject};
+use ws_proto::{Answer, Cause, HandshakeError, Reject};
 
 pub use hyper::body::Body;
 pub use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 
-use crate::Builder;
 use crate::boxed::{BoxStream, Prefixed};
 use crate::endpoint::{BoxFuture, Client, TakeOver};
 use crate::gate::Phase;
 use crate::link::Link;
-use crate::log;
 use crate::runtime::{Certificates, Runtime, Transport};
+use crate::{Builder, Rejected};
 
 mod body;
 mod handoff;
@@ -163,17 +162,30 @@ fn let_in<R: Runtime, B>(
         Ok(asked) => {
             let version = asked.version();
             let body = format!("{version} needs a connection of its own: open another one\n");
-            let reject = Reject::new(421).body(body);
-            return Box::pin(ready(response(&Answer::reject(&reject))));
+            let answer = Answer::reject(&Reject::new(421).body(body));
+            let error = HandshakeError::UnsupportedVersion(version.name().into());
+            return Box::pin(ready(refuse(client, error, &answer)));
         }
         Err(error) => {
-            log::refused(client.id, client.peer, &error);
-            return Box::pin(ready(response(&Answer::refuse(&error, config))));
+            let answer = Answer::refuse(&error, config);
+            return Box::pin(ready(refuse(client, error, &answer)));
         }
     };
     let (promise, answered) = handoff(hyper::upgrade::on(request), reclaim::<R>);
     client.entrance.enter(asked, promise);
     Box::pin(answered)
+}
+
+/// Tells of a request that is refused.
+fn refuse(client: &Client, error: HandshakeError, answer: &Answer) -> Response<Bytes> {
+    client.entrance.refuse(&Rejected {
+        id: client.id,
+        peer: client.peer,
+        status: answer.status(),
+        cause: Cause::Handshake(error),
+        request: None,
+    });
+    response(answer)
 }
 
 /// Takes the stream back from hyper, with what was read and not used.

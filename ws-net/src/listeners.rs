@@ -180,6 +180,15 @@ impl Listeners {
         contain("a listener's end", || drop(table));
     }
 
+    /// Tells of a client that was refused and has no connection.
+    pub(crate) fn tell_rejected(&self, rejected: &Rejected) {
+        let table = self.table();
+        for (_, listener) in &table.rejected {
+            contain("a listener for refusals", || listener(rejected));
+        }
+        contain("a listener's end", || drop(table));
+    }
+
     /// Tells that the server has stopped accepting.
     pub(crate) fn tell_shutdown(&self) {
         let table = self.table();

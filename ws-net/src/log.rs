@@ -1,11 +1,9 @@
 use tracing::{debug, info, warn};
-#[cfg(feature = "http")]
-use ws_proto::HandshakeError;
 use ws_proto::{Cause, Closed, Expired};
 
 use crate::gate::Refused;
 use crate::shared::Common;
-use crate::{Address, Connection, ConnectionId};
+use crate::{Address, Connection, ConnectionId, Rejected};
 
 /// One line for a connection that was opened.
 pub(crate) fn opened(connection: &Connection) {
@@ -78,15 +76,15 @@ pub(crate) fn has_its_share(refused: &Refused, peer: Address) {
     );
 }
 
-/// One line for a request for a WebSocket that broke a rule and came where ordinary HTTP was
-/// spoken before.
-#[cfg(feature = "http")]
-pub(crate) fn refused(id: ConnectionId, peer: Address, error: &HandshakeError) {
+/// One line for a request for a WebSocket that broke a rule and was read by an HTTP server.
+pub(crate) fn refused(refused: &Rejected) {
+    let Rejected { id, peer, status, cause, .. } = refused;
+    let Cause::Handshake(error) = cause else { return };
     warn!(
         target: "ws::protocol",
         %id, %peer,
         rule = error.clause(),
-        status = error.status(),
+        status,
         "the peer's handshake was refused: {error}",
     );
 }

@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use ws_proto::{Instant, Request, State};
 
 use super::{Driver, DriverProjection, Socket, log_failure};
-use crate::Address;
 use crate::boxed::BoxStream;
 use crate::door::Door;
 use crate::endpoint::{Endpoint, Entrance, Promise};
 use crate::runtime::{Certificates, Runtime, Transport};
 use crate::turn::Turn;
+use crate::{Address, Rejected};
 
 impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// A request that was read elsewhere comes with no event of its own.
@@ -95,5 +95,9 @@ impl<R: Runtime, D: Door> Entrance for Inside<R, D> {
         if gate.is_open() {
             self.runtime.spawn(driver);
         }
+    }
+
+    fn refuse(&self, refused: &Rejected) {
+        self.endpoint.refuse(refused);
     }
 }

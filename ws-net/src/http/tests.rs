@@ -110,3 +110,33 @@ fn handshakes_without_a_limit_leave_http_alone() {
     let answer = String::from_utf8(client.take().0).unwrap();
     assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
 }
+
+#[test]
+fn refusals_behind_http_are_told() {
+    let toy = Toy::default();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let server = start(
+        &toy,
+        Builder::new(toy.clone()).on_request(|_| async { Response::new(String::new()) }),
+    );
+    let out = Arc::clone(&told);
+    server.on_rejected(move |rejected| {
+        assert!(matches!(rejected.cause, Cause::Handshake(_)));
+        lock(&out).push(rejected.status);
+    });
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: ";
+    let draft75 = format!("{upgrade}WebSocket\r\nOrigin: http://a\r\n\r\n");
+    let unknown = format!("{upgrade}websocket\r\nSec-WebSocket-Version: 99\r\n\r\n");
+    for (request, status) in [(draft75, 421), (unknown, 426)] {
+        let client = post(&toy, "abcdef");
+        client.take();
+        client.send(request.as_bytes());
+        toy.settle();
+        let answer = String::from_utf8(client.take().0).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert_eq!(lock(&told).pop(), Some(status));
+    }
+    let mut request = Request::builder().header("Host", "a").body(()).unwrap();
+    assert_eq!(server.upgrade_http(&mut request).unwrap_err().status(), 426);
+    assert_eq!(*lock(&told), [426]);
+}

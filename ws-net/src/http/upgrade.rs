@@ -5,11 +5,11 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use hyper::{Request, Response};
-use ws_proto::{Answer, Config, HandshakeError, Version, Versions};
+use ws_proto::{Answer, Cause, Config, HandshakeError, Version, Versions};
 
 use super::handoff::{handoff, judge, response, whatever};
 use crate::driver::Socket;
-use crate::{Address, Connection, Incoming, Runtime, Server, Upgrade};
+use crate::{Address, Connection, ConnectionId, Incoming, Rejected, Runtime, Server, Upgrade};
 
 impl<R: Runtime> Server<R> {
     /// Takes over the connection of a request that a hyper 1 server of yours has read, or one that
@@ -49,7 +49,8 @@ impl<R: Runtime> Server<R> {
     ///
     /// # Errors
     /// The answer to a request that broke a rule: 400, 403, 405, 414, 426, 431 or 505 as on a port
-    /// of this server. It ends its connection.
+    /// of this server, which tells [`on_rejected`](Self::on_rejected), with a peer that is unnamed.
+    /// It ends its connection.
     #[expect(clippy::result_large_err, reason = "both are answers, made once in a connection")]
     pub fn upgrade_http<B>(
         &self,
@@ -64,7 +65,18 @@ impl<R: Runtime> Server<R> {
                 Err(HandshakeError::UnsupportedVersion(version.name().into()))
             }
         });
-        let asked = judged.map_err(|error| refuse(&error, config))?;
+        let asked = judged.map_err(|error| {
+            let answer = refusal(&error, config);
+            let peer = Address::Unnamed;
+            self.insides().1.refuse(&Rejected {
+                id: ConnectionId::next(peer),
+                peer,
+                status: answer.status(),
+                cause: Cause::Handshake(error),
+                request: None,
+            });
+            response(&answer)
+        })?;
         let (promise, answered) = handoff(hyper::upgrade::on(request), whatever);
         let upgrade = Upgrade::new(self, asked, Socket::Promised(promise));
         Ok(HttpUpgrade { upgrade, answered: Box::pin(answered) })
@@ -72,11 +84,11 @@ impl<R: Runtime> Server<R> {
 }
 
 /// The answer of a server that speaks no version here that hyper cannot write the answer to.
-fn refuse(error: &HandshakeError, config: &Config) -> Response<Bytes> {
+fn refusal(error: &HandshakeError, config: &Config) -> Answer {
     let drafts = [Version::Draft75, Version::Draft76];
     let spoken = drafts.into_iter().fold(config.versions(), Versions::without);
     let here = config.clone().into_builder().versions(spoken).build();
-    response(&Answer::refuse(error, here.as_ref().unwrap_or(config)))
+    Answer::refuse(error, here.as_ref().unwrap_or(config))
 }
 
 /// A request that [`Server::upgrade_http`] found good, until it is said who gets the connection.
