@@ -1,6 +1,7 @@
 use ws_proto::{ClientRequest, InvalidHeader, Version};
 
 use super::error::{ConnectError, InvalidOption};
+use super::proxy::target::without_credentials;
 use super::redirect::is_credential;
 
 /// What a client asks every server for.
@@ -25,7 +26,7 @@ impl Ask {
         credentials: bool,
     ) -> Result<ClientRequest, ConnectError> {
         let request = ClientRequest::new(url)
-            .map_err(|problem| ConnectError::Url { url: url.to_owned(), problem })?;
+            .map_err(|problem| ConnectError::Url { url: without_credentials(url), problem })?;
         Ok(self.put_into(request, credentials).map_err(InvalidOption::from)?)
     }
 
@@ -63,6 +64,20 @@ impl Default for Ask {
             origin: None,
             subprotocols: Vec::new(),
             headers: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_about_urls_show_no_password() {
+        for url in ["ws://me:secret@a", "ws://me:se/cret@a", "me:secret@a", "me:sec@ret://a@b"] {
+            let error = Ask::default().request(url).err().unwrap().to_string();
+            assert!(error.contains("***@") && !error.contains("cret"), "{error}");
+            assert!(!error.contains("sec"), "{error}");
         }
     }
 }

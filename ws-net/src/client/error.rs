@@ -18,7 +18,7 @@ pub enum ConnectError {
     /// The URL is wrong; `problem` says which part of it.
     #[error("{url:?} cannot be connected to: {problem}")]
     Url {
-        /// The URL as it was given.
+        /// The URL as it was given, with `***` in place of a user and a password.
         url: String,
         /// Which part of it is wrong.
         #[source]

@@ -10,7 +10,7 @@ mod socks5;
 pub(crate) mod target;
 
 use error::{InvalidProxy, ProxyError};
-use target::{Credentials, Target};
+use target::{Credentials, Target, without_credentials};
 
 /// A proxy that passes connections on: `http://` for one that knows CONNECT (RFC 9110 section
 /// 9.3.6), `socks5://` for one that speaks SOCKS 5 (RFC 1928). The proxy looks the server's name
@@ -43,7 +43,7 @@ impl Proxy {
     /// # Errors
     /// [`InvalidProxy`] says what is wrong with the URL.
     pub fn new(url: &str) -> Result<Self, InvalidProxy> {
-        let invalid = |problem| InvalidProxy { url: url.to_owned(), problem };
+        let invalid = |problem| InvalidProxy { url: without_credentials(url), problem };
         let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
         let kind = match scheme.to_ascii_lowercase().as_str() {
             "http" => Kind::Http,
@@ -148,6 +148,12 @@ mod tests {
             ("socks5://[::1]:80", "socks5://[::1]:80"),
         ] {
             assert_eq!(Proxy::new(url).unwrap().to_string(), shown);
+        }
+        for url in
+            ["http://me:secret@a", "me:secret@a", "socks5://me:se/cret@a", "http://a:x?secret@"]
+        {
+            let error = Proxy::new(url).unwrap_err().to_string();
+            assert!(error.contains("***@") && !error.contains("cret"), "{error}");
         }
         for (url, part) in [
             ("", "begins with"),

@@ -18,6 +18,10 @@ impl Url {
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidUrl> {
         let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
         let secure = scheme.eq_ignore_ascii_case("wss");
+        // What is wrong elsewhere is shown, and a password must not be.
+        if scheme.contains('@') {
+            return Err(InvalidUrl::UserInfo);
+        }
         if !secure && !scheme.eq_ignore_ascii_case("ws") {
             return Err(InvalidUrl::Scheme(excerpt(scheme.as_bytes())));
         }
@@ -29,7 +33,8 @@ impl Url {
         if let Some(wrong) = resource.chars().find(|c| !c.is_ascii_graphic()) {
             return Err(InvalidUrl::Character(wrong));
         }
-        let Authority { host, port } = parse_authority(authority)?;
+        let hide = |error| if rest.contains('@') { InvalidUrl::UserInfo } else { error };
+        let Authority { host, port } = parse_authority(authority).map_err(hide)?;
         let slash = if resource.starts_with('/') { "" } else { "/" };
         Ok(Self {
             secure,
@@ -117,6 +122,8 @@ mod tests {
             ("example.org:80", InvalidUrl::Scheme("example.org:80".into())),
             ("ws:example.org", InvalidUrl::Scheme("ws:example.org".into())),
             ("ws://me:pw@example.org/", InvalidUrl::UserInfo),
+            ("ws://me:p/w@example.org/", InvalidUrl::UserInfo),
+            ("me:pw@example.org", InvalidUrl::UserInfo),
             ("ws://", InvalidUrl::Host(String::new())),
             ("ws:///path", InvalidUrl::Host(String::new())),
             ("ws://a b/", InvalidUrl::Host("a b".into())),

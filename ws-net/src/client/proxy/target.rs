@@ -22,3 +22,12 @@ pub(super) struct Credentials {
     pub(super) user: String,
     pub(super) password: String,
 }
+
+/// A URL for errors: `***` stands for whatever may be a user and a password, written well or badly.
+pub(crate) fn without_credentials(url: &str) -> String {
+    let Some(at) = url.rfind('@') else { return url.to_owned() };
+    let scheme = url.split_inclusive("://").next().filter(|scheme| !scheme.contains('@'));
+    let before = scheme.unwrap_or_default();
+    let (_, behind) = url.split_at(at);
+    [before, "***", behind].concat()
+}
