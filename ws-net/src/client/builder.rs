@@ -98,7 +98,7 @@ impl<R: Runtime> ClientBuilder<R> {
         self
     }
 
-    /// Offers permessage-deflate (RFC 7692), for hybi and RFC 6455. Default: `None`, nothing is
+    /// Offers permessage-deflate (RFC 7692), when RFC 6455 is spoken. Default: `None`, nothing is
     /// compressed. [`Connection::deflate`] says what the server made of the offer; an answer that
     /// was not offered fails the connection.
     #[cfg(feature = "deflate")]
@@ -127,7 +127,7 @@ impl<R: Runtime> ClientBuilder<R> {
 
     /// Believes servers of `wss://` URLs whose certificate one of the authorities in the PEM file
     /// `roots` has signed, and no others. Default: the authorities of the operating system, whose
-    /// files are read once, by the first connection that needs them.
+    /// files are read once, by the first connection that needs them and can read them.
     ///
     /// Reads a file, which may take a moment.
     ///

@@ -1,7 +1,7 @@
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -39,26 +39,36 @@ impl Trust {
 
     fn config(&self) -> io::Result<Arc<ClientConfig>> {
         /// Read once; the files are a few hundred kilobytes.
-        static PLATFORM: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
-            let found = rustls_native_certs::load_native_certs();
-            let mut roots = RootCertStore::empty();
-            // Some authorities of some systems cannot be read, which concerns nobody else.
-            let (read, _) = roots.add_parsable_certificates(found.certs);
-            if read == 0 {
-                let why =
-                    found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
-                return Err(format!("the system has no authorities to believe{why}"));
-            }
-            let config = believing(roots).map_err(|error| error.to_string())?;
-            Ok(finished(config))
-        });
+        static PLATFORM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
         match self {
             Self::Config(config) => Ok(Arc::clone(config)),
-            Self::Platform => {
-                PLATFORM.clone().map_err(|text| io::Error::new(ErrorKind::NotFound, text))
-            }
+            Self::Platform => remember(&PLATFORM, platform)
+                .map_err(|text| io::Error::new(ErrorKind::NotFound, text)),
         }
     }
+}
+
+/// Whom the operating system believes.
+fn platform() -> Result<Arc<ClientConfig>, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some authorities of some systems cannot be read, which concerns nobody else.
+    let (read, _) = roots.add_parsable_certificates(found.certs);
+    if read == 0 {
+        let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+        return Err(format!("the system has no authorities to believe{why}"));
+    }
+    let config = believing(roots).map_err(|error| error.to_string())?;
+    Ok(finished(config))
+}
+
+/// What `cell` holds, or what `load` answers now. A failure is not kept: the next one may succeed.
+fn remember<T: Clone, E>(cell: &OnceLock<T>, load: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    if let Some(value) = cell.get() {
+        return Ok(value.clone());
+    }
+    let value = load()?;
+    Ok(cell.get_or_init(|| value).clone())
 }
 
 impl From<ClientConfig> for Trust {
@@ -90,4 +100,17 @@ fn believing(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
 fn finished(mut config: ClientConfig) -> Arc<ClientConfig> {
     config.alpn_protocols = vec![PROTOCOL.into()];
     Arc::new(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_success_is_remembered() {
+        let cell = OnceLock::new();
+        assert_eq!(remember(&cell, || Err("no file")), Err("no file"));
+        assert_eq!(remember(&cell, || Ok::<_, &str>(1)), Ok(1));
+        assert_eq!(remember(&cell, || Err("no file")), Ok(1));
+    }
 }
