@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::acceptor::Bound;
 use crate::link::Security;
@@ -168,6 +168,8 @@ impl<R: Runtime> Server<R> {
 
     fn take_tcp(&self, socket: TcpListener, security: Security) -> io::Result<LocalAddress> {
         socket.set_nonblocking(true)?;
+        // The streams that it accepts have it from here, on Linux and the BSDs.
+        SockRef::from(&socket).set_tcp_nodelay(true)?;
         let address = LocalAddress::Tcp(socket.local_addr()?);
         let listener = self.runtime().listen(socket)?;
         let bound = Bound {
@@ -210,8 +212,7 @@ fn bind_first(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<TcpListe
     Err(failure.unwrap_or_else(|| io::Error::other("the name of the host has no address")))
 }
 
-/// A listening socket. What it says about Nagle's algorithm holds for the streams that it accepts,
-/// on Linux and the BSDs.
+/// A listening socket.
 fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Elsewhere it would let two servers share a port.
@@ -222,8 +223,24 @@ fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     socket.set_reuse_port(reuse_port)?;
     #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos")))))]
     let _ = reuse_port;
-    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Builder;
+    use crate::toy::Toy;
+
+    #[test]
+    fn sockets_from_elsewhere_send_small_pieces_at_once() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let same = socket.try_clone().unwrap();
+        assert!(!SockRef::from(&same).tcp_nodelay().unwrap());
+        let server = Builder::new(Toy::default()).build().unwrap();
+        server.adopt(socket).unwrap();
+        assert!(SockRef::from(&same).tcp_nodelay().unwrap());
+    }
 }
