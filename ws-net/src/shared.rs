@@ -392,7 +392,8 @@ impl Inner {
 
     /// The last handle is gone.
     fn abandon(&mut self, common: &Common, freed: &mut Freed) {
-        if self.owner == Owner::Server {
+        // When it is over, the driver may have dropped its handle and another one be left.
+        if self.owner == Owner::Server || self.end.is_some() {
             return;
         }
         self.called = true;

@@ -177,3 +177,25 @@ fn requests_that_ended_are_let_go_when_nobody_looks_at_the_queue() {
     assert_eq!(toy.tasks(), 1, "the request has ended");
     assert!(!look(&server));
 }
+
+#[test]
+fn the_last_message_waits_for_the_last_handle() {
+    let (toy, server) = server(|builder| builder);
+    let took = Arc::new(Mutex::new(None));
+    let out = Arc::clone(&took);
+    toy.spawn(async move {
+        let incoming = server.accept().await.unwrap();
+        *lock(&out) = Some(incoming.accept(Accept::new()).await.unwrap());
+    });
+    let client = join(&toy);
+    let connection = lock(&took).take().unwrap();
+    client.send(&frame(0x81, b"last words"));
+    toy.settle();
+    connection.close(Close::normal());
+    toy.settle();
+    client.fail();
+    toy.settle();
+    drop(connection.clone());
+    let left = toy.block_on(async move { connection.recv().await });
+    assert_eq!(left.unwrap().unwrap().as_text(), Some("last words"));
+}
