@@ -11,6 +11,7 @@ use ws_proto::{
     State, Version,
 };
 
+use crate::backlog::Freed;
 use crate::shared::{Inner, Reader, Shared, Wants};
 use crate::{Address, ConnectionId, Storage};
 
@@ -121,13 +122,15 @@ impl Connection {
     /// run so early. Later the connection is closed with code 1008 (policy). The reason in `reject`
     /// is logged and never sent. Does nothing when the connection is closing already.
     pub fn reject(&self, reject: &Reject) {
+        let mut freed = Freed::default();
         let late = self.shared.command(|inner, now| {
             let late = !inner.is_open();
             if inner.core.reject(reject, now).is_err() {
-                inner.core.close(CloseCode::POLICY.into(), now);
+                inner.close(CloseCode::POLICY.into(), now, &mut freed);
             }
             late
         });
+        freed.release();
         if let (false, Some(reason)) = (late, reject.reason()) {
             let (id, peer) = (self.id(), self.peer_addr());
             info!(target: "ws::server", %id, %peer, status = reject.status(), "rejected: {reason:?}");

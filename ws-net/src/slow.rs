@@ -119,13 +119,18 @@ impl Inner {
 
     /// Closes. What waits was told to be queued, so it leaves before.
     pub(crate) fn close(&mut self, close: Close, now: Instant, freed: &mut Freed) {
-        if let Some(mut backlog) = self.backlog.take() {
-            while let Some(entry) = backlog.pop() {
-                let pushed = self.core.push_prepared(&entry.message).is_ok();
-                entry.settle(pushed, freed);
-            }
-        }
+        self.push_backlog(freed);
         self.core.close(close, now);
+    }
+
+    /// Moves what waits into the outbound buffer, whether there is room or not: the closing
+    /// handshake is next.
+    pub(crate) fn push_backlog(&mut self, freed: &mut Freed) {
+        let Some(mut backlog) = self.backlog.take() else { return };
+        while let Some(entry) = backlog.pop() {
+            let pushed = self.core.push_prepared(&entry.message).is_ok();
+            entry.settle(pushed, freed);
+        }
     }
 
     /// Bytes that were sent and not yet taken by the system.

@@ -184,6 +184,10 @@ impl Inner {
         if mem::replace(&mut turn.judged, true) || !due {
             return None;
         }
+        if self.core.has_lived(turn.now) {
+            // The core closes, as a close of this side does.
+            self.push_backlog(&mut turn.freed);
+        }
         self.core.handle_timeout(turn.now);
         self.next_event(common, turn)
     }

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use ws_proto::Limits;
@@ -81,6 +82,31 @@ fn a_slow_receiver_is_closed_behind_what_it_was_sent() {
     party.toy.settle();
     let bytes = client.take().0;
     assert!(bytes.ends_with(b"\x81\x04kept\x88\x02\x03\xF5"), "{bytes:?}");
+}
+
+#[test]
+fn what_waits_leaves_before_a_refusal_and_the_end_of_the_lifetime() {
+    for refused in [true, false] {
+        let mut timeouts = ws_proto::Timeouts::default();
+        timeouts.lifetime = Some(Duration::from_secs(10));
+        let party = Party::new(1, |builder| small(builder).timeouts(timeouts));
+        let (slow, client) = &party.guests[0];
+        client.set_room(0);
+        slow.try_send("x".repeat(HIGH)).unwrap();
+        let put_off = party.server.to_all().slow_receivers(SlowReceivers::DropOldest);
+        assert_eq!(put_off.send("kept"), report(1, 0, 0, 0));
+        if refused {
+            slow.reject(&ws_proto::Reject::new(403));
+        }
+        party.toy.advance(Duration::from_secs(10));
+        client.set_room(usize::MAX);
+        party.toy.settle();
+        let code = if refused { 0xF0 } else { 0xE9 };
+        let bytes = client.take().0;
+        let kept = bytes.windows(7).position(|seven| seven == b"\x81\x04kept\x88");
+        let at = kept.unwrap_or_else(|| panic!("nothing was kept: {refused}"));
+        assert!(bytes[at + 8..].starts_with(&[0x03, code]), "{refused}");
+    }
 }
 
 #[test]

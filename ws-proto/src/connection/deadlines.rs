@@ -12,6 +12,13 @@ impl Connection {
         self.timers.next()
     }
 
+    /// Whether [`handle_timeout`](Self::handle_timeout) at this time starts the closing handshake,
+    /// because [`Timeouts::lifetime`](crate::Timeouts) is over: the last moment to send what waits
+    /// elsewhere.
+    pub fn has_lived(&self, now: Instant) -> bool {
+        self.timers.is_due(Timer::Lifetime, now)
+    }
+
     /// Says that the time is `now`. A call before the deadline does nothing. Take the events of
     /// bytes that were received already first, so that the peer is not blamed for their delay.
     pub fn handle_timeout(&mut self, now: Instant) {

@@ -73,6 +73,11 @@ impl Timers {
         self.table.iter().flatten().min().copied()
     }
 
+    /// Whether this deadline has come.
+    pub(crate) fn is_due(&self, timer: Timer, now: Instant) -> bool {
+        self.of(timer).is_some_and(|at| at <= now)
+    }
+
     /// Stops and returns one timer whose deadline has come, with that deadline.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Option<(Timer, Instant)> {
         let expired = Timer::ALL.into_iter().find_map(|timer| {
