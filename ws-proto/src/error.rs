@@ -41,7 +41,8 @@ pub enum ProtocolError {
     /// Text that is not UTF-8.
     #[error("a text message is not UTF-8")]
     InvalidUtf8,
-    /// A compressed message that is no DEFLATE data, or ends in the middle of it.
+    /// A compressed message that is no DEFLATE data, or, without context takeover, ends in the
+    /// middle of it. With context takeover such an end shows in the next message only.
     #[error("a compressed message is not valid DEFLATE data")]
     InvalidDeflate,
     /// A close frame that may not be sent.
