@@ -138,13 +138,16 @@ impl Decoder {
             return Ok(None);
         }
         input.consume(1);
-        self.finish_text().map(Some)
+        self.finish_text(limits).map(Some)
     }
 
-    fn finish_text(&mut self) -> Result<Item, ProtocolError> {
+    fn finish_text(&mut self, limits: &Limits) -> Result<Item, ProtocolError> {
         self.frame = Frame::Type;
         let payload = core::mem::take(&mut self.payload);
         if self.role == Role::Client {
+            if lossy_len(&payload) > limits.max_message {
+                return Err(ProtocolError::MessageTooBig(limits.max_message));
+            }
             // draft-hixie-76 section 4.2: a client replaces what is not UTF-8.
             let text = String::from_utf8(payload)
                 .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
@@ -213,6 +216,12 @@ impl Decoder {
         self.frame = Frame::Type;
         Some(Item::Discarded)
     }
+}
+
+/// How long the text is when U+FFFD stands for what is not UTF-8.
+fn lossy_len(payload: &[u8]) -> usize {
+    let replaced = |invalid: &[u8]| if invalid.is_empty() { 0 } else { '\u{FFFD}'.len_utf8() };
+    payload.utf8_chunks().map(|chunk| chunk.valid().len() + replaced(chunk.invalid())).sum()
 }
 
 #[cfg(test)]
@@ -345,6 +354,12 @@ mod tests {
         for step in [9, 1] {
             let seen = decode(Version::Draft76, Role::Client, b"\0a\x80b\xC3\xFF", step);
             assert_eq!(seen, ["a\u{FFFD}b\u{FFFD}"]);
+            let most =
+                decode(Version::Draft76, Role::Client, b"\0\x80\x80\x80\x80\x80\x80\xFF", step);
+            assert_eq!(most, ["\u{FFFD}".repeat(6)]);
+            let over =
+                decode(Version::Draft76, Role::Client, b"\0\x80\x80\x80\x80\x80\x80\x80\xFF", step);
+            assert_eq!(over, ["MessageTooBig(20)"]);
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use bytes::Bytes;
 
-use super::{Decoder, END, Frame};
+use super::{Decoder, END, Frame, lossy_len};
 use crate::wire::item::Item;
 use crate::wire::pieces::{ENOUGH, Pieces, too_big};
 use crate::wire::{growth, utf8};
@@ -110,8 +110,12 @@ impl Decoder {
         if !self.utf8.is_at_boundary() {
             return Err(ProtocolError::InvalidUtf8);
         }
-        if !pieces.begun && self.payload.len() <= limits.max_message {
-            return self.finish_text().map(Some);
+        let length = match self.role {
+            Role::Server => self.payload.len(),
+            Role::Client => lossy_len(&self.payload),
+        };
+        if !pieces.begun && length <= limits.max_message {
+            return self.finish_text(limits).map(Some);
         }
         (pieces.ended, pieces.ready) = (true, true);
         Ok(None)
