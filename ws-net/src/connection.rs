@@ -228,7 +228,13 @@ impl Connection {
             return None;
         }
         let choice = &self.shared.common.storage;
-        self.shared.rare().storage.open(|| choice.open(self.shared.id, request))
+        let store = self.shared.rare().storage.open(|| choice.open(self.shared.id, request));
+        // It may have ended meanwhile, and what was made since then nobody would let go.
+        if self.shared.lock().end.is_some() {
+            self.shared.close_storage();
+            return None;
+        }
+        store
     }
 
     /// The certificates that the client has shown and TLS has checked, in DER, its own first; see

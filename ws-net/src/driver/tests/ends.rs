@@ -199,3 +199,27 @@ fn the_last_message_waits_for_the_last_handle() {
     let left = toy.block_on(async move { connection.recv().await });
     assert_eq!(left.unwrap().unwrap().as_text(), Some("last words"));
 }
+
+#[test]
+fn a_store_that_is_made_while_the_connection_ends_is_let_go() {
+    let toy = Toy::default();
+    let clients = Arc::new(Mutex::new(Vec::<Pipe>::new()));
+    let (own, ending) = (toy.clone(), Arc::clone(&clients));
+    let store = Arc::new(crate::MemoryStorage::new());
+    let shared = Arc::clone(&store);
+    let choice = StorageChoice::factory(move |_, _| {
+        drop(lock(&ending).drain(..));
+        own.settle();
+        Arc::clone(&shared) as Arc<dyn Storage>
+    });
+    let server = Builder::new(toy.clone()).storage(choice).build().unwrap();
+    server.add(crate::Bind::tcp(*LOCALHOST)).unwrap();
+    let running = server.clone();
+    toy.spawn(async move { running.run().await.unwrap() });
+    lock(&clients).push(join(&toy));
+    let connection = server.manager().snapshot().pop().unwrap();
+    let held = Arc::strong_count(&store);
+    assert!(connection.storage().is_none());
+    toy.settle();
+    assert_eq!((connection.state(), Arc::strong_count(&store)), (State::Closed, held));
+}
