@@ -149,7 +149,8 @@ impl<R: Runtime> Builder<R> {
 
     /// How many of them may be in their handshake. Further clients wait in the system's queue.
     /// Default 1,024: clients that never finish hold back others no longer than the handshake
-    /// timeout, and cost 16 KiB each.
+    /// timeout. Each costs its head, 16 KiB at most, and while somebody decides about it the 64 KiB
+    /// chunk that it came in, if it sent more than the head.
     pub fn max_handshakes(mut self, max: usize) -> Self {
         self.max_handshakes = max;
         self

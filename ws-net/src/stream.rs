@@ -55,7 +55,8 @@ impl Stream for RecvHalf {
 /// only for one that others had taken the room of. Closing closes the connection with code 1000 and
 /// waits until it is over, which takes no longer than the timeout of the closing handshake.
 ///
-/// Errors hand a message back, except that closing never fails.
+/// Errors hand a message back. Closing fails only with one that still waited for room and cannot be
+/// sent any more.
 impl Sink<Message> for SendHalf {
     type Error = SendError<Message>;
 
