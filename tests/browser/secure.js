@@ -27,16 +27,22 @@ async function main() {
     await checks.check("they hear each other", async () => {
       await ann.say(`Hello over wss:// on ${name}`);
       await bob.heard("Ann", `Hello over wss:// on ${name}`);
-      await bob.say("Grüße, 世界 👋🏽");
-      await ann.heard("Bob", "Grüße, 世界 👋🏽");
+      await bob.say("Grüße, κόσμε, мир!");
+      await ann.heard("Bob", "Grüße, κόσμε, мир!");
     });
+    await checks.check("they see what their addresses say", async () => {
+      await ann.say(`My page came from ${await ann.ask("location.origin")}.`);
+      await bob.heard("Ann", `My page came from ${server.url.replace(/\/$/, "")}.`);
+      await bob.say("Mine, too: only a wss:// socket may be opened from here.");
+      await ann.heard("Bob", "Mine, too: only a wss:// socket may be opened from here.");
+    });
+    await checks.check("a picture", () => bob.screenshot(join(pictures, `wss-${name}.png`)));
     await checks.check("a long message goes through", async () => {
       await ann.say("long ".repeat(390).trim());
       await bob.heard("Ann", "long ".repeat(390).trim());
-      await bob.say("That was long.");
-      await ann.heard("Bob", "That was long.");
+      await bob.say("That was long, 世界 👋🏽.");
+      await ann.heard("Bob", "That was long, 世界 👋🏽.");
     });
-    await checks.check("a picture", () => bob.screenshot(join(pictures, `wss-${name}.png`)));
     await checks.check("SIGINT closes the pages with 1001 and ends the server with exit code 0", async () => {
       assert.deepEqual(await server.stop("SIGINT"), { code: 0, signal: null });
       assert.equal((await ann.closeCodes())[0], 1001);

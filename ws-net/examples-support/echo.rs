@@ -1,6 +1,7 @@
 //! The options of the echo server.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ impl Options {
                 "--tls-key" => key = Some(value(&name, parser)?),
                 "--handshake-timeout" => options.timeouts.handshake = seconds(&name, parser)?,
                 "--close-timeout" => options.timeouts.close = seconds(&name, parser)?,
-                "--threads" => options.threads = value(&name, parser)?,
+                "--threads" => options.threads = value::<NonZeroUsize>(&name, parser)?.get(),
                 "--help" => {
                     println!("{USAGE}");
                     std::process::exit(0);

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
+use crate::ws::ConfigError;
+
 /// The value of an option, or an error that names it.
 pub(crate) fn value<T: FromStr<Err: Display>>(
     option: &str,
@@ -72,8 +74,9 @@ pub(crate) fn exit(result: Result<(), String>) -> ExitCode {
     }
 }
 
-/// Says why a server cannot start, and which option helps.
-pub(crate) fn cannot_start(error: &io::Error) -> String {
+/// Says why a server cannot start at the address of `--listen`, and which option helps.
+pub(crate) fn cannot_start(listen: &str, error: &io::Error) -> String {
+    let names_itself = error.get_ref().is_some_and(|inner| inner.is::<ConfigError>());
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!("{error}\nanother program has this port: choose one with --listen")
@@ -81,7 +84,8 @@ pub(crate) fn cannot_start(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied | io::ErrorKind::AddrNotAvailable => {
             format!("{error}\nchoose another address with --listen")
         }
-        _ => error.to_string(),
+        _ if names_itself => error.to_string(),
+        _ => format!("--listen: {listen:?}: {error}\nuse a host and a port, as in 127.0.0.1:8080"),
     }
 }
 

@@ -36,8 +36,8 @@ async fn run(options: ChatOptions) -> Result<(), String> {
         builder = builder.tls(tls);
         scheme = "https";
     }
-    let bound = builder.bind(options.listen).await;
-    let server = bound.map_err(|error| support::cannot_start(&error))?;
+    let bound = builder.bind(&*options.listen).await;
+    let server = bound.map_err(|error| support::cannot_start(&options.listen, &error))?;
 
     let stopped = server.clone();
     support::on_ctrl_c(move || stopped.close())?;

@@ -37,8 +37,10 @@ async fn run(options: Options) -> Result<(), String> {
     if let Some(tls) = options.tls {
         builder = builder.tls(tls);
     }
-    let server =
-        builder.bind(options.listen).await.map_err(|error| support::cannot_start(&error))?;
+    let server = builder
+        .bind(&*options.listen)
+        .await
+        .map_err(|error| support::cannot_start(&options.listen, &error))?;
 
     let stopped = server.clone();
     support::on_ctrl_c(move || stopped.close())?;

@@ -47,6 +47,7 @@ fn what_is_wrong_is_named() {
         ("stray", "stray"),
         ("--listen", "--listen"),
         ("--threads many", "--threads"),
+        ("--threads 0", "--threads"),
         ("--versions draft77", "draft77"),
         ("--handshake-timeout -1", "--handshake-timeout"),
         ("--tls-cert cert.pem", "--tls-key"),
@@ -62,8 +63,21 @@ fn a_port_in_use_names_the_option() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = ws::block_on(1, ws::Server::bind(address)).unwrap().unwrap_err();
-    let text = support::cannot_start(&error);
+    let text = support::cannot_start(&address.to_string(), &error);
     assert!(text.contains("--listen") && text.contains(&address.to_string()), "{text}");
+}
+
+#[test]
+fn what_is_no_address_names_the_option_and_the_value() {
+    for listen in ["nonsense", "127.0.0.1:99999"] {
+        let error = ws::block_on(1, ws::Server::bind(listen)).unwrap().unwrap_err();
+        let text = support::cannot_start(listen, &error);
+        assert!(text.starts_with(&format!("--listen: {listen:?}: invalid ")), "{text}");
+    }
+    // An option of the server names itself.
+    let wrong = ws::Server::builder().max_connections(0).bind("127.0.0.1:0");
+    let text = support::cannot_start("127.0.0.1:0", &ws::block_on(1, wrong).unwrap().unwrap_err());
+    assert!(text.starts_with("option `max_connections` "), "{text}");
 }
 
 /// The program says when it is ready, and ends on a signal.
