@@ -142,6 +142,7 @@ macro_rules! conformance {
                 port_zero_is_any_free_port,
                 a_port_in_use_is_an_error_that_names_it,
                 serving_nothing_is_an_error,
+                a_server_that_is_closed_already_serves_nobody,
                 serve_runs_the_handler_for_every_client,
                 serve_closes_when_the_handler_returns,
                 run_tells_the_listeners,

@@ -81,7 +81,7 @@ impl<R: Runtime> Server<R> {
     /// Dropping the future stops accepting and closes the sockets; connections go on.
     ///
     /// # Errors
-    /// When no address is bound that is not yet served.
+    /// When no address is bound that is not yet served. To be closed already is none.
     pub async fn serve<F, H>(&self, handler: F) -> io::Result<()>
     where
         F: Fn(Connection) -> H + Send + Sync + 'static,
@@ -124,7 +124,7 @@ impl<R: Runtime> Server<R> {
     /// Dropping the future stops accepting and closes the sockets; connections go on.
     ///
     /// # Errors
-    /// When no address is bound that is not yet served.
+    /// When no address is bound that is not yet served. To be closed already is none.
     pub async fn run(&self) -> io::Result<()> {
         self.open(Listen).await
     }
@@ -239,7 +239,9 @@ impl<R: Runtime> Server<R> {
     async fn open<D: Door>(&self, door: D) -> io::Result<()> {
         let sockets = self.take_sockets();
         if sockets.is_empty() {
-            return Err(unbound());
+            // Closed before it began: there is nothing to wait for.
+            let is_open = self.parts.endpoint.common.gate.is_open();
+            return if is_open { Err(unbound()) } else { Ok(()) };
         }
         let accept = |socket| -> BoxFuture { Box::pin(self.accept_from(socket, door.clone())) };
         let mut loops: Vec<_> = sockets.into_iter().map(accept).collect();

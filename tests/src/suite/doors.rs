@@ -37,6 +37,17 @@ pub async fn serving_nothing_is_an_error<R: Runtime>(runtime: R) {
     assert_eq!(running.serve(echo).await.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
+/// Whoever is told to stop while it starts has nothing to complain about.
+pub async fn a_server_that_is_closed_already_serves_nobody<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let address = server.address;
+    server.close();
+    server.serve(|_| async { panic!("nobody can come") }).await.unwrap();
+    server.run().await.unwrap();
+    assert!(server.accept().await.is_err());
+    Builder::new(runtime).bind(address).await.expect("the port is free");
+}
+
 /// All at the same time.
 pub async fn serve_runs_the_handler_for_every_client<R: Runtime>(runtime: R) {
     let server = Running::serve(&runtime, echo).await;
