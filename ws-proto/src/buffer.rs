@@ -3,4 +3,5 @@ pub(crate) use receive::Loan;
 pub use receive::RecvBuf;
 
 mod send;
+pub(crate) use send::COPY_MAX;
 pub use send::SendBuf;

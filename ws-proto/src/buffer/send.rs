@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 
 /// Payloads up to this length are copied behind their header; longer ones are shared, as another
 /// segment of a vectored write.
-const COPY_MAX: usize = 4 << 10;
+pub(crate) const COPY_MAX: usize = 4 << 10;
 
 /// The most that is allocated because the last write was large.
 const HINT_MAX: usize = 16 << 10;

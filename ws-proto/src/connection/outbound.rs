@@ -157,6 +157,9 @@ impl Outbound {
         {
             return self.put_deflated(message, &payload);
         }
+        if let Some(frame) = prepared.frame(version, role) {
+            return self.buf.put_shared(frame.clone());
+        }
         match prepared.header(version, role) {
             Some(header) => self.buf.put_frame(header.as_bytes(), message.payload()),
             None => self.put_plain(message, version),
