@@ -29,6 +29,7 @@ pub mod limits;
 pub mod listeners;
 pub mod messages;
 pub mod options;
+pub mod pieces;
 pub mod shutdown;
 pub mod slow;
 pub mod storage;
@@ -227,6 +228,16 @@ macro_rules! conformance {
                 a_wrong_option_opens_no_socket,
                 a_client_names_its_wrong_options,
                 versions_may_be_named_and_the_others_are_told_which,
+            }
+            pieces {
+                long_messages_go_both_ways_in_pieces_in_every_version,
+                compressed_messages_go_both_ways_in_pieces,
+                more_than_a_message_may_have_is_passed_on_while_it_arrives,
+                a_reader_holds_its_peer_back,
+                readers_and_writers_that_are_dropped_lose_nothing,
+                a_writer_that_is_dropped_says_so,
+                a_reader_that_is_dropped_leaves_the_next_message,
+                others_wait_while_a_message_is_written,
             }
             shutdown {
                 shutdown_closes_everybody,

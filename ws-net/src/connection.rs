@@ -20,8 +20,9 @@ mod events;
 /// A handle of one connection: cheap to clone, the same type on every runtime.
 ///
 /// Every method may be called from any task or thread at the same time. Only
-/// [`recv`](Self::recv), [`send`](Self::send) and [`closed`](Self::closed) wait, and dropping
-/// their futures loses nothing. [`split`](Self::split) makes two halves of it, for code that wants
+/// [`recv`](Self::recv), [`send`](Self::send), [`recv_stream`](Self::recv_stream),
+/// [`send_stream`](Self::send_stream) and [`closed`](Self::closed) wait, and dropping their futures
+/// loses nothing. [`split`](Self::split) makes two halves of it, for code that wants
 /// to own each.
 ///
 /// How long the connection lives depends on where it comes from. With
@@ -77,7 +78,8 @@ impl Connection {
     ///
     /// # Errors
     /// As [`send`](Self::send), and with `SendErrorKind::Full` when the outbound buffer is at its
-    /// high-water mark, or messages to many wait behind it.
+    /// high-water mark, or messages to many wait behind it; with `SendErrorKind::Unfinished` while a
+    /// message is on its way in pieces, see [`send_stream`](Self::send_stream).
     pub fn try_send(&self, message: impl Into<Message>) -> Result<SendStatus, SendError<Message>> {
         self.shared.command(|inner, _| inner.try_send(message.into()))
     }

@@ -43,6 +43,7 @@ mod roster;
 mod shared;
 mod shares;
 mod slow;
+mod streaming;
 #[cfg(test)]
 mod toy;
 mod turn;
@@ -101,6 +102,9 @@ pub use listeners::{ListenerId, ListenerKind};
 mod manager;
 pub use manager::Manager;
 
+mod reader;
+pub use reader::MessageReader;
+
 mod readiness;
 pub use readiness::{Readiness, ReadyListener, ReadyStream};
 
@@ -132,6 +136,9 @@ pub use storage::typed::Ttl;
 pub use storage::value::StorageValue;
 pub use storage::{Storage, StorageFuture};
 
+mod writer;
+pub use writer::MessageWriter;
+
 mod topics;
 pub use topics::SubscribeError;
 
@@ -149,7 +156,7 @@ pub use socket2::Socket;
 pub use ws_proto::{
     Accept, Cause, Close, CloseCode, Closed, CommandError, Config, ConfigError, Expired,
     HandshakeError, Headers, Instant, InvalidClose, InvalidHeader, InvalidUrl, Limits, Message,
-    OriginPolicy, OriginRequest, Prepared, ProtocolError, Reject, Request, SendError,
+    MessageKind, OriginPolicy, OriginRequest, Prepared, ProtocolError, Reject, Request, SendError,
     SendErrorKind, SendStatus, State, SubprotocolPolicy, Timeouts, UnknownVersion, Utf8Bytes,
     Version, Versions,
 };

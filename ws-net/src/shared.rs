@@ -20,6 +20,7 @@ use crate::roster::Roster;
 use crate::runtime::Certificates;
 use crate::storage::choice::StorageChoice;
 use crate::storage::slot::StorageSlot;
+use crate::streaming::{Reading, Writing};
 use crate::topics::Topics;
 use crate::waiters::{Key, Waiters, lock};
 use crate::{Address, ConnectionId};
@@ -81,6 +82,8 @@ pub(crate) struct Inner {
     pub(crate) data: Option<Box<Data>>,
     pub(crate) waiters: Waiters<Wants>,
     pub(crate) reader: Reader,
+    pub(crate) reading: Reading,
+    pub(crate) writing: Writing,
     pub(crate) owner: Owner,
     /// The state that was told last, up to connected: a connection that was open once stays so.
     pub(crate) announced: State,
@@ -98,7 +101,7 @@ pub(crate) struct Inner {
     /// Somebody wants nothing to be received.
     pub(crate) paused: bool,
     /// Messages to many that wait behind the outbound buffer. While some do, the buffer holds more
-    /// than its low-water mark, so that the driver comes by.
+    /// than its low-water mark, or a message is being sent in pieces, so that the driver comes by.
     pub(crate) backlog: Option<Box<Backlog>>,
     /// The driver has to look again, although it sleeps.
     pub(crate) called: bool,
@@ -148,10 +151,12 @@ pub(crate) enum Owner {
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Wants {
-    /// A message, or the end.
+    /// A message, a part of one, or the end.
     Message,
     /// Room in the outbound buffer, or the end.
     Room,
+    /// Room for the next chunk of the message that is being sent in pieces, or the end.
+    Piece,
     /// The handshake's end.
     Open,
     /// The end.
@@ -174,6 +179,8 @@ impl Shared {
             data: None,
             waiters: Waiters::default(),
             reader,
+            reading: Reading::Whole,
+            writing: Writing::No,
             owner: Owner::Server,
             announced: State::Unknown,
             end: None,
@@ -316,8 +323,22 @@ impl Shared {
 }
 
 impl Inner {
-    /// The next message, which the driver put aside or which is parsed now.
+    /// The next message as a whole.
     pub(crate) fn poll_recv(
+        &mut self,
+        common: &Common,
+    ) -> Poll<Option<Result<Message, Arc<Closed>>>> {
+        if self.reading != Reading::Whole && self.end.is_none() {
+            let now = self.now(common);
+            if !self.join_messages(now) {
+                return Poll::Pending;
+            }
+        }
+        self.poll_message(common)
+    }
+
+    /// The next whole message, which the driver put aside or which is parsed now.
+    pub(crate) fn poll_message(
         &mut self,
         common: &Common,
     ) -> Poll<Option<Result<Message, Arc<Closed>>>> {
@@ -364,7 +385,7 @@ impl Inner {
                 self.called = true;
                 Poll::Ready(Ok(()))
             }
-            Err(error) if error.kind == SendErrorKind::Full => {
+            Err(error) if matches!(error.kind, SendErrorKind::Full | SendErrorKind::Unfinished) => {
                 *message = Some(error.message);
                 self.room_wanted = true;
                 Poll::Pending
@@ -379,7 +400,8 @@ impl Inner {
         if !self.is_open() {
             return Poll::Ready(());
         }
-        self.room_wanted |= self.core.buffered_amount() >= common.config.limits().outbound_high;
+        self.room_wanted |= self.writing != Writing::No
+            || self.core.buffered_amount() >= common.config.limits().outbound_high;
         if self.room_wanted { Poll::Pending } else { Poll::Ready(()) }
     }
 

@@ -10,6 +10,7 @@ use ws_proto::{
 use crate::backlog::{Freed, Ticket};
 use crate::delivery::SlowReceivers;
 use crate::shared::{Common, Inner, Shared};
+use crate::streaming::Writing;
 
 /// What to do about a receiver that is slow.
 #[derive(Clone, Copy)]
@@ -62,7 +63,9 @@ impl Inner {
                 Err(SendError { kind: SendErrorKind::TextOnly, .. }) => {
                     return Outcome::Unsupported;
                 }
-                Err(SendError { kind: SendErrorKind::Full, .. }) => {}
+                Err(SendError {
+                    kind: SendErrorKind::Full | SendErrorKind::Unfinished, ..
+                }) => {}
                 Err(_) => return Outcome::Closed,
             }
         } else if self.core.state() != State::Connected {
@@ -90,7 +93,7 @@ impl Inner {
         let Some(backlog) = &mut self.backlog else { return };
         while let Some(message) = backlog.front() {
             let sent = self.core.send_prepared(message).map_err(|error| error.kind);
-            if sent == Err(SendErrorKind::Full) {
+            if matches!(sent, Err(SendErrorKind::Full | SendErrorKind::Unfinished)) {
                 return;
             }
             if let Some(entry) = backlog.pop() {
@@ -166,13 +169,24 @@ impl Inner {
                 let backlog = self.backlog.get_or_insert_default();
                 Outcome::PutOff(backlog.replace(message.clone(), &common.slow, freed))
             }
-            SlowReceivers::Close => {
-                let now = self.now(common);
-                self.called = true;
-                self.close(Close::from(CloseCode::TRY_AGAIN), now, freed);
-                Outcome::Ended
+            // Another message is on its way in pieces: that does not make the receiver slow.
+            SlowReceivers::Close if self.writing != Writing::No => {
+                let backlog = self.backlog.get_or_insert_default();
+                match backlog.push(message.clone(), &common.slow, freed) {
+                    0 => Outcome::PutOff(0),
+                    _ => self.give_up(common, freed),
+                }
             }
+            SlowReceivers::Close => self.give_up(common, freed),
         }
+    }
+
+    /// Closes, for the receiver is slow.
+    fn give_up(&mut self, common: &Common, freed: &mut Freed) -> Outcome {
+        let now = self.now(common);
+        self.called = true;
+        self.close(Close::from(CloseCode::TRY_AGAIN), now, freed);
+        Outcome::Ended
     }
 
     /// Whether the version of this connection has such messages.

@@ -3,11 +3,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ws_proto::{Close, Closed, Message, SendError, SendStatus};
+use ws_proto::{Close, Closed, Message, MessageKind, SendError, SendStatus};
 
-use crate::Connection;
 use crate::shared::{Inner, Reader, Wants};
 use crate::waiters::Key;
+use crate::{Connection, MessageReader, MessageWriter};
 
 /// The half of a connection that sends, see [`Connection::split`].
 ///
@@ -65,6 +65,17 @@ impl SendHalf {
         self.connection.send(message)
     }
 
+    /// As [`Connection::send_stream`]: waits until no other message is on its way in pieces.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_stream(
+        &self,
+        kind: MessageKind,
+    ) -> impl Future<Output = Result<MessageWriter, SendError<()>>> + Send {
+        self.connection.send_stream(kind)
+    }
+
     /// As [`Connection::try_send`]: does not wait.
     ///
     /// # Errors
@@ -88,6 +99,12 @@ impl RecvHalf {
     /// As [`Connection::recv`]: waits for the next message, and is cancel-safe.
     pub async fn recv(&mut self) -> Option<Result<Message, Arc<Closed>>> {
         self.connection.recv().await
+    }
+
+    /// As [`Connection::recv_stream`]: waits for the next message, and is cancel-safe. Dropping this
+    /// half discards what is left of a message, too.
+    pub async fn recv_stream(&mut self) -> Option<Result<MessageReader, Arc<Closed>>> {
+        self.connection.recv_stream().await
     }
 
     /// The next message as [`recv`](Self::recv) answers it; pending as long as there is none. The

@@ -73,7 +73,7 @@ impl Sink<Message> for SendHalf {
             return Err(SendError { message, kind: SendErrorKind::Full });
         }
         match this.try_send(message) {
-            Err(error) if error.kind == SendErrorKind::Full => {
+            Err(error) if matches!(error.kind, SendErrorKind::Full | SendErrorKind::Unfinished) => {
                 this.outgoing.message = Some(error.message);
                 Ok(())
             }

@@ -8,6 +8,7 @@ use crate::backlog::Freed;
 use crate::outbox::Outbox;
 use crate::pool;
 use crate::shared::{Activity, Attached, Common, Inner, Reader, Wants};
+use crate::streaming::{Reading, Writing};
 
 /// What the driver does next. It is decided under the connection's lock and done without it.
 pub(crate) enum Work {
@@ -206,7 +207,7 @@ impl Inner {
             Some(StreamEnd::Eof) => self.core.handle_eof(self.now),
             Some(StreamEnd::Lost) => self.core.handle_reset(self.now),
         }
-        if self.room_wanted || self.backlog.is_some() {
+        if self.room_wanted || self.backlog.is_some() || self.writing == Writing::Waiting {
             self.use_room(common, turn);
         }
     }
@@ -215,6 +216,15 @@ impl Inner {
     fn use_room(&mut self, common: &Common, turn: &mut Turn) {
         let low = self.core.buffered_amount() <= common.config.limits().outbound_low;
         if self.is_open() && !low {
+            return;
+        }
+        if self.writing == Writing::Waiting {
+            self.writing = Writing::Begun;
+            turn.handler_due = true;
+            self.waiters.take(|wants| wants == Wants::Piece, &mut turn.wakers);
+        }
+        if self.writing != Writing::No && self.is_open() {
+            // The others wait for the end of that message.
             return;
         }
         self.move_backlog(&mut turn.freed);
@@ -237,7 +247,13 @@ impl Inner {
             }
             let now = self.now;
             let input = self.input.get_or_insert_with(pool::take);
-            match self.core.poll_event(input, now)? {
+            let Some(event) = self.core.poll_event(input, now) else {
+                if self.reading != Reading::Whole && self.pass_piece(turn) {
+                    continue;
+                }
+                return None;
+            };
+            match event {
                 Event::Message(message) => match self.reader {
                     Reader::Listeners => return Some(Work::Message(message)),
                     Reader::Nobody => {}
@@ -254,13 +270,33 @@ impl Inner {
         None
     }
 
+    /// Tells that there is a piece; `true` when nobody wants it and it was discarded.
+    #[cold]
+    fn pass_piece(&mut self, turn: &mut Turn) -> bool {
+        if self.reading == Reading::Discarded || self.reader != Reader::Handles {
+            let Some(piece) = self.core.poll_piece() else { return false };
+            if piece.is_last {
+                self.reading = Reading::Pieces;
+            }
+            return true;
+        }
+        if self.core.has_piece() {
+            turn.handler_due = true;
+            self.waiters.take(|wants| wants == Wants::Message, &mut turn.wakers);
+        }
+        false
+    }
+
     /// Whether messages wait for their reader, or its answers for the socket. Nobody can hold back
     /// the steps that open a connection and those that close it.
     fn is_blocked(&self, common: &Common) -> bool {
         let held = match self.reader {
-            Reader::Handles => self.slot.is_some(),
+            Reader::Handles => {
+                let takes = matches!(self.reading, Reading::Pieces | Reading::Begun);
+                self.slot.is_some() || (takes && self.core.has_piece())
+            }
             Reader::Listeners => {
-                self.backlog.is_some()
+                (self.backlog.is_some() && self.writing == Writing::No)
                     || self.core.buffered_amount() >= common.config.limits().outbound_high
             }
             Reader::Nobody => false,

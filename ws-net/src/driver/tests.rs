@@ -18,6 +18,7 @@ mod flow;
 mod requests;
 #[cfg(feature = "stream")]
 mod stream;
+mod streams;
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
