@@ -76,7 +76,7 @@ pub(crate) fn exit(result: Result<(), String>) -> ExitCode {
 
 /// Says why a server cannot start at the address of `--listen`, and which option helps.
 pub(crate) fn cannot_start(listen: &str, error: &io::Error) -> String {
-    let names_itself = error.get_ref().is_some_and(|inner| inner.is::<ConfigError>());
+    let option = error.get_ref().and_then(|inner| inner.downcast_ref::<ConfigError>());
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!("{error}\nanother program has this port: choose one with --listen")
@@ -84,7 +84,8 @@ pub(crate) fn cannot_start(listen: &str, error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied | io::ErrorKind::AddrNotAvailable => {
             format!("{error}\nchoose another address with --listen")
         }
-        _ if names_itself => error.to_string(),
+        // It names itself.
+        _ if option.is_some() => error.to_string(),
         _ => format!("--listen: {listen:?}: {error}\nuse a host and a port, as in 127.0.0.1:8080"),
     }
 }
