@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 /// Where a public future is made, and the case that drops it. A client's builder and the extractor
-/// for axum pass on the futures of others, and the commands of a store are those of its `execute`.
-const DROPPED: [(&str, &str); 30] = [
+/// for axum pass on the futures of others, so do the halves and the way that never compresses, and
+/// the commands of a store are those of its `execute`.
+const DROPPED: [(&str, &str); 37] = [
     ("audience.rs deliver", "deliveries_that_are_dropped_come_once_or_never"),
     ("bind.rs listen", "futures_that_were_never_polled_do_nothing"),
     ("bind.rs listen_unix", "futures_of_unix_sockets_may_be_dropped"),
@@ -24,19 +25,26 @@ const DROPPED: [(&str, &str); 30] = [
     ("http/upgrade.rs run", "upgrades_behind_hyper_may_be_dropped_at_every_point"),
     ("http/upgrade.rs serve", "upgrades_behind_hyper_may_be_dropped_at_every_point"),
     ("incoming.rs accept", "an_accept_that_is_dropped_ends_the_connection"),
+    ("reader.rs chunk", "readers_and_writers_that_are_dropped_lose_nothing"),
+    ("reader.rs recv_stream", "readers_and_writers_that_are_dropped_lose_nothing"),
     ("server.rs accept", "accept_loses_no_client"),
     ("server.rs run", "serve_and_run_stop_accepting_when_dropped"),
     ("server.rs send", "halves_and_ids_lose_no_message"),
     ("server.rs serve", "serve_and_run_stop_accepting_when_dropped"),
     ("server.rs shutdown", "a_shutdown_that_is_dropped_leaves_out_the_rest"),
     ("split.rs recv", "halves_and_ids_lose_no_message"),
+    ("split.rs recv_stream", "readers_and_writers_that_are_dropped_lose_nothing"),
     ("split.rs send", "halves_and_ids_lose_no_message"),
+    ("split.rs send_stream", "readers_and_writers_that_are_dropped_lose_nothing"),
     ("storage.rs execute", "commands_may_be_dropped_at_every_point"),
     ("stream.rs poll_close", "polls_that_are_given_up_lose_no_message"),
     ("stream.rs poll_next", "polls_that_are_given_up_lose_no_message"),
     ("stream.rs poll_ready", "polls_that_are_given_up_lose_no_message"),
     ("upgrade.rs accept", "upgrades_may_be_dropped_at_every_point"),
     ("upgrade.rs incoming", "upgrades_may_be_dropped_at_every_point"),
+    ("writer.rs send_stream", "readers_and_writers_that_are_dropped_lose_nothing"),
+    ("writer.rs send_stream_uncompressed", "readers_and_writers_that_are_dropped_lose_nothing"),
+    ("writer.rs write", "readers_and_writers_that_are_dropped_lose_nothing"),
 ];
 
 /// The functions of this file that answer futures, as `file name`.
