@@ -129,8 +129,8 @@ impl Drop for MessageReader {
         shared.forget(mem::take(&mut self.key));
         if !self.done {
             shared.command(|inner, _| {
-                if inner.reading == Reading::Begun {
-                    inner.reading = Reading::Discarded;
+                if inner.streaming.reading() == Reading::Begun {
+                    inner.streaming.set_reading(Reading::Discarded);
                 }
             });
         }
@@ -159,22 +159,22 @@ impl fmt::Debug for MessageReader {
 impl Inner {
     /// Has messages come as wholes; `false` as long as one is taken in pieces.
     pub(crate) fn join_messages(&mut self, now: Instant) -> bool {
-        if self.reading == Reading::Pieces {
-            self.reading = Reading::Whole;
+        if self.streaming.reading() == Reading::Pieces {
+            self.streaming.set_reading(Reading::Whole);
             self.core.set_streaming(false, now);
             self.called = true;
         }
-        self.reading == Reading::Whole
+        self.streaming.reading() == Reading::Whole
     }
 
     /// The beginning of the next message, or all of it.
     fn poll_recv_stream(&mut self, common: &Common) -> Poll<Option<Result<Part, Arc<Closed>>>> {
         if self.end.is_none() && self.slot.is_none() && self.reader == Reader::Handles {
-            match self.reading {
+            match self.streaming.reading() {
                 Reading::Begun | Reading::Discarded => return Poll::Pending,
                 Reading::Pieces => {}
                 Reading::Whole => {
-                    self.reading = Reading::Pieces;
+                    self.streaming.set_reading(Reading::Pieces);
                     let now = self.now(common);
                     self.core.set_streaming(true, now);
                     self.called = true;
@@ -208,7 +208,7 @@ impl Inner {
 
     fn take_piece(&mut self) -> Option<Part> {
         let Piece { part, is_last, .. } = self.core.poll_piece()?;
-        self.reading = if is_last { Reading::Pieces } else { Reading::Begun };
+        self.streaming.set_reading(if is_last { Reading::Pieces } else { Reading::Begun });
         self.called = true;
         Some((part, is_last))
     }

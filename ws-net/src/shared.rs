@@ -20,7 +20,7 @@ use crate::roster::Roster;
 use crate::runtime::Certificates;
 use crate::storage::choice::StorageChoice;
 use crate::storage::slot::StorageSlot;
-use crate::streaming::{Reading, Writing};
+use crate::streaming::{Reading, Streaming, Writing};
 use crate::topics::Topics;
 use crate::waiters::{Key, Waiters, lock};
 use crate::{Address, ConnectionId};
@@ -69,7 +69,6 @@ pub(crate) struct Rare {
 }
 
 /// The connection's own part, behind its lock.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Inner {
     pub(crate) core: ws_proto::Connection,
     /// Bytes that were received and not all parsed; `None` while the connection is idle.
@@ -82,8 +81,7 @@ pub(crate) struct Inner {
     pub(crate) data: Option<Box<Data>>,
     pub(crate) waiters: Waiters<Wants>,
     pub(crate) reader: Reader,
-    pub(crate) reading: Reading,
-    pub(crate) writing: Writing,
+    pub(crate) streaming: Streaming,
     pub(crate) owner: Owner,
     /// The state that was told last, up to connected: a connection that was open once stays so.
     pub(crate) announced: State,
@@ -105,8 +103,6 @@ pub(crate) struct Inner {
     pub(crate) backlog: Option<Box<Backlog>>,
     /// The driver has to look again, although it sleeps.
     pub(crate) called: bool,
-    /// The end was handed out by `recv` as an error.
-    end_told: bool,
 }
 
 /// What holds handles: it is kept here, and its type is known elsewhere. One pointer while empty.
@@ -179,8 +175,7 @@ impl Shared {
             data: None,
             waiters: Waiters::default(),
             reader,
-            reading: Reading::Whole,
-            writing: Writing::No,
+            streaming: Streaming::default(),
             owner: Owner::Server,
             announced: State::Unknown,
             end: None,
@@ -190,7 +185,6 @@ impl Shared {
             listeners: None,
             room_wanted: false,
             paused: false,
-            end_told: false,
             backlog: None,
             called: false,
         };
@@ -328,7 +322,7 @@ impl Inner {
         &mut self,
         common: &Common,
     ) -> Poll<Option<Result<Message, Arc<Closed>>>> {
-        if self.reading != Reading::Whole && self.end.is_none() {
+        if self.streaming.reading() != Reading::Whole && self.end.is_none() {
             let now = self.now(common);
             if !self.join_messages(now) {
                 return Poll::Pending;
@@ -347,7 +341,7 @@ impl Inner {
             return Poll::Ready(Some(Ok(message)));
         }
         if let Some(end) = &self.end {
-            let failed = !end.clean && !mem::replace(&mut self.end_told, true);
+            let failed = !end.clean && !self.streaming.tell_end();
             return Poll::Ready(failed.then(|| Err(Arc::clone(end))));
         }
         let now = self.now(common);
@@ -400,7 +394,7 @@ impl Inner {
         if !self.is_open() {
             return Poll::Ready(());
         }
-        self.room_wanted |= self.writing != Writing::No
+        self.room_wanted |= self.streaming.writing() != Writing::No
             || self.core.buffered_amount() >= common.config.limits().outbound_high;
         if self.room_wanted { Poll::Pending } else { Poll::Ready(()) }
     }

@@ -170,7 +170,7 @@ impl Inner {
                 Outcome::PutOff(backlog.replace(message.clone(), &common.slow, freed))
             }
             // Another message is on its way in pieces: that does not make the receiver slow.
-            SlowReceivers::Close if self.writing != Writing::No => {
+            SlowReceivers::Close if self.streaming.writing() != Writing::No => {
                 let backlog = self.backlog.get_or_insert_default();
                 match backlog.push(message.clone(), &common.slow, freed) {
                     0 => Outcome::PutOff(0),

@@ -207,7 +207,10 @@ impl Inner {
             Some(StreamEnd::Eof) => self.core.handle_eof(self.now),
             Some(StreamEnd::Lost) => self.core.handle_reset(self.now),
         }
-        if self.room_wanted || self.backlog.is_some() || self.writing == Writing::Waiting {
+        if self.room_wanted
+            || self.backlog.is_some()
+            || self.streaming.writing() == Writing::Waiting
+        {
             self.use_room(common, turn);
         }
     }
@@ -218,12 +221,12 @@ impl Inner {
         if self.is_open() && !low {
             return;
         }
-        if self.writing == Writing::Waiting {
-            self.writing = Writing::Begun;
+        if self.streaming.writing() == Writing::Waiting {
+            self.streaming.set_writing(Writing::Begun);
             turn.handler_due = true;
             self.waiters.take(|wants| wants == Wants::Piece, &mut turn.wakers);
         }
-        if self.writing != Writing::No && self.is_open() {
+        if self.streaming.writing() != Writing::No && self.is_open() {
             // The others wait for the end of that message.
             return;
         }
@@ -248,7 +251,7 @@ impl Inner {
             let now = self.now;
             let input = self.input.get_or_insert_with(pool::take);
             let Some(event) = self.core.poll_event(input, now) else {
-                if self.reading != Reading::Whole && self.pass_piece(turn) {
+                if self.streaming.reading() != Reading::Whole && self.pass_piece(turn) {
                     continue;
                 }
                 return None;
@@ -273,10 +276,10 @@ impl Inner {
     /// Tells that there is a piece; `true` when nobody wants it and it was discarded.
     #[cold]
     fn pass_piece(&mut self, turn: &mut Turn) -> bool {
-        if self.reading == Reading::Discarded || self.reader != Reader::Handles {
+        if self.streaming.reading() == Reading::Discarded || self.reader != Reader::Handles {
             let Some(piece) = self.core.poll_piece() else { return false };
             if piece.is_last {
-                self.reading = Reading::Pieces;
+                self.streaming.set_reading(Reading::Pieces);
             }
             return true;
         }
@@ -292,11 +295,11 @@ impl Inner {
     fn is_blocked(&self, common: &Common) -> bool {
         let held = match self.reader {
             Reader::Handles => {
-                let takes = matches!(self.reading, Reading::Pieces | Reading::Begun);
+                let takes = matches!(self.streaming.reading(), Reading::Pieces | Reading::Begun);
                 self.slot.is_some() || (takes && self.core.has_piece())
             }
             Reader::Listeners => {
-                (self.backlog.is_some() && self.writing == Writing::No)
+                (self.backlog.is_some() && self.streaming.writing() == Writing::No)
                     || self.core.buffered_amount() >= common.config.limits().outbound_high
             }
             Reader::Nobody => false,

@@ -133,7 +133,7 @@ impl MessageWriter {
         let answer = self.connection.shared().command(|inner, now| {
             let answer = end(inner, now);
             if !inner.core.is_sending_fragments() || !inner.is_open() {
-                inner.writing = Writing::No;
+                inner.streaming.set_writing(Writing::No);
                 inner.move_backlog(&mut freed);
             }
             answer
@@ -168,14 +168,15 @@ impl fmt::Debug for MessageWriter {
 impl Inner {
     /// Begins a message as soon as those who came before have sent theirs.
     fn poll_begin(&mut self, kind: MessageKind, start: BeginFn) -> Poll<Result<(), SendError<()>>> {
-        let behind = self.room_wanted || self.backlog.is_some() || self.writing != Writing::No;
+        let behind =
+            self.room_wanted || self.backlog.is_some() || self.streaming.writing() != Writing::No;
         if behind && self.is_open() {
             self.room_wanted = true;
             return Poll::Pending;
         }
         let begun = start(&mut self.core, kind);
         if begun.is_ok() {
-            self.writing = Writing::Begun;
+            self.streaming.set_writing(Writing::Begun);
         }
         Poll::Ready(begun)
     }
@@ -183,7 +184,7 @@ impl Inner {
     /// Queues `chunk`; it is taken out unless there is no room.
     fn poll_write(&mut self, chunk: &mut Option<Bytes>) -> Poll<Result<(), SendError<Bytes>>> {
         // Once refused, chunks wait until the buffer is low, so that writes stay large.
-        if self.writing == Writing::Waiting && self.is_open() {
+        if self.streaming.writing() == Writing::Waiting && self.is_open() {
             return Poll::Pending;
         }
         let Some(taken) = chunk.take() else { return Poll::Ready(Ok(())) };
@@ -194,7 +195,7 @@ impl Inner {
             }
             Err(error) if error.kind == SendErrorKind::Full => {
                 *chunk = Some(error.message);
-                self.writing = Writing::Waiting;
+                self.streaming.set_writing(Writing::Waiting);
                 Poll::Pending
             }
             Err(error) => Poll::Ready(Err(error)),
