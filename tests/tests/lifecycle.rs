@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use ws_proto::{
-    ClientRequest, Close, CloseCode, CommandError, Config, Connection, Entropy, Event, Instant,
-    Message, RecvBuf, Reject, SendErrorKind, SendStatus, State, Timeouts, Transmit, Version,
+    Batch, ClientRequest, Close, CloseCode, CommandError, Config, Connection, Entropy, Event,
+    Instant, Message, RecvBuf, Reject, SendErrorKind, SendStatus, State, Timeouts, Transmit,
+    Version,
 };
 use ws_tests::entropy::Repeatable;
 use ws_tests::pair::{Pair, Side};
@@ -501,4 +502,44 @@ fn a_client_leaves_a_server_that_answers_wrongly_at_once() {
         pair.drive_client(usize::MAX);
         assert_eq!(pair.client.connection.state(), State::Closed, "{version}");
     }
+}
+
+#[test]
+fn a_batch_goes_before_what_is_queued_meanwhile() {
+    for version in Version::ALL {
+        let mut pair = Pair::connected(version);
+        let server = &mut pair.server.connection;
+        server.send("1".into()).unwrap();
+        let mut batch = Batch::new();
+        server.begin_batch(&mut batch, 1000);
+        let queued = server.buffered_amount();
+        assert!(batch.take(&"2".into()) && batch.take(&"3".into()));
+        assert_eq!(batch.take(&Message::binary("b")), version.has_frames());
+        assert!(!batch.take(&"x".repeat(1000).into()), "more than it may take");
+        assert_eq!(server.buffered_amount(), queued, "what was queued before still counts");
+        server.send("4".into()).unwrap();
+        server.end_batch(&mut batch);
+        assert!(batch.is_empty() && !batch.take(&"late".into()));
+        server.send("5".into()).unwrap();
+        pair.drive();
+        let texts = pair.client.events.iter().filter_map(|event| event.strip_prefix("text "));
+        assert_eq!(texts.collect::<Vec<_>>(), ["1", "2", "3", "4", "5"], "{version}");
+        assert_eq!(pair.server.connection.buffered_amount(), 0);
+    }
+}
+
+#[test]
+fn a_batch_takes_nothing_that_needs_more_than_a_header() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    let mut batch = Batch::new();
+    pair.client.connection.begin_batch(&mut batch, 1000);
+    assert!(!batch.take(&"clients mask".into()));
+    pair.server.connection.begin_batch(&mut batch, 1000);
+    assert!(batch.take(&"too late".into()));
+    pair.server.connection.abort();
+    pair.server.connection.end_batch(&mut batch);
+    assert!(batch.is_empty());
+    assert!(pair.server.connection.poll_transmit().is_none());
+    pair.server.connection.begin_batch(&mut batch, 1000);
+    assert!(!batch.take(&"over".into()));
 }

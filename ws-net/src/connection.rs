@@ -1,6 +1,6 @@
 use std::any::Any;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -12,6 +12,7 @@ use ws_proto::{
 };
 
 use crate::backlog::Freed;
+use crate::burst;
 use crate::shared::{Inner, Reader, Shared, Wants};
 use crate::{Address, ConnectionId, Storage};
 
@@ -52,7 +53,12 @@ impl Connection {
     /// several tasks call it, each message goes to one of them. With `run` the message listeners
     /// get the messages, and this waits for the end.
     pub async fn recv(&self) -> Option<Result<Message, Arc<Closed>>> {
-        self.shared.wait(Wants::Message, Inner::poll_recv).await
+        let mut place = self.shared.place();
+        poll_fn(|cx| match burst::poll_next(place.shared, cx) {
+            Some(next) => next.map(|message| Some(Ok(message))),
+            None => place.poll(Wants::Message, cx, Inner::poll_recv),
+        })
+        .await
     }
 
     /// Sends a message to this client alone.
@@ -70,8 +76,15 @@ impl Connection {
         message: impl Into<Message>,
     ) -> impl Future<Output = Result<(), SendError<Message>>> + Send {
         let mut message = Some(message.into());
-        self.shared.wait(Wants::Room, move |inner, _| {
-            inner.poll_send(&mut message, ws_proto::Connection::send)
+        let mut place = self.shared.place();
+        poll_fn(move |cx| {
+            message = message.take().and_then(|message| burst::send(place.shared, message).err());
+            if message.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            place.poll(Wants::Room, cx, |inner, _| {
+                inner.poll_send(&mut message, ws_proto::Connection::send)
+            })
         })
     }
 
@@ -82,7 +95,10 @@ impl Connection {
     /// high-water mark, or messages to many wait behind it; with `SendErrorKind::Unfinished` while a
     /// message is on its way in pieces, see [`send_stream`](Self::send_stream).
     pub fn try_send(&self, message: impl Into<Message>) -> Result<SendStatus, SendError<Message>> {
-        self.shared.command(|inner, _| inner.try_send(message.into()))
+        match burst::send(&self.shared, message.into()) {
+            Ok(()) => Ok(SendStatus::Ready),
+            Err(message) => self.shared.command(|inner, _| inner.try_send(message)),
+        }
     }
 
     /// Sends a ping with at most 125 bytes (RFC 6455 section 5.5.2). Does not wait. Pings that

@@ -11,6 +11,7 @@ use tracing::{debug, warn};
 use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, Request, State};
 
 use crate::backlog::Freed;
+use crate::burst;
 use crate::candidate::Verdict;
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
@@ -29,7 +30,7 @@ mod promise;
 mod request;
 
 /// How much one poll does before other tasks get their turn: this many messages and polls of the
-/// handler, or 16 reads.
+/// handler, or 16 reads, or 8 wide ones.
 const BUDGET: usize = 1024;
 
 /// What reading and writing costs of it.
@@ -183,10 +184,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             budget -= 1;
             match self.next_work(turn, cx.waker()) {
                 Work::Event(event) => self.tell(event, turn),
-                Work::Message(message) => self.deliver(message, turn),
-                Work::Handler => self.poll_handler(turn.now, cx),
+                Work::Message(message) => self.deliver(message, turn, &mut budget),
+                Work::Handler => {
+                    self.poll_handler(turn.now, cx);
+                    burst::end(self.membership.connection.shared());
+                }
                 Work::Transfer => {
-                    budget = budget.saturating_sub(TRANSFER);
+                    budget = budget.saturating_sub(if turn.wide { 2 * TRANSFER } else { TRANSFER });
                     self.transfer(turn, cx);
                 }
                 Work::Sleep(deadline) => return Poll::Ready(deadline),
@@ -201,7 +205,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// One look at the connection, under its lock.
     fn next_work(&mut self, turn: &mut Turn, waker: &Waker) -> Work {
         let shared = self.membership.connection.shared();
-        let work = shared.lock().next_work(&shared.common, turn, self.rest, waker);
+        let work = shared.lock().next_work(shared, turn, self.rest, waker);
         turn.release();
         work
     }
@@ -224,9 +228,14 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             }
         }
         let Some(input) = &mut turn.input else { return };
-        match socket.poll_read(cx, input.spare_mut()) {
+        let spare = input.spare_mut();
+        let room = spare.len();
+        match socket.poll_read(cx, spare) {
             Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),
-            Poll::Ready(Ok(n)) => input.filled(n),
+            Poll::Ready(Ok(n)) => {
+                input.filled(n);
+                turn.has_read(n, room);
+            }
             Poll::Ready(Err(error)) => {
                 log_failure(&self.membership.connection, &error, "read from");
                 turn.end = Some(StreamEnd::Lost);
@@ -306,12 +315,24 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
     }
 
-    fn deliver(&mut self, message: Message, turn: &mut Turn) {
-        self.renew_listeners();
+    /// Tells the message listeners of `first`, and of what was lent behind it.
+    fn deliver(&mut self, first: Message, turn: &mut Turn, budget: &mut usize) {
         let own = turn.listeners.take();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            self.renew_listeners();
+            self.tell_message(message, own.as_ref(), turn.now);
+            *budget = budget.saturating_sub(1);
+            next = burst::next(self.membership.connection.shared());
+        }
+        burst::end(self.membership.connection.shared());
+        discard(own, &self.membership.connection);
+    }
+
+    fn tell_message(&self, message: Message, own: Own<'_>, now: Instant) {
         let connection = &self.membership.connection;
         let tell = || {
-            let listeners = self.listeners.with(own.as_ref(), |table| &table.message);
+            let listeners = self.listeners.with(own, |table| &table.message);
             let mut listeners = listeners.peekable();
             while let Some((_, listener)) = listeners.next() {
                 if listeners.peek().is_none() {
@@ -321,9 +342,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             }
         };
         if guard("a message listener", connection, tell).is_none() {
-            close_after_panic(connection, turn.now);
+            close_after_panic(connection, now);
         }
-        discard(own, connection);
     }
 
     fn poll_handler(&mut self, now: Instant, cx: &mut Context<'_>) {

@@ -34,6 +34,7 @@ mod fanout;
 mod gate;
 mod guard;
 mod link;
+mod loan;
 mod local;
 mod log;
 mod membership;
@@ -61,6 +62,7 @@ pub use bind::Bind;
 pub use local::LocalAddress;
 
 mod builder;
+mod burst;
 pub use builder::Builder;
 
 mod candidate;

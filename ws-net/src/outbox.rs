@@ -52,6 +52,11 @@ impl Outbox {
         dropped
     }
 
+    /// What was written last, for its memory.
+    pub(crate) fn into_sent(self) -> SendBuf {
+        self.bytes
+    }
+
     /// Whether bytes are left.
     pub(crate) fn has_bytes(&self) -> bool {
         self.bytes.has_remaining()

@@ -9,15 +9,33 @@ use ws_proto::RecvBuf;
 /// in the middle of their input, and four hold 256 KiB.
 const KEPT: usize = 4;
 
+/// What a chunk takes that is used instead when reads fill the usual one: the socket of a peer that
+/// is ahead holds that much, and each read and write less is saved. Not more, since the usual
+/// allocator gives more than that back to the system as soon as the messages of one read are
+/// dropped, and takes it anew for the next. A thread keeps one.
+const WIDE: usize = 128 << 10;
+
+/// The chunks of a thread.
+struct Chunks {
+    usual: Vec<Box<RecvBuf>>,
+    wide: Option<Box<RecvBuf>>,
+}
+
 thread_local! {
-    static CHUNKS: RefCell<Vec<Box<RecvBuf>>> = const { RefCell::new(Vec::new()) };
+    static CHUNKS: RefCell<Chunks> =
+        const { RefCell::new(Chunks { usual: Vec::new(), wide: None }) };
 }
 
 /// A chunk of this thread, or a new one.
-pub(crate) fn take() -> Box<RecvBuf> {
+pub(crate) fn take(wide: bool) -> Box<RecvBuf> {
+    let take = |chunks: &RefCell<Chunks>| {
+        let mut chunks = chunks.borrow_mut();
+        if wide { chunks.wide.take() } else { chunks.usual.pop() }
+    };
     // The thread's storage is gone while the thread ends.
-    let kept = CHUNKS.try_with(|chunks| chunks.borrow_mut().pop()).ok().flatten();
-    kept.unwrap_or_default()
+    let kept = CHUNKS.try_with(take).ok().flatten();
+    let size = if wide { WIDE } else { RecvBuf::DEFAULT_CAPACITY };
+    kept.unwrap_or_else(|| Box::new(RecvBuf::with_capacity(size)))
 }
 
 /// Gives back the chunk of `input`, and answers what has to be kept: a message that is being read
@@ -35,9 +53,14 @@ pub(crate) fn give_back(mut input: Box<RecvBuf>) -> Option<Box<RecvBuf>> {
     Some(Box::new(message))
 }
 
-/// The same, or a chunk of the thread when it has neither bytes nor room.
-pub(crate) fn with_room(input: Box<RecvBuf>) -> Box<RecvBuf> {
-    if input.is_idle() && !input.has_room() { take() } else { input }
+/// The same, or a chunk of the thread when it has neither bytes nor room, or is less wide than
+/// asked for.
+pub(crate) fn with_room(input: Box<RecvBuf>, wide: bool) -> Box<RecvBuf> {
+    if !input.is_idle() || (input.has_room() && (!wide || input.capacity() >= WIDE)) {
+        return input;
+    }
+    keep(input);
+    take(wide)
 }
 
 fn keep(chunk: Box<RecvBuf>) {
@@ -46,8 +69,10 @@ fn keep(chunk: Box<RecvBuf>) {
     }
     let _ = CHUNKS.try_with(|chunks| {
         let mut chunks = chunks.borrow_mut();
-        if chunks.len() < KEPT {
-            chunks.push(chunk);
+        if chunk.capacity() >= WIDE {
+            chunks.wide = Some(chunk);
+        } else if chunks.usual.len() < KEPT {
+            chunks.usual.push(chunk);
         }
     });
 }
@@ -58,10 +83,14 @@ mod tests {
 
     #[test]
     fn a_thread_keeps_few_chunks() {
-        let taken: Vec<_> = (0..KEPT + 3).map(|_| take()).collect();
+        let wide = (0..3).map(|_| take(true));
+        let taken: Vec<_> = (0..KEPT + 3).map(|_| take(false)).chain(wide).collect();
         assert!(taken.into_iter().all(|chunk| give_back(chunk).is_none()));
-        assert_eq!(CHUNKS.with_borrow(Vec::len), KEPT);
-        take();
-        assert_eq!(CHUNKS.with_borrow(Vec::len), KEPT - 1);
+        let kept = || CHUNKS.with_borrow(|chunks| (chunks.usual.len(), chunks.wide.is_some()));
+        assert_eq!(kept(), (KEPT, true));
+        take(false);
+        assert_eq!(kept(), (KEPT - 1, true));
+        assert_eq!(with_room(take(false), true).capacity(), WIDE);
+        assert_eq!(kept(), (KEPT - 1, false));
     }
 }

@@ -169,6 +169,10 @@ impl Inner {
 
     /// The beginning of the next message, or all of it.
     fn poll_recv_stream(&mut self, common: &Common) -> Poll<Option<Result<Part, Arc<Closed>>>> {
+        if self.is_lent() {
+            self.want_back();
+            return Poll::Pending;
+        }
         if self.end.is_none() && self.slot.is_none() && self.reader == Reader::Handles {
             match self.streaming.reading() {
                 Reading::Begun | Reading::Discarded => return Poll::Pending,

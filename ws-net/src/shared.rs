@@ -2,7 +2,7 @@ use std::any::Any;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -16,6 +16,7 @@ use crate::backlog::{Backlog, Freed};
 use crate::data::Data;
 use crate::delivery::SlowOptions;
 use crate::gate::Gate;
+use crate::loan::{Ahead, Loan};
 use crate::roster::Roster;
 use crate::runtime::Certificates;
 use crate::storage::choice::StorageChoice;
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     rare: OnceLock<Box<Rare>>,
     /// Handles of users, and one of the driver.
     pub(crate) handles: AtomicUsize,
+    /// Somebody took the lock while a thread had a loan of this connection.
+    pub(crate) contested: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -75,6 +78,10 @@ pub(crate) struct Inner {
     pub(crate) input: Option<Box<RecvBuf>>,
     /// A message that waits for [`poll_recv`](Self::poll_recv).
     pub(crate) slot: Option<Message>,
+    /// Messages behind it that were taken out of the input already.
+    pub(crate) ahead: Option<Box<Ahead>>,
+    /// What a thread has of the connection while it runs code of users.
+    pub(crate) loan: Loan,
     /// An event met while looking for a message; only the driver tells events.
     pub(crate) stash: Option<Box<Event>>,
     /// What users keep with the connection.
@@ -171,6 +178,8 @@ impl Shared {
             core,
             input: None,
             slot: None,
+            ahead: None,
+            loan: Loan::default(),
             stash: None,
             data: None,
             waiters: Waiters::default(),
@@ -195,6 +204,7 @@ impl Shared {
             request: OnceLock::new(),
             rare: OnceLock::new(),
             handles: AtomicUsize::new(0),
+            contested: AtomicBool::new(false),
             inner: Mutex::new(inner),
         }
     }
@@ -225,7 +235,12 @@ impl Shared {
     where
         F: FnMut(&mut Inner, &Common) -> Poll<T> + Unpin,
     {
-        Wait { shared: self, wants, key: 0, attempt }
+        Wait { place: self.place(), wants, attempt }
+    }
+
+    /// A place for one future that may have to wait.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { shared: self, key: 0 }
     }
 
     /// One poll of such a wait, which goes by the name of `key`.
@@ -240,6 +255,12 @@ impl Shared {
             let answer = attempt(inner, &self.common);
             let in_turn = inner.driver == Activity::Running
                 && inner.waker.as_ref().is_some_and(|driver| driver.will_wake(cx.waker()));
+            if wants == Wants::Message {
+                inner.taken_by_handler(in_turn);
+            }
+            if in_turn && answer.is_ready() {
+                inner.lend(self);
+            }
             if answer.is_pending() && !in_turn {
                 inner.waiters.wait(key, wants, cx.waker());
             } else if *key != 0 {
@@ -251,6 +272,7 @@ impl Shared {
     }
 
     /// Ends the wait of this name.
+    #[inline]
     pub(crate) fn forget(&self, key: Key) {
         if key != 0 {
             self.lock().waiters.forget(key);
@@ -284,9 +306,13 @@ impl Shared {
         }
     }
 
-    /// The lock itself, for the driver.
+    /// The lock itself. What is lent to this thread comes back first.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.inner)
+        let mut inner = lock(&self.inner);
+        if inner.is_lent() {
+            self.call_in(&mut inner);
+        }
+        inner
     }
 
     /// One more handle.
@@ -336,6 +362,10 @@ impl Inner {
         &mut self,
         common: &Common,
     ) -> Poll<Option<Result<Message, Arc<Closed>>>> {
+        if self.is_lent() {
+            self.want_back();
+            return Poll::Pending;
+        }
         if let Some(message) = self.slot.take() {
             self.called = true;
             return Poll::Ready(Some(Ok(message)));
@@ -347,6 +377,10 @@ impl Inner {
         let now = self.now(common);
         if self.reader != Reader::Handles {
             return Poll::Pending;
+        }
+        if let Some(message) = self.next_ahead() {
+            self.called = true;
+            return Poll::Ready(Some(Ok(message)));
         }
         let (None, Some(input)) = (&self.stash, &mut self.input) else { return Poll::Pending };
         match self.core.poll_event(input, now) {
@@ -399,10 +433,22 @@ impl Inner {
         if self.room_wanted { Poll::Pending } else { Poll::Ready(()) }
     }
 
+    /// The next of the messages that were taken out of the input already. Once the connection is
+    /// closing they are discarded, like those that are still in it.
+    pub(crate) fn next_ahead(&mut self) -> Option<Message> {
+        let ahead = self.ahead.as_mut()?;
+        let next = if self.core.state() < State::Closing { ahead.0.pop_front() } else { None };
+        if next.is_none() {
+            self.ahead = None;
+        }
+        next
+    }
+
     /// From now on messages are discarded.
     pub(crate) fn stop_reading(&mut self) {
         self.reader = Reader::Nobody;
         self.slot = None;
+        self.ahead = None;
         self.paused = false;
     }
 
@@ -440,11 +486,35 @@ impl Inner {
     }
 }
 
+/// A place among those who wait, which is left when it is dropped.
+pub(crate) struct Place<'a> {
+    pub(crate) shared: &'a Shared,
+    key: Key,
+}
+
+impl Place<'_> {
+    /// As [`Shared::poll_wait`].
+    pub(crate) fn poll<T>(
+        &mut self,
+        wants: Wants,
+        cx: &mut Context<'_>,
+        attempt: impl FnOnce(&mut Inner, &Common) -> Poll<T>,
+    ) -> Poll<T> {
+        self.shared.poll_wait(&mut self.key, wants, cx, attempt)
+    }
+}
+
+impl Drop for Place<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.shared.forget(self.key);
+    }
+}
+
 /// The future of [`Shared::wait`]. Dropping it loses nothing.
 pub(crate) struct Wait<'a, F> {
-    shared: &'a Shared,
+    place: Place<'a>,
     wants: Wants,
-    key: Key,
     attempt: F,
 }
 
@@ -455,14 +525,8 @@ where
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Self { shared, wants, key, attempt } = &mut *self;
-        shared.poll_wait(key, *wants, cx, attempt)
-    }
-}
-
-impl<F> Drop for Wait<'_, F> {
-    fn drop(&mut self) {
-        self.shared.forget(self.key);
+        let Self { place, wants, attempt } = &mut *self;
+        place.poll(*wants, cx, attempt)
     }
 }
 
@@ -474,7 +538,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         assert!(size_of::<Waiters<Wants>>() <= 8);
-        assert!(size_of::<Inner>() <= 416, "{}", size_of::<Inner>());
-        assert!(size_of::<Shared>() <= 520, "{}", size_of::<Shared>());
+        assert!(size_of::<Inner>() <= 432, "{}", size_of::<Inner>());
+        assert!(size_of::<Shared>() <= 544, "{}", size_of::<Shared>());
     }
 }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use ws_proto::{Close, Closed, Message, MessageKind, SendError, SendStatus};
 
+use crate::burst;
 use crate::shared::{Inner, Reader, Wants};
 use crate::waiters::Key;
 use crate::{Connection, MessageReader, MessageWriter};
@@ -114,7 +115,10 @@ impl RecvHalf {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Arc<Closed>>>> {
         let shared = self.connection.shared();
-        shared.poll_wait(&mut self.key, Wants::Message, cx, Inner::poll_recv)
+        match burst::poll_next(shared, cx) {
+            Some(next) => next.map(|message| Some(Ok(message))),
+            None => shared.poll_wait(&mut self.key, Wants::Message, cx, Inner::poll_recv),
+        }
     }
 
     /// The handle behind both halves.

@@ -5,9 +5,10 @@ use std::task::Waker;
 use ws_proto::{Event, Instant, Message, RecvBuf, State};
 
 use crate::backlog::Freed;
+use crate::burst;
 use crate::outbox::Outbox;
 use crate::pool;
-use crate::shared::{Activity, Attached, Common, Inner, Reader, Wants};
+use crate::shared::{Activity, Attached, Common, Inner, Reader, Shared, Wants};
 use crate::streaming::{Reading, Writing};
 
 /// What the driver does next. It is decided under the connection's lock and done without it.
@@ -32,6 +33,8 @@ pub(crate) struct Turn {
     pub(crate) outbox: Outbox,
     /// Bytes that were written and not yet reported.
     pub(crate) written: usize,
+    /// The last read filled its chunk, so that the next one takes a wider one.
+    pub(crate) wide: bool,
     /// How the stream ended, until that is reported.
     pub(crate) end: Option<StreamEnd>,
     /// What the socket cannot do now; its readiness wakes the task.
@@ -60,6 +63,8 @@ pub(crate) struct Rest {
     /// The connection was waiting for bytes and nothing else can come first: the next turn may
     /// read before it looks.
     reads_first: bool,
+    /// Reads fill the usual chunk.
+    wide: bool,
 }
 
 /// How a stream ends.
@@ -95,6 +100,7 @@ impl Turn {
             input: rest.input.take(),
             outbox: rest.outbox.take().map(|outbox| *outbox).unwrap_or_default(),
             written: 0,
+            wide: rest.wide,
             end: None,
             blocked: Blocked::default(),
             handler_due: true,
@@ -108,7 +114,18 @@ impl Turn {
 
     /// Whether to read before anything else; there is room for it then.
     pub(crate) fn reads_first(&mut self, rest: &mut Rest) -> bool {
-        mem::take(&mut rest.reads_first) && self.input.get_or_insert_with(pool::take).has_room()
+        let wide = self.wide;
+        mem::take(&mut rest.reads_first)
+            && self.input.get_or_insert_with(|| pool::take(wide)).has_room()
+    }
+
+    /// Notes that a read took `n` bytes where there was room for `room`.
+    pub(crate) fn has_read(&mut self, n: usize, room: usize) {
+        if n == room {
+            self.wide = true;
+        } else if room > RecvBuf::DEFAULT_CAPACITY && n <= RecvBuf::DEFAULT_CAPACITY {
+            self.wide = false;
+        }
     }
 
     /// Wakes and drops what the connection's lock was held for. Most looks leave nothing.
@@ -121,7 +138,12 @@ impl Turn {
 
     /// Keeps what has to be kept. The chunk goes back to the thread.
     pub(crate) fn end(self, rest: &mut Rest) {
-        rest.outbox = (!self.outbox.is_forgettable()).then(|| Box::new(self.outbox));
+        if self.outbox.is_forgettable() {
+            burst::recycle(self.outbox.into_sent());
+        } else {
+            rest.outbox = Some(Box::new(self.outbox));
+        }
+        rest.wide = self.wide;
         rest.input = self.input.and_then(pool::give_back);
     }
 }
@@ -132,11 +154,12 @@ impl Inner {
     /// holds its own sending back as soon as the handler waits for room.
     pub(crate) fn next_work(
         &mut self,
-        common: &Common,
+        shared: &Shared,
         turn: &mut Turn,
         rest: &mut Rest,
         waker: &Waker,
     ) -> Work {
+        let common = &shared.common;
         if turn.moved.is_none() {
             turn.moved = Some(self.wake_up(turn.now, waker));
         }
@@ -144,9 +167,14 @@ impl Inner {
         let news = self.next_event(common, turn).or_else(|| self.judge_deadline(common, turn));
         if let Some(work) = news {
             turn.listeners.clone_from(&self.listeners);
+            if matches!(work, Work::Message(_)) {
+                burst::begin(shared);
+                self.lend(shared);
+            }
             return work;
         }
         if mem::take(&mut turn.handler_due) {
+            self.lend_to_handler(shared);
             return Work::Handler;
         }
         while !turn.outbox.has_bytes() {
@@ -213,6 +241,9 @@ impl Inner {
         {
             self.use_room(common, turn);
         }
+        if self.is_given_back() {
+            self.waiters.take(|wants| wants == Wants::Message, &mut turn.wakers);
+        }
     }
 
     /// Moves what waits into the outbound buffer, and tells those who wait for room.
@@ -245,16 +276,16 @@ impl Inner {
         }
         // Once the connection is over no message can come any more, only the news of it.
         while self.core.state() == State::Closed || !self.is_blocked(common) {
-            if self.input.is_none() && !self.core.has_news() {
-                return None;
-            }
-            let now = self.now;
-            let input = self.input.get_or_insert_with(pool::take);
-            let Some(event) = self.core.poll_event(input, now) else {
-                if self.streaming.reading() != Reading::Whole && self.pass_piece(turn) {
-                    continue;
-                }
-                return None;
+            let event = match self.next_ahead() {
+                Some(message) => Event::Message(message),
+                None if self.input.is_none() && !self.core.has_news() => return None,
+                None => match self.poll_event() {
+                    Some(event) => event,
+                    None if self.streaming.reading() != Reading::Whole && self.pass_piece(turn) => {
+                        continue;
+                    }
+                    None => return None,
+                },
             };
             match event {
                 Event::Message(message) => match self.reader {
@@ -290,6 +321,11 @@ impl Inner {
         false
     }
 
+    fn poll_event(&mut self) -> Option<Event> {
+        let now = self.now;
+        self.core.poll_event(self.input.get_or_insert_with(|| pool::take(false)), now)
+    }
+
     /// Whether messages wait for their reader, or its answers for the socket. Nobody can hold back
     /// the steps that open a connection and those that close it.
     fn is_blocked(&self, common: &Common) -> bool {
@@ -312,7 +348,10 @@ impl Inner {
         if turn.blocked.read || self.is_blocked(common) || !self.core.wants_input() {
             return false;
         }
-        self.input = Some(self.input.take().map_or_else(pool::take, pool::with_room));
+        self.input = Some(match self.input.take() {
+            Some(input) => pool::with_room(input, turn.wide),
+            None => pool::take(turn.wide),
+        });
         turn.input = self.input.take_if(|input| input.has_room());
         turn.input.is_some()
     }

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 
 mod apart;
+pub(crate) mod batch;
 mod broken;
 #[cfg(feature = "deflate")]
 mod compression;
@@ -261,6 +262,7 @@ impl Connection {
     /// The message comes back when the connection is not open, when the outbound buffer is at its
     /// high-water mark (wait for [`Event::Writable`](crate::Event::Writable)), or when the version
     /// cannot carry it: draft75 and draft76 have no binary messages.
+    #[inline]
     pub fn send(&mut self, message: Message) -> Result<SendStatus, SendError<Message>> {
         match self.check_send(&message) {
             Ok(version) => {

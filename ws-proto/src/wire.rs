@@ -13,7 +13,7 @@ pub(crate) mod utf8;
 use alloc::boxed::Box;
 
 use crate::deflate::{DeflateParams, Inflater};
-use crate::{Limits, Piece, ProtocolError, RecvBuf, Role, Version};
+use crate::{Limits, Message, Piece, ProtocolError, RecvBuf, Role, Version};
 
 /// Reads the frames of one connection.
 #[derive(Debug)]
@@ -100,6 +100,19 @@ impl Decoder {
                 }
                 piece
             }
+        }
+    }
+
+    /// The next message, if it was received whole and nothing has to be judged before it. Answers
+    /// nothing and changes nothing otherwise.
+    #[inline]
+    pub(crate) fn take_whole(&mut self, input: &mut RecvBuf, limits: &Limits) -> Option<Message> {
+        match self {
+            Self::Sentinel(decoder) => decoder.take_whole(input, limits),
+            Self::Rfc6455 { role, busy: None, .. } if !input.is_lent() => {
+                rfc6455::take_whole(*role, input, limits)
+            }
+            Self::Rfc6455 { .. } => None,
         }
     }
 

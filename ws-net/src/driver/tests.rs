@@ -12,6 +12,7 @@ use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 use crate::{Builder, Connection, Server};
 
+mod burst;
 mod ends;
 mod events;
 mod flow;

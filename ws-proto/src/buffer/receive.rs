@@ -103,6 +103,11 @@ impl RecvBuf {
         n
     }
 
+    /// How many bytes it takes at a time, apart from the message that is read into directly.
+    pub fn capacity(&self) -> usize {
+        self.chunk.len()
+    }
+
     /// Number of received bytes that were not parsed yet.
     pub fn len(&self) -> usize {
         self.end - self.start + self.message.as_ref().map_or(0, Target::len)
@@ -152,17 +157,35 @@ impl RecvBuf {
         loan
     }
 
+    /// What was received behind the parsed part of the message that was lent under `loan`, to be
+    /// changed in place. `None` when this buffer holds no message, or another connection's.
+    pub(crate) fn fresh_mut(&mut self, loan: &Loan) -> Option<&mut [u8]> {
+        let target = self.message.as_mut().filter(|target| target.is_under(loan))?;
+        target.payload.get_mut(target.parsed..target.filled)
+    }
+
+    /// All of [`fresh_mut`](Self::fresh_mut) is parsed; the message stays lent.
+    pub(crate) fn consume_fresh(&mut self) {
+        if let Some(target) = &mut self.message {
+            target.parsed = target.filled;
+        }
+    }
+
     /// Takes back what was lent under `loan`, with what was received behind it. `None` when this
     /// buffer holds no message, or another connection's.
     pub(crate) fn reclaim(&mut self, loan: &Loan) -> Option<Vec<u8>> {
-        let own = |target: &mut Target| Arc::ptr_eq(&target.loan.0, &loan.0);
-        let Target { mut payload, filled, .. } = self.message.take_if(own)?;
+        let Target { mut payload, filled, .. } =
+            self.message.take_if(|target| target.is_under(loan))?;
         payload.truncate(filled);
         Some(payload)
     }
 }
 
 impl Target {
+    fn is_under(&self, loan: &Loan) -> bool {
+        Arc::ptr_eq(&self.loan.0, &loan.0)
+    }
+
     fn len(&self) -> usize {
         self.filled - self.parsed
     }

@@ -43,6 +43,10 @@ impl Segment {
 }
 
 impl SendBuf {
+    pub(crate) const fn new() -> Self {
+        Self { segments: VecDeque::new(), tail: Vec::new(), offset: 0, remaining: 0, hint: 0 }
+    }
+
     /// Hands out the content. The next one probably is as large, so it will be allocated at once.
     pub(crate) fn hand_out(&mut self) -> Self {
         let hint = self.tail.len().min(HINT_MAX);
@@ -50,12 +54,14 @@ impl SendBuf {
     }
 
     /// Appends bytes by copying.
+    #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
         self.remaining += bytes.len();
     }
 
     /// Appends a header and its payload, which is copied when small and shared when large.
+    #[inline]
     pub(crate) fn put_frame(&mut self, header: &[u8], payload: &Bytes) {
         let copied = payload.len() <= COPY_MAX;
         let room = header.len() + if copied { payload.len() } else { 0 };
@@ -77,6 +83,19 @@ impl SendBuf {
         let result = write(&mut self.tail);
         self.remaining += self.tail.len() - before;
         result
+    }
+
+    /// Appends all of another.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.close_tail();
+        self.remaining += other.remaining;
+        self.segments.extend(other.segments);
+        self.tail = other.tail;
+    }
+
+    /// How much can be appended without an allocation while this is empty.
+    pub(crate) fn capacity(&self) -> usize {
+        self.tail.capacity()
     }
 
     fn close_tail(&mut self) {
@@ -127,7 +146,9 @@ impl Buf for SendBuf {
             self.segments.pop_front();
         }
         if self.remaining == 0 {
-            *self = Self::default();
+            // The memory is left for what comes next, if that is soon.
+            self.offset = 0;
+            self.tail.clear();
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Connection, Phase};
 use crate::handshake::ServerStep;
 use crate::handshake::client::ClientStep;
 use crate::wire::Item;
-use crate::{Cause, Close, Event, Instant, ProtocolError, RecvBuf, Role, State, Version};
+use crate::{Cause, Close, Event, Instant, Message, ProtocolError, RecvBuf, Role, State, Version};
 
 impl Connection {
     /// The next event, or `None` when everything received so far was used up.
@@ -20,7 +20,25 @@ impl Connection {
     #[must_use]
     pub fn poll_event(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Event> {
         self.now = now;
+        if let Some(message) = self.poll_message(input, now) {
+            return Some(Event::Message(message));
+        }
         if input.is_empty() && !self.has_news() { None } else { self.pull(input) }
+    }
+
+    /// The next event if that is a message which was received whole, so that
+    /// [`poll_event`](Self::poll_event) would answer it now. `None` otherwise; then nothing was
+    /// taken and nothing has changed.
+    #[inline]
+    pub fn poll_message(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
+        if self.has_news() || self.state() != State::Connected {
+            return None;
+        }
+        let Phase::Open(decoder) = &mut self.phase else { return None };
+        let message = decoder.take_whole(input, &self.config.limits)?;
+        self.now = now;
+        self.last_received = now;
+        Some(message)
     }
 
     fn pull(&mut self, input: &mut RecvBuf) -> Option<Event> {
@@ -68,6 +86,7 @@ impl Connection {
     }
 
     /// Whether [`poll_event`](Self::poll_event) may have an event that needs no more input.
+    #[inline]
     pub fn has_news(&self) -> bool {
         self.steps.has_news() || self.out.is_writable() || self.state() == State::Closed
     }

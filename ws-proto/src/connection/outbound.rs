@@ -8,7 +8,7 @@ mod fragments;
 use super::partial::Partial;
 use crate::buffer::SendBuf;
 use crate::deflate::Deflater;
-use crate::wire::rfc6455::{Header, Opcode};
+use crate::wire::rfc6455::{FIN, Header, LENGTH_16, MAX_CONTROL, Opcode};
 use crate::wire::{mask, sentinel};
 use crate::{Close, Entropy, Limits, Message, Prepared, Role, SendErrorKind, SendStatus, Version};
 
@@ -109,10 +109,12 @@ impl Outbound {
         core::mem::take(&mut self.writable)
     }
 
+    #[inline]
     pub(crate) fn buffered(&self) -> usize {
         self.in_flight + self.buf.remaining()
     }
 
+    #[inline]
     pub(crate) fn check_room(&mut self, limits: &Limits) -> Result<(), SendErrorKind> {
         if self.buffered() < limits.outbound_high {
             return Ok(());
@@ -122,15 +124,18 @@ impl Outbound {
     }
 
     /// Whether a frame can be masked, if it has to be.
+    #[inline]
     pub(crate) fn check_entropy(&mut self) -> Result<(), SendErrorKind> {
         let ready = self.entropy.as_mut().is_none_or(|entropy| entropy.is_ready());
         if ready { Ok(()) } else { Err(SendErrorKind::NoEntropy) }
     }
 
+    #[inline]
     pub(crate) fn status(&mut self, limits: &Limits) -> SendStatus {
         if self.check_room(limits).is_ok() { SendStatus::Ready } else { SendStatus::Full }
     }
 
+    #[inline]
     pub(crate) fn put_message(&mut self, message: &Message, version: Version) {
         self.answer_ping();
         if let Some(deflater) = &mut self.deflater
@@ -141,11 +146,12 @@ impl Outbound {
         self.put_plain(message, version);
     }
 
+    #[inline]
     fn put_plain(&mut self, message: &Message, version: Version) {
         if version.has_frames() {
             self.put_frame(Opcode::of(message.kind()), message.payload());
         } else {
-            self.put_text(message.payload());
+            put_text(&mut self.buf, message.payload());
         }
     }
 
@@ -163,6 +169,35 @@ impl Outbound {
         match prepared.header(version, role) {
             Some(header) => self.buf.put_frame(header.as_bytes(), message.payload()),
             None => self.put_plain(message, version),
+        }
+    }
+
+    /// Whether messages need a header and nothing else.
+    pub(super) fn is_plain(&self) -> bool {
+        self.pong.is_none()
+            && self.entropy.is_none()
+            && self.deflater.is_none()
+            && !self.is_partial()
+    }
+
+    /// Moves what is queued to `bytes`, which is empty, and answers how much it was. It counts as
+    /// handed out.
+    pub(super) fn lend(&mut self, bytes: &mut SendBuf) -> usize {
+        let before = self.buf.remaining();
+        if before > 0 {
+            core::mem::swap(&mut self.buf, bytes);
+            self.in_flight += before;
+        }
+        before
+    }
+
+    /// Queues what was lent, and what was appended to it, in front of all that was not handed out
+    /// yet. `bytes` is empty then, with such memory as the queue had.
+    pub(super) fn take_back(&mut self, bytes: &mut SendBuf, before: usize) {
+        self.in_flight = self.in_flight.saturating_sub(before);
+        core::mem::swap(&mut self.buf, bytes);
+        if bytes.has_remaining() {
+            self.buf.append(bytes.hand_out());
         }
     }
 
@@ -233,18 +268,24 @@ impl Outbound {
     }
 
     /// The pong goes before whatever is queued after its ping.
+    #[inline]
     fn answer_ping(&mut self) {
+        if self.pong.is_some() {
+            self.put_newest_pong();
+        }
+    }
+
+    fn put_newest_pong(&mut self) {
         if let Some(payload) = self.pong.take() {
             self.put_frame(Opcode::Pong, &payload);
         }
     }
 
-    fn put_text(&mut self, payload: &Bytes) {
-        self.buf.put_frame(&[sentinel::START], payload);
-        self.buf.put(&[sentinel::END]);
-    }
-
+    #[inline]
     fn put_frame(&mut self, opcode: Opcode, payload: &Bytes) {
+        if self.entropy.is_none() {
+            return put_unmasked(&mut self.buf, opcode, payload);
+        }
         let key = self.key();
         self.put_masked(&Header::new(opcode, payload.len(), key), key, payload);
     }
@@ -275,4 +316,25 @@ impl Outbound {
         self.buf.put(header.as_bytes());
         self.buf.put_with(|out| mask::append(key, payload, out));
     }
+}
+
+/// The frame of a server. Headers of a length that is known where they are written cost a store.
+#[inline]
+pub(super) fn put_unmasked(buf: &mut SendBuf, opcode: Opcode, payload: &Bytes) {
+    let first = FIN | opcode as u8;
+    match payload.len() {
+        len @ 0..=MAX_CONTROL => buf.put_frame(&[first, len as u8], payload),
+        len @ ..=0xFFFF => {
+            let [high, low] = (len as u16).to_be_bytes();
+            buf.put_frame(&[first, LENGTH_16, high, low], payload);
+        }
+        len => buf.put_frame(Header::new(opcode, len, None).as_bytes(), payload),
+    }
+}
+
+/// A message of draft75 and draft76.
+#[inline]
+pub(super) fn put_text(buf: &mut SendBuf, payload: &Bytes) {
+    buf.put_frame(&[sentinel::START], payload);
+    buf.put(&[sentinel::END]);
 }

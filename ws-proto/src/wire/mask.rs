@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 /// Bytes per step of the wide loop.
-const WIDE: usize = 64;
+const WIDE: usize = 32;
 
 /// What is copied and masked at a time, so that the second pass finds it in the first cache.
 const BLOCK: usize = 8 << 10;
@@ -24,14 +24,24 @@ pub(crate) fn apply(key: [u8; 4], bytes: &mut [u8]) {
     for part in words {
         *part = (u64::from_ne_bytes(*part) ^ word).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(key.into_iter().cycle()) {
+    let (half, rest) = rest.as_chunks_mut::<4>();
+    for part in half {
+        *part = (u32::from_ne_bytes(*part) ^ u32::from_ne_bytes(key)).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
 }
 
 /// Appends `bytes` to `out`, masked or unmasked.
+#[inline]
 pub(crate) fn append(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(bytes.len());
+    if bytes.len() <= BLOCK {
+        let start = out.len();
+        out.extend_from_slice(bytes);
+        return apply(key, out.get_mut(start..).unwrap_or_default());
+    }
     for block in bytes.chunks(BLOCK) {
         let start = out.len();
         out.extend_from_slice(block);

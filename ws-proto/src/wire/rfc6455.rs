@@ -1,7 +1,7 @@
 //! The frames of RFC 6455 section 5, which hybi 7 and 8 share.
 
 mod header;
-pub(crate) use header::{Header, MAX_CONTROL, Opcode};
+pub(crate) use header::{FIN, Header, LENGTH_16, MAX_CONTROL, Opcode};
 
 mod pieces;
 mod whole;
@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use header::{LENGTH_16, LENGTH_64, MAX_HEADER, RSV1};
+use header::{LENGTH_64, MAX_HEADER, RSV1};
 
 use super::item::Item;
 use super::pieces::Pieces;
@@ -41,8 +41,6 @@ pub(crate) struct Decoder {
     fragments: u32,
     utf8: Validator,
     payload: Vec<u8>,
-    /// How much of `payload` was unmasked and checked when it was lent.
-    validated: usize,
     /// Whether `payload` is lent to the receive buffer.
     lent: Option<Loan>,
     /// Only when compression was agreed to.
@@ -76,7 +74,6 @@ impl Decoder {
             fragments: 0,
             utf8: Validator::default(),
             payload: Vec::new(),
-            validated: 0,
             lent: None,
             inflater,
             pieces: streaming.then(|| Box::new(Pieces::streaming())),
@@ -98,7 +95,10 @@ impl Decoder {
         limits: &Limits,
     ) -> Result<Option<Item>, ProtocolError> {
         if self.lent.is_some() || input.is_lent() {
-            self.reclaim(input).or_else(|fault| self.hold(fault))?;
+            self.read_lent(input).or_else(|fault| self.hold(fault))?;
+            if self.lent.is_some() {
+                return Ok(None);
+            }
         }
         if self.is_streaming() {
             return self.poll_pieces(input, limits);
@@ -371,21 +371,32 @@ impl Decoder {
         let len = self.payload.len();
         if !frame.opcode.is_control() && len >= DIRECT_MIN && frame.remaining >= DIRECT_MIN {
             let want = len + frame.remaining;
-            self.validated = len;
             self.lent = Some(input.lend(core::mem::take(&mut self.payload), want));
         }
     }
 
-    fn reclaim(&mut self, input: &mut RecvBuf) -> Result<(), ProtocolError> {
-        let payload = self.lent.take().and_then(|loan| input.reclaim(&loan));
-        self.payload = payload.ok_or(ProtocolError::BufferExchanged)?;
-        let start = self.validated;
-        let fresh = self.payload.get_mut(start..).unwrap_or_default();
-        let n = fresh.len();
-        if let Some(key) = self.frame.as_ref().and_then(|frame| frame.key) {
-            mask::apply(key, fresh);
+    /// Takes what was read into the message. It comes back when the rest of its frame is short.
+    fn read_lent(&mut self, input: &mut RecvBuf) -> Result<(), ProtocolError> {
+        let loan = self.lent.take().ok_or(ProtocolError::BufferExchanged)?;
+        let fresh = input.fresh_mut(&loan).ok_or(ProtocolError::BufferExchanged)?;
+        if let Some(frame) = &mut self.frame {
+            let n = fresh.len();
+            if let Some(key) = &mut frame.key {
+                mask::apply(*key, fresh);
+                *key = mask::rotate(*key, n);
+            }
+            frame.remaining -= n.min(frame.remaining);
         }
-        self.received(start, n).map(|_| ())
+        let is_text = self.message == Some(MessageKind::Text);
+        let valid = if is_text { self.utf8.feed(fresh) } else { Ok(()) };
+        input.consume_fresh();
+        let remaining = self.frame.as_ref().map_or(0, |frame| frame.remaining);
+        if valid.is_ok() && remaining >= DIRECT_MIN && !self.is_streaming() {
+            self.lent = Some(loan);
+            return Ok(());
+        }
+        self.payload = input.reclaim(&loan).ok_or(ProtocolError::BufferExchanged)?;
+        valid.map_err(|_| ProtocolError::InvalidUtf8)
     }
 }
 

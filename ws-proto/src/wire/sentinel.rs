@@ -69,6 +69,27 @@ impl Decoder {
         self.frame == Frame::Type
     }
 
+    /// The short way of text that was received whole and keeps every rule. Anything else is left
+    /// in `input`, and the long way judges it.
+    #[inline]
+    pub(crate) fn take_whole(&self, input: &mut RecvBuf, limits: &Limits) -> Option<Message> {
+        if self.frame != Frame::Type || self.role != Role::Server || self.pieces.is_some() {
+            return None;
+        }
+        if input.is_lent() {
+            return None;
+        }
+        let [START, rest @ ..] = input.unread() else { return None };
+        let text = rest.get(..memchr::memchr(END, rest)?)?;
+        if text.len() > limits.max_message || utf8::validate(text).is_err() {
+            return None;
+        }
+        let n = text.len() + 2;
+        let text = Utf8Bytes::from_validated(Bytes::copy_from_slice(text));
+        input.consume(n);
+        Some(Message::Text(text))
+    }
+
     pub(crate) fn poll(
         &mut self,
         input: &mut RecvBuf,

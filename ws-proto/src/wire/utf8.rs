@@ -4,7 +4,14 @@
 #[derive(Debug, PartialEq)]
 pub(crate) struct Invalid;
 
+/// Up to this length ASCII is looked for first, which costs less than to begin anything wider.
+const SHORT: usize = 256;
+
+#[inline]
 pub(crate) fn validate(bytes: &[u8]) -> Result<(), Invalid> {
+    if bytes.len() <= SHORT && bytes.is_ascii() {
+        return Ok(());
+    }
     simdutf8::basic::from_utf8(bytes).map(|_| ()).map_err(|_| Invalid)
 }
 

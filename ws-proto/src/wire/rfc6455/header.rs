@@ -40,11 +40,14 @@ impl Opcode {
 /// The longest payload of a control frame (section 5.5).
 pub(crate) const MAX_CONTROL: usize = 125;
 
+/// The first byte's bit of a message's last frame.
+pub(crate) const FIN: u8 = 0x80;
+
 /// Of the three reserved bits: the message is compressed (RFC 7692 section 6).
 pub(super) const RSV1: u8 = 0b100;
 
 /// Says that the length follows in 16 bits.
-pub(super) const LENGTH_16: u8 = 126;
+pub(crate) const LENGTH_16: u8 = 126;
 
 /// Says that the length follows in 64 bits.
 pub(super) const LENGTH_64: u8 = 127;
@@ -62,7 +65,7 @@ pub(crate) struct Header {
 impl Header {
     /// The header of an unfragmented frame, in the shortest form.
     pub(crate) fn new(opcode: Opcode, payload: usize, key: Option<[u8; 4]>) -> Self {
-        let first = 0x80 | opcode as u8;
+        let first = FIN | opcode as u8;
         let masked = if key.is_some() { 0x80 } else { 0 };
         let [k0, k1, k2, k3] = key.unwrap_or_default();
         let (bytes, len) = match payload {

@@ -14,6 +14,7 @@ const BINARY: u8 = 0x82;
 
 /// The short way of what most messages are: one unfragmented frame that was received whole and
 /// keeps every rule. Anything else is left in `input`, and the long way judges it.
+#[inline]
 pub(crate) fn take_whole(role: Role, input: &mut RecvBuf, limits: &Limits) -> Option<Message> {
     let unread = input.unread();
     let [first @ (TEXT | BINARY), second, rest @ ..] = unread else { return None };

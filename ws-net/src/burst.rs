@@ -1,0 +1,248 @@
+//! What code of users takes and sends while the driver runs it, without the connection's lock.
+//!
+//! The lock costs as much as framing a message. So the driver lends its thread a burst before it
+//! polls the handler or tells a message: messages that have arrived already, and a [`Batch`] that
+//! takes answers. Both lie with the thread, so they need no lock, and go back as soon as somebody
+//! takes it: on this thread by settling first, on another by saying so, after which this thread
+//! takes the lock, too. What one task says before another is therefore sent before it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::mem;
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use ws_proto::{Batch, Message, SendBuf};
+
+use crate::loan::{Ahead, Loan};
+use crate::shared::{Activity, Inner, Reader, Shared};
+use crate::streaming::{Reading, Writing};
+
+/// Messages that are lent at a time. Allocators keep a few blocks of a size at hand for each
+/// thread, the usual one seven, and more than that would cost more than the lock.
+const MESSAGES: usize = 6;
+
+/// Bytes that a batch takes, beside what others queue meanwhile.
+const BYTES: usize = 32 << 10;
+
+thread_local! {
+    static BURST: Burst = const { Burst::new() };
+}
+
+/// The burst of a thread, which is for one connection at a time.
+struct Burst {
+    /// The connection whose code of users runs on this thread; null for none. Only compared.
+    runs: Cell<*const Shared>,
+    /// The connection that has lent its messages and batch.
+    lender: Cell<*const Shared>,
+    /// The input held no more messages.
+    drained: Cell<bool>,
+    /// The waker of the driver.
+    waker: Cell<(*const (), *const ())>,
+    messages: RefCell<VecDeque<Message>>,
+    batch: RefCell<Batch>,
+}
+
+impl Burst {
+    const fn new() -> Self {
+        Self {
+            runs: Cell::new(ptr::null()),
+            lender: Cell::new(ptr::null()),
+            drained: Cell::new(false),
+            waker: Cell::new((ptr::null(), ptr::null())),
+            messages: RefCell::new(VecDeque::new()),
+            batch: RefCell::new(Batch::new()),
+        }
+    }
+
+    /// Whether this connection has lent, and nobody else has used it since.
+    #[inline]
+    fn is_of(&self, shared: &Shared) -> bool {
+        ptr::eq(self.lender.get(), shared) && !shared.contested.load(Ordering::Acquire)
+    }
+
+    fn lend(&self, shared: &Shared, inner: &mut Inner) {
+        if !self.lender.get().is_null()
+            || !ptr::eq(self.runs.get(), shared)
+            || inner.streaming.reading() != Reading::Whole
+            || inner.streaming.writing() != Writing::No
+        {
+            return;
+        }
+        self.lender.set(shared);
+        inner.loan.lent = true;
+        shared.contested.store(false, Ordering::Relaxed);
+        let waker = inner.waker.as_ref().map(identity);
+        self.waker.set(waker.unwrap_or((ptr::null(), ptr::null())));
+        self.drained.set(inner.lend_messages(&mut self.messages.borrow_mut()));
+        if !inner.room_wanted && inner.backlog.is_none() {
+            inner.core.begin_batch(&mut self.batch.borrow_mut(), BYTES);
+        }
+    }
+
+    fn settle(&self, inner: &mut Inner) {
+        self.lender.set(ptr::null());
+        inner.loan = Loan { lent: false, settled: true, ..inner.loan };
+        inner.core.end_batch(&mut self.batch.borrow_mut());
+        inner.take_back(&mut self.messages.borrow_mut());
+    }
+}
+
+/// From now on code of users of this connection runs on this thread.
+pub(crate) fn begin(shared: &Shared) {
+    let _ = BURST.try_with(|burst| {
+        if burst.runs.get().is_null() {
+            burst.runs.set(shared);
+        }
+    });
+}
+
+/// It runs no more. What is lent still goes back when the lock is taken next, which the driver
+/// does before anything else.
+pub(crate) fn end(shared: &Shared) {
+    let _ = BURST.try_with(|burst| {
+        if ptr::eq(burst.runs.get(), shared) {
+            burst.runs.set(ptr::null());
+        }
+    });
+}
+
+/// A message that was lent to this thread.
+pub(crate) fn next(shared: &Shared) -> Option<Message> {
+    let next = |burst: &Burst| {
+        if burst.is_of(shared) { burst.messages.borrow_mut().pop_front() } else { None }
+    };
+    BURST.try_with(next).ok().flatten()
+}
+
+/// The next message for the task of `cx`, or that it has to wait; `None` when the lock is needed to
+/// tell.
+#[inline]
+pub(crate) fn poll_next(shared: &Shared, cx: &Context<'_>) -> Option<Poll<Message>> {
+    let next = |burst: &Burst| {
+        if !burst.is_of(shared) {
+            return None;
+        }
+        if let Some(message) = burst.messages.borrow_mut().pop_front() {
+            return Some(Poll::Ready(message));
+        }
+        // The driver polls its handler whenever there is something to wait for.
+        let waits = burst.drained.get() && burst.waker.get() == identity(cx.waker());
+        waits.then_some(Poll::Pending)
+    };
+    BURST.try_with(next).ok().flatten()
+}
+
+/// Sends a message with the batch of this thread.
+///
+/// # Errors
+/// The message comes back when the lock is needed.
+#[inline]
+pub(crate) fn send(shared: &Shared, message: Message) -> Result<(), Message> {
+    let mut taken = false;
+    let _ = BURST.try_with(|burst| {
+        if burst.is_of(shared) {
+            taken = burst.batch.borrow_mut().take(&message);
+        }
+    });
+    // It is dropped here, where nothing is borrowed: its owner may be code of users.
+    if taken { Ok(()) } else { Err(message) }
+}
+
+/// Keeps the memory of what was sent for the next batch.
+pub(crate) fn recycle(sent: SendBuf) {
+    let _ = BURST.try_with(|burst| burst.batch.borrow_mut().recycle(sent));
+}
+
+fn identity(waker: &Waker) -> (*const (), *const ()) {
+    (waker.data(), ptr::from_ref(waker.vtable()).cast())
+}
+
+impl Shared {
+    /// Somebody has taken the lock while messages and batch are lent.
+    #[cold]
+    pub(crate) fn call_in(&self, inner: &mut Inner) {
+        let settled = BURST.try_with(|burst| {
+            let own = ptr::eq(burst.lender.get(), self);
+            if own {
+                burst.settle(inner);
+            }
+            own
+        });
+        if settled != Ok(true) {
+            self.contested.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Inner {
+    /// Lends to the code of users that runs on this thread, if there is some.
+    pub(crate) fn lend(&mut self, shared: &Shared) {
+        let _ = BURST.try_with(|burst| burst.lend(shared, self));
+    }
+
+    /// The same for the handler that is about to be polled.
+    pub(crate) fn lend_to_handler(&mut self, shared: &Shared) {
+        if self.loan.handler_takes {
+            begin(shared);
+            self.lend(shared);
+        }
+    }
+
+    /// Whether messages are lent.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.loan.lent
+    }
+
+    /// Notes who takes messages.
+    pub(crate) fn taken_by_handler(&mut self, handler: bool) {
+        self.loan.handler_takes = handler;
+    }
+
+    /// Messages are lent, and somebody else wants one.
+    pub(crate) fn want_back(&mut self) {
+        self.loan.wanted = true;
+    }
+
+    /// Whether to tell those who wait for messages.
+    pub(crate) fn is_given_back(&mut self) -> bool {
+        let given = mem::take(&mut self.loan.settled);
+        let wanted = mem::take(&mut self.loan.wanted);
+        given && (wanted || self.slot.is_some() || self.ahead.is_some())
+    }
+
+    /// Moves messages that have arrived to `out`, and answers whether these are all.
+    fn lend_messages(&mut self, out: &mut VecDeque<Message>) -> bool {
+        if let Some(ahead) = self.ahead.take()
+            && self.is_open()
+        {
+            *out = ahead.0;
+        }
+        if let Some(message) = self.slot.take() {
+            out.push_front(message);
+        }
+        if self.stash.is_some() || self.end.is_some() || self.reader == Reader::Nobody {
+            return false;
+        }
+        let Some(input) = &mut self.input else { return true };
+        debug_assert_eq!(self.driver, Activity::Running);
+        while out.len() < MESSAGES {
+            let Some(message) = self.core.poll_message(input, self.now) else { return true };
+            out.push_back(message);
+        }
+        false
+    }
+
+    fn take_back(&mut self, lent: &mut VecDeque<Message>) {
+        if self.reader == Reader::Nobody {
+            return lent.clear();
+        }
+        if self.reader == Reader::Handles {
+            self.slot = lent.pop_front();
+        }
+        if !lent.is_empty() {
+            self.ahead = Some(Box::new(Ahead(mem::take(lent))));
+        }
+    }
+}

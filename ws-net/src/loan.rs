@@ -1,0 +1,20 @@
+use std::collections::VecDeque;
+
+use ws_proto::Message;
+
+/// Messages that were taken out of the input and then not used.
+pub(crate) struct Ahead(pub(crate) VecDeque<Message>);
+
+/// What a connection knows about what it has lent to a thread, see [`burst`](crate::burst).
+#[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(crate) struct Loan {
+    /// A thread has messages and a batch of this connection.
+    pub(crate) lent: bool,
+    /// Somebody else wanted a message meanwhile.
+    pub(crate) wanted: bool,
+    /// It came back: tell those who wait for messages if some are left.
+    pub(crate) settled: bool,
+    /// The handler takes messages, so it is worth while to lend some before it is polled.
+    pub(crate) handler_takes: bool,
+}

@@ -1,0 +1,122 @@
+use bytes::Buf;
+
+use super::Connection;
+use super::outbound::{put_text, put_unmasked};
+use crate::buffer::SendBuf;
+use crate::wire::rfc6455::Opcode;
+use crate::{Message, Role, State};
+
+/// Messages that are framed while their [`Connection`] is not at hand, such as behind a lock that
+/// would have to be taken for each of them.
+///
+/// [`Connection::begin_batch`] says what it may take, [`Connection::end_batch`] queues what it
+/// took. In between the connection may be used as always: the messages of the batch go before
+/// whatever was queued meanwhile. One batch can serve many connections in turn.
+#[derive(Debug, Default)]
+pub struct Batch {
+    buf: SendBuf,
+    framing: Framing,
+    /// Bytes that may still be taken, and one more.
+    room: usize,
+    /// Bytes that were queued before.
+    before: usize,
+}
+
+/// How messages are framed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Framing {
+    /// Not at all.
+    #[default]
+    Closed,
+    /// As unmasked frames (RFC 6455).
+    Frames,
+    /// As text between two bytes (draft75, draft76).
+    Text,
+}
+
+/// No header, with what is behind the payload, is longer.
+const OVERHEAD: usize = 10;
+
+/// Memory that a batch keeps while it is empty.
+const MOST_KEPT: usize = 64 << 10;
+
+impl Batch {
+    /// An empty one, without memory.
+    pub const fn new() -> Self {
+        Self { buf: SendBuf::new(), framing: Framing::Closed, room: 0, before: 0 }
+    }
+
+    /// Takes a message. `false` when it was not taken and has to go through [`Connection::send`],
+    /// because it would reach the high-water mark, or needs more than a header, or cannot be sent
+    /// at all. Does not wait.
+    #[inline]
+    #[must_use]
+    pub fn take(&mut self, message: &Message) -> bool {
+        let cost = message.len().saturating_add(OVERHEAD);
+        if cost >= self.room {
+            return false;
+        }
+        match self.framing {
+            Framing::Frames => {
+                put_unmasked(&mut self.buf, Opcode::of(message.kind()), message.payload());
+            }
+            Framing::Text if message.is_text() => put_text(&mut self.buf, message.payload()),
+            _ => return false,
+        }
+        self.room -= cost;
+        true
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        !self.buf.has_remaining()
+    }
+
+    /// Takes over the memory of what was sent, for the next messages, up to 64 KiB.
+    pub fn recycle(&mut self, sent: SendBuf) {
+        let larger = self.buf.capacity() < sent.capacity() && sent.capacity() <= MOST_KEPT;
+        if larger && self.is_empty() && !sent.has_remaining() {
+            self.buf = sent;
+        }
+    }
+}
+
+impl Connection {
+    /// Lets `batch`, which is empty, take messages of less than `most` bytes in all, and of what
+    /// is free below the high-water mark. It takes none when the connection is not open, masks or
+    /// compresses.
+    pub fn begin_batch(&mut self, batch: &mut Batch, most: usize) {
+        debug_assert!(batch.is_empty());
+        let open = self.state() == State::Connected && self.role == Role::Server;
+        batch.framing = match self.version() {
+            Some(version) if open && self.out.is_plain() => {
+                if version.has_frames() {
+                    Framing::Frames
+                } else {
+                    Framing::Text
+                }
+            }
+            _ => Framing::Closed,
+        };
+        batch.room = self.config.limits.outbound_high.saturating_sub(self.buffered_amount());
+        batch.room = batch.room.min(most);
+        if batch.framing != Framing::Closed {
+            batch.before = self.out.lend(&mut batch.buf);
+        }
+    }
+
+    /// Queues what `batch` took, in front of what was queued since
+    /// [`begin_batch`](Self::begin_batch). When the connection is over it is dropped.
+    pub fn end_batch(&mut self, batch: &mut Batch) {
+        batch.framing = Framing::Closed;
+        let before = core::mem::take(&mut batch.before);
+        if batch.is_empty() {
+            return;
+        }
+        if self.state() == State::Closed {
+            batch.buf = SendBuf::new();
+        } else {
+            self.out.take_back(&mut batch.buf, before);
+        }
+    }
+}
