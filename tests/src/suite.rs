@@ -142,6 +142,7 @@ macro_rules! conformance {
             doors {
                 port_zero_is_any_free_port,
                 a_port_in_use_is_an_error_that_names_it,
+                a_port_is_shared_when_all_ask_for_it,
                 serving_nothing_is_an_error,
                 a_server_that_is_closed_already_serves_nobody,
                 serve_runs_the_handler_for_every_client,

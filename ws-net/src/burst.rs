@@ -17,7 +17,7 @@ use ws_proto::{Batch, Message, SendBuf};
 
 use crate::loan::{Ahead, Loan};
 use crate::shared::{Activity, Inner, Reader, Shared};
-use crate::streaming::{Reading, Writing};
+use crate::streaming::Reading;
 
 /// Messages that are lent at a time. Allocators keep a few blocks of a size at hand for each
 /// thread, the usual one seven, and more than that would cost more than the lock.
@@ -66,7 +66,7 @@ impl Burst {
         if !self.lender.get().is_null()
             || !ptr::eq(self.runs.get(), shared)
             || inner.streaming.reading() != Reading::Whole
-            || inner.streaming.writing() != Writing::No
+            || inner.streaming.is_writing()
         {
             return;
         }

@@ -31,6 +31,10 @@ impl Security {
     ///
     /// # Errors
     /// When the configuration of TLS cannot be used.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unnecessary_wraps, reason = "only TLS can fail")
+    )]
     pub(crate) fn wrap<S: Transport>(&self, socket: S) -> io::Result<Link<S>> {
         match self {
             Self::Plain => Ok(Link::Plain(socket)),

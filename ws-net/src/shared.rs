@@ -21,7 +21,7 @@ use crate::roster::Roster;
 use crate::runtime::Certificates;
 use crate::storage::choice::StorageChoice;
 use crate::storage::slot::StorageSlot;
-use crate::streaming::{Reading, Streaming, Writing};
+use crate::streaming::{Reading, Streaming};
 use crate::topics::Topics;
 use crate::waiters::{Key, Waiters, lock};
 use crate::{Address, ConnectionId};
@@ -428,7 +428,7 @@ impl Inner {
         if !self.is_open() {
             return Poll::Ready(());
         }
-        self.room_wanted |= self.streaming.writing() != Writing::No
+        self.room_wanted |= self.streaming.is_writing()
             || self.core.buffered_amount() >= common.config.limits().outbound_high;
         if self.room_wanted { Poll::Pending } else { Poll::Ready(()) }
     }

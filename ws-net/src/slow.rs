@@ -10,7 +10,6 @@ use ws_proto::{
 use crate::backlog::{Freed, Ticket};
 use crate::delivery::SlowReceivers;
 use crate::shared::{Common, Inner, Shared};
-use crate::streaming::Writing;
 
 /// What to do about a receiver that is slow.
 #[derive(Clone, Copy)]
@@ -170,7 +169,7 @@ impl Inner {
                 Outcome::PutOff(backlog.replace(message.clone(), &common.slow, freed))
             }
             // Another message is on its way in pieces: that does not make the receiver slow.
-            SlowReceivers::Close if self.streaming.writing() != Writing::No => {
+            SlowReceivers::Close if self.streaming.is_writing() => {
                 let backlog = self.backlog.get_or_insert_default();
                 match backlog.push(message.clone(), &common.slow, freed) {
                     0 => Outcome::PutOff(0),

@@ -46,6 +46,10 @@ impl Streaming {
         }
     }
 
+    pub(crate) fn is_writing(self) -> bool {
+        self.0 & WRITING != 0
+    }
+
     pub(crate) fn set_writing(&mut self, writing: Writing) {
         self.0 = self.0 & !WRITING | (writing as u8) << 2;
     }

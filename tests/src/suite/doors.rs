@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::pin::pin;
 
-use ws_net::{Accept, Builder, Close, Runtime, Server, Version};
+use ws_net::{Accept, Bind, Builder, Close, Runtime, Server, Version};
 
 use super::support::{Mailbox, Running, aside, echo, polled, until};
 use crate::client::Client;
@@ -23,6 +23,36 @@ pub async fn a_port_in_use_is_an_error_that_names_it<R: Runtime>(runtime: R) {
     let error = Builder::new(runtime).bind(first.address).await.expect_err("it is in use");
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&first.address.to_string()), "{error}");
+}
+
+/// By those who ask for it only; on Linux the system deals clients out to all of them.
+pub async fn a_port_is_shared_when_all_ask_for_it<R: Runtime>(runtime: R) {
+    let servers = [(); 2].map(|()| Builder::new(runtime.clone()).build().unwrap());
+    let [first, second] = &servers;
+    let place = first.add(Bind::tcp("127.0.0.1:0").reuse_port()).unwrap();
+    let address = place.socket_addr().unwrap();
+    let error = second.add(Bind::tcp(address)).expect_err("it did not ask");
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    second.add(Bind::tcp(address).reuse_port()).unwrap();
+    for server in &servers {
+        let server = server.clone();
+        runtime.spawn(async move { server.serve(echo).await.unwrap() });
+    }
+    let clients = aside(move || {
+        let mut clients: Vec<_> =
+            (0..64).map(|_| Client::open(address, Version::Rfc6455)).collect();
+        for client in &mut clients {
+            assert_eq!(client.ask_text("hello"), "hello");
+        }
+        clients
+    })
+    .await;
+    let counts = servers.each_ref().map(|server| server.manager().len());
+    assert_eq!(counts.iter().sum::<usize>(), clients.len());
+    if cfg!(target_os = "linux") {
+        assert!(!counts.contains(&0), "one server has no clients: {counts:?}");
+    }
+    servers.iter().for_each(Server::close);
 }
 
 /// An address is needed, and is served once.
