@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
@@ -17,8 +18,9 @@ const HINT_MAX: usize = 16 << 10;
 /// it through [`bytes::Buf`]; `chunks_vectored` fills a vectored write.
 #[derive(Default)]
 pub struct SendBuf {
-    /// In front of `tail`.
-    segments: VecDeque<Segment>,
+    /// In front of `tail`. Only large payloads need some, so an idle connection has a pointer.
+    #[expect(clippy::box_collection, reason = "for its size while it is empty")]
+    segments: Option<Box<VecDeque<Segment>>>,
     /// What small frames are appended to.
     tail: Vec<u8>,
     /// How much of the first piece is gone already.
@@ -44,7 +46,7 @@ impl Segment {
 
 impl SendBuf {
     pub(crate) const fn new() -> Self {
-        Self { segments: VecDeque::new(), tail: Vec::new(), offset: 0, remaining: 0, hint: 0 }
+        Self { segments: None, tail: Vec::new(), offset: 0, remaining: 0, hint: 0 }
     }
 
     /// Hands out the content. The next one probably is as large, so it will be allocated at once.
@@ -74,7 +76,7 @@ impl SendBuf {
     pub(crate) fn put_shared(&mut self, bytes: Bytes) {
         self.close_tail();
         self.remaining += bytes.len();
-        self.segments.push_back(Segment::Shared(bytes));
+        self.push(Segment::Shared(bytes));
     }
 
     /// Appends what `write` appends to the vector, and answers what it answered.
@@ -89,7 +91,9 @@ impl SendBuf {
     pub(crate) fn append(&mut self, other: Self) {
         self.close_tail();
         self.remaining += other.remaining;
-        self.segments.extend(other.segments);
+        for segment in other.segments.into_iter().flat_map(|segments| *segments) {
+            self.push(segment);
+        }
         self.tail = other.tail;
     }
 
@@ -100,8 +104,13 @@ impl SendBuf {
 
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.segments.push_back(Segment::Owned(core::mem::take(&mut self.tail)));
+            let tail = core::mem::take(&mut self.tail);
+            self.push(Segment::Owned(tail));
         }
+    }
+
+    fn push(&mut self, segment: Segment) {
+        self.segments.get_or_insert_default().push_back(segment);
     }
 
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
@@ -109,6 +118,7 @@ impl SendBuf {
         let mut skip = self.offset;
         self.segments
             .iter()
+            .flat_map(|segments| segments.iter())
             .map(Segment::bytes)
             .chain(tail)
             .map(move |piece| piece.get(core::mem::take(&mut skip)..).unwrap_or_default())
@@ -137,13 +147,16 @@ impl Buf for SendBuf {
         let n = n.min(self.remaining);
         self.remaining -= n;
         self.offset += n;
-        while let Some(first) = self.segments.front() {
-            let len = first.bytes().len();
-            if self.offset < len {
-                return;
+        if let Some(segments) = &mut self.segments {
+            while let Some(first) = segments.front() {
+                let len = first.bytes().len();
+                if self.offset < len {
+                    return;
+                }
+                self.offset -= len;
+                segments.pop_front();
             }
-            self.offset -= len;
-            self.segments.pop_front();
+            self.segments = None;
         }
         if self.remaining == 0 {
             // The memory is left for what comes next, if that is soon.
