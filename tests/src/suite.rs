@@ -3,7 +3,7 @@
 //!
 //! Each function is one case. It runs on the runtime under test; its clients block, so they run on
 //! threads of their own. To add a case write it into the file of its topic and name it in
-//! [`conformance`](crate::conformance); to add a runtime call that macro.
+//! [`conformance`](crate::conformance!); to add a runtime call that macro.
 #![expect(clippy::missing_panics_doc, reason = "a case that fails panics")]
 
 use std::future::poll_fn;
