@@ -55,9 +55,10 @@ impl Peer {
     ) -> Result<Response<Empty<Bytes>>, WebSocketError> {
         let (response, socket) = upgrade::upgrade(&mut request)?;
         task::spawn(task::unconstrained(async move {
-            let _ = match self.options.broadcast {
-                true => visit(self.room, socket).await,
-                false => echo(socket).await,
+            let _ = if self.options.broadcast {
+                visit(self.room, socket).await
+            } else {
+                echo(socket).await
             };
         }));
         Ok(response)

@@ -99,7 +99,8 @@ async fn shake_hands(
             };
             let offers = takeover.and(head.extensions);
             let agreed = offers.and_then(|offers| negotiate_server_deflate(offers, &policy));
-            let extensions = agreed.as_ref().map(|agreed| agreed.to_response_header());
+            let extensions =
+                agreed.as_ref().map(sockudo_ws::deflate::DeflateNegotiation::to_response_header);
             let key = generate_accept_key(head.key);
             stream.write_all(&build_response(&key, None, extensions.as_deref())).await?;
             stream.flush().await?;
