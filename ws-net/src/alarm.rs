@@ -137,9 +137,12 @@ impl Alarms {
 
     /// The runtime of the task ends, and maybe not that of every connection.
     fn lose(&self) {
+        let mut table = lock(&self.table);
+        // Under the lock: whoever reads the new count finds the new table.
         self.losses.fetch_add(1, Ordering::Release);
-        let table = mem::take(&mut *lock(&self.table));
-        table.queue.into_values().for_each(Waker::wake);
+        let lost = mem::take(&mut *table);
+        drop(table);
+        lost.queue.into_values().for_each(Waker::wake);
     }
 }
 
