@@ -19,7 +19,7 @@ const CHUNK: usize = 8 << 10;
 /// # use ws_net::{Runtime, Transport};
 /// use ws_net::http::{HyperIo, HyperTimer};
 ///
-/// # async fn route(_: Request<Incoming>) -> Result<Response<String>, Infallible> { todo!() }
+/// # async fn route(_: Request<Incoming>) -> Result<Response<String>, Infallible> { Ok(Response::new("a page".into())) }
 /// # async fn f<R: Runtime, S: Transport>(runtime: R, stream: S) -> hyper::Result<()> {
 /// http1::Builder::new()
 ///     .timer(HyperTimer(runtime))
