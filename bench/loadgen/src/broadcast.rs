@@ -17,7 +17,9 @@ const BUFFER: usize = 256 * 1024;
 pub(crate) fn run(options: &Options, work: Broadcast) -> io::Result<Report> {
     let wire = Wire::for_broadcast(options, work.size, work.burst);
     let mut room = Room::open(options, &wire, work.receivers)?;
-    room.run(options.warm_up, u64::MAX, |_, _| {})?;
+    if !options.warm_up.is_zero() {
+        room.run(options.warm_up, u64::MAX, |_, _| {})?;
+    }
 
     let mut measurement = Measurement::start(options)?;
     let before = room.bytes();

@@ -19,7 +19,9 @@ pub(crate) fn run(options: &Options, work: Connect) -> io::Result<Report> {
     }
     let wire = Wire::new(options, 0, 1);
     let mut door = Door { address: options.connect, wire: &wire, poller: Poller::new()? };
-    door.run(work.connections, options.warm_up, u64::MAX, |_| {})?;
+    if !options.warm_up.is_zero() {
+        door.run(work.connections, options.warm_up, u64::MAX, |_| {})?;
+    }
 
     let mut measurement = Measurement::start(options)?;
     let (messages, time) =

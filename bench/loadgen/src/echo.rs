@@ -19,7 +19,9 @@ pub(crate) fn run(options: &Options, work: Echo) -> io::Result<Report> {
     let wire = Wire::new(options, work.size, work.in_flight);
     let mut load = Load::open(options, &wire, work.connections)?;
     let at_once = work.connections;
-    load.run(Bound { until: options.warm_up, messages: u64::MAX, at_once }, |_, _| {})?;
+    if !options.warm_up.is_zero() {
+        load.run(Bound { until: options.warm_up, messages: u64::MAX, at_once }, |_, _| {})?;
+    }
 
     let mut measurement = Measurement::start(options)?;
     let bound = Bound { until: options.seconds, messages: options.messages, at_once };

@@ -26,7 +26,7 @@ pub struct Options {
     /// Seconds to measure.
     #[arg(long, global = true, default_value = "1", value_parser = seconds)]
     pub seconds: Duration,
-    /// Seconds before that, in which nothing is counted.
+    /// Seconds before that, in which nothing is counted; with 0 nothing is sent before.
     #[arg(long, global = true, default_value = "0.3", value_parser = seconds)]
     pub warm_up: Duration,
     /// Messages (or connects) after which to stop, should that come before the time is up.

@@ -8,7 +8,7 @@ use std::{
 
 use loadgen::{
     Report,
-    options::{Options as Generator, Protocol},
+    options::{Idle, Options as Generator, Protocol, Work},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -23,6 +23,13 @@ use crate::{
 
 /// How long a server gets to begin to listen.
 const START: Duration = Duration::from_secs(10);
+
+/// How long it gets to notice what became of its connections, while its system calls are counted.
+const CLOSING: Duration = Duration::from_millis(100);
+
+/// Messages of a connection beside which the ten or so system calls of its opening and closing are
+/// less than a hundredth for each.
+const MANY: u64 = 1000;
 
 /// A server process, which ends with this value.
 struct Process(Child);
@@ -84,7 +91,33 @@ pub(crate) fn take(built: &Built, cell: Cell, options: &Options) -> io::Result<R
 /// As for [`take`], or perf may not count.
 pub(crate) fn count_system_calls(built: &Built, cell: Cell, options: &Options) -> io::Result<f64> {
     let (process, mut generator) = prepare(built, cell, options)?;
+    // perf counts from the first connection on, so no message may go uncounted.
     generator.warm_up = Duration::ZERO;
+    let (calls, messages) = counted(&process, &generator)?;
+    let opening = match opening(generator.work) {
+        Some(work) if messages < cell.connections as u64 * MANY => {
+            // There is nothing to compress.
+            counted(&process, &Generator { work, deflate: None, ..generator })?.0
+        }
+        _ => 0.0,
+    };
+    Ok((calls - opening).max(0.0) / messages.max(1) as f64)
+}
+
+/// The same connections, opened and closed without a message in between. Where that is the work
+/// itself there is nothing to take off.
+fn opening(work: Work) -> Option<Work> {
+    let connections = match work {
+        Work::Echo(echo) => echo.connections,
+        // The publisher is one more.
+        Work::Broadcast(broadcast) => broadcast.receivers + 1,
+        Work::Idle(_) | Work::Connect(_) => return None,
+    };
+    Some(Work::Idle(Idle { connections, size: 0, settle: CLOSING }))
+}
+
+/// System calls of the server during this work, and its messages.
+fn counted(process: &Process, generator: &Generator) -> io::Result<(f64, u64)> {
     let perf = Command::new("perf")
         .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p"])
         .arg(process.0.id().to_string())
@@ -94,10 +127,10 @@ pub(crate) fn count_system_calls(built: &Built, cell: Cell, options: &Options) -
         .spawn()?;
     // perf says nothing when it has attached.
     thread::sleep(Duration::from_millis(300));
-    let report = loadgen::run(&generator);
+    let report = loadgen::run(generator);
+    thread::sleep(CLOSING);
     kill(Pid::from_raw(perf.id().cast_signed()), Signal::SIGINT)?;
     let output = perf.wait_with_output()?;
-    drop(process);
     let report = report?;
     let text = String::from_utf8_lossy(&output.stderr);
     let count = text
@@ -105,7 +138,7 @@ pub(crate) fn count_system_calls(built: &Built, cell: Cell, options: &Options) -
         .find(|line| line.contains("sys_enter"))
         .and_then(|line| line.split(',').next()?.parse::<f64>().ok())
         .ok_or_else(|| io::Error::other(format!("perf counted nothing: {}", text.trim())))?;
-    Ok(count / report.messages.max(1) as f64)
+    Ok((count, report.messages))
 }
 
 fn prepare(built: &Built, cell: Cell, options: &Options) -> io::Result<(Process, Generator)> {
