@@ -70,6 +70,8 @@ fn run(options: &Options) -> io::Result<()> {
         results.skipped.iter().for_each(|line| println!("{line}"));
         return Ok(());
     }
+    // Servers inherit it, the first one too.
+    loadgen::allow_many_files()?;
     for cell in Cell::all(options) {
         measure(options, cell, &servers, &mut results);
         // A long run that is cut short leaves what it has.
