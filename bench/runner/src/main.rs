@@ -45,9 +45,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> io::Result<()> {
+    let older = options.add.as_deref().map(Results::read).transpose()?;
     if let Some(file) = &options.from {
-        let results = Results::read(file)?;
-        return publish(options, &results, file);
+        let results = Results::read(file)?.with(older);
+        return publish(options, &results, options.out.as_deref().unwrap_or(file));
     }
     let mut results = Results::new();
     let out = options.out.clone().unwrap_or_else(|| default_out(&results.date));
@@ -64,11 +65,15 @@ fn run(options: &Options) -> io::Result<()> {
         println!("{text}");
         return Ok(());
     }
-    let older = options.add.as_deref().map(Results::read).transpose()?;
+    if options.add.as_ref() == Some(&out) {
+        // It is written while the run goes on, with what has been measured anew only.
+        return Err(io::Error::other("--out names the file of --add"));
+    }
     let servers = build(options, &mut results.skipped)?;
     if options.build {
         results.skipped.iter().for_each(|line| println!("{line}"));
-        return Ok(());
+        let all = results.skipped.is_empty();
+        return if all { Ok(()) } else { Err(io::Error::other("not all servers are built")) };
     }
     // Servers inherit it, the first one too.
     loadgen::allow_many_files()?;
@@ -78,17 +83,13 @@ fn run(options: &Options) -> io::Result<()> {
         results.compare();
         results.write(&out)?;
     }
-    if let Some(older) = older {
-        results.add(older);
-        results.compare();
-    }
-    publish(options, &results, &out)
+    publish(options, &results.with(older), &out)
 }
 
 /// Writes the results and their tables, and with `--docs` what the documentation shows of them.
 fn publish(options: &Options, results: &Results, out: &Path) -> io::Result<()> {
     let text = table::markdown(results);
-    if options.from.is_none() {
+    if options.from.is_none() || options.out.is_some() {
         results.write(out)?;
     }
     fs::write(out.with_extension("md"), &text)?;

@@ -60,7 +60,8 @@ pub(crate) struct Options {
     /// Where the result file goes; the tables stand beside it. Default: results/<date>.json.
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
-    /// Measures nothing: takes a result file from before, for its tables, --docs or --add.
+    /// Measures nothing: takes a result file from before, for its tables or --docs; with --add and
+    /// --out, puts two of them together.
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
     /// Measures, and adds to the rows of a result file from before; equal fields are replaced.

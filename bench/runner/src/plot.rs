@@ -143,7 +143,9 @@ impl Plot<'_> {
             }
         }
         let height = y + tallest + 22.0;
-        let origin = format!("{}, {}", &results.date[..10], results.machine);
+        let mut days: Vec<_> = results.date.split("; ").filter_map(|date| date.get(..10)).collect();
+        days.dedup();
+        let origin = format!("{}, {}", days.join(", "), results.machine);
         let svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height:.0}\" \
              width=\"{WIDTH}\" height=\"{height:.0}\" role=\"img\">\n<title>{0}</title>\n\

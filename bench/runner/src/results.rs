@@ -17,7 +17,7 @@ pub(crate) struct Results {
     pub(crate) machine: String,
     pub(crate) rustc: String,
     pub(crate) command: String,
-    /// The commit of this tree.
+    /// The commit of this tree, `-dirty` when there was more in it.
     pub(crate) commit: String,
     pub(crate) rows: Vec<Row>,
     /// Servers that were not measured, and turns that failed, with the reason.
@@ -65,7 +65,8 @@ impl Results {
             machine: machine(),
             rustc: make::output_of("rustc", &["--version"]).unwrap_or_default(),
             command: env::args().skip(1).fold("bench/run".to_owned(), |all, arg| all + " " + &arg),
-            commit: make::output_of("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default(),
+            commit: make::output_of("git", &["describe", "--always", "--dirty", "--exclude=*"])
+                .unwrap_or_default(),
             rows: Vec::new(),
             skipped: Vec::new(),
         }
@@ -77,18 +78,41 @@ impl Results {
     }
 
     pub(crate) fn write(&self, file: &Path) -> io::Result<()> {
-        fs::write(file, serde_json::to_vec_pretty(self)?)
+        // Whoever is stopped on the way leaves the file as it was.
+        let part = file.with_extension("part");
+        fs::write(&part, serde_json::to_vec_pretty(self)?)?;
+        fs::rename(part, file)
     }
 
     /// Takes the rows of `older` for which there are none here, and puts all in order.
-    pub(crate) fn add(&mut self, older: Self) {
-        let known = |row: &Row| self.rows.iter().any(|r| r.cell == row.cell);
-        let (_, missing): (Vec<_>, Vec<_>) = older.rows.into_iter().partition(known);
+    fn add(&mut self, older: Self) {
+        let cells = self.cells();
+        let (_, missing): (Vec<_>, Vec<_>) =
+            older.rows.into_iter().partition(|row| cells.contains(&row.cell));
         if !missing.is_empty() {
             self.command = format!("{}; {}", older.command, self.command);
+            // Figures keep the commit and the machine that they came from.
+            for (own, old) in [
+                (&mut self.date, older.date),
+                (&mut self.machine, older.machine),
+                (&mut self.rustc, older.rustc),
+                (&mut self.commit, older.commit),
+            ] {
+                *own = joined(&old, own);
+            }
         }
         self.rows.splice(0..0, missing);
-        self.skipped.extend(older.skipped);
+        let again = |line: &String| cells.iter().any(|c| line.contains(&format!(" at {c}: ")));
+        self.skipped.extend(older.skipped.into_iter().filter(|line| !again(line)));
+    }
+
+    /// The same, with what an older file has beyond it.
+    pub(crate) fn with(mut self, older: Option<Self>) -> Self {
+        if let Some(older) = older {
+            self.add(older);
+            self.compare();
+        }
+        self
     }
 
     /// Puts the ratios in, once all rows of a cell are there.
@@ -195,6 +219,13 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     } else {
         Some(upper)
     }
+}
+
+/// Both, each once.
+fn joined(older: &str, own: &str) -> String {
+    let mut all: Vec<_> = older.split("; ").filter(|one| *one != own).collect();
+    all.push(own);
+    all.join("; ")
 }
 
 fn machine() -> String {
