@@ -31,7 +31,8 @@ pub(crate) fn write(results: &Results) -> io::Result<()> {
         table::overview(&mut text, results, *kind);
         blocks.insert(kind.to_possible_value().expect("no kind is hidden").get_name().into(), text);
     }
-    blocks.insert("origin".into(), table::origin(results));
+    // A median of fewer rounds than were asked for does not look like one.
+    blocks.insert("origin".into(), table::origin(results) + &table::skipped(results));
     blocks.insert("echo-main".into(), table::echo_main(results));
     blocks.insert("syscalls".into(), table::system_calls(results));
     blocks.insert("targets".into(), targets::markdown(results));

@@ -20,10 +20,13 @@ pub(crate) fn markdown(results: &Results) -> String {
     for cell in results.cells() {
         details(&mut out, cell, results);
     }
-    for skipped in &results.skipped {
-        let _ = writeln!(out, "* not measured: {skipped}");
-    }
-    out
+    out + &skipped(results)
+}
+
+/// What is missing, and why.
+pub(crate) fn skipped(results: &Results) -> String {
+    let line = |line: &String| format!("* not measured: {}\n", line.replace('\n', " "));
+    results.skipped.iter().map(line).collect()
 }
 
 /// Where and how the results came about.

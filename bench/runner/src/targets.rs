@@ -29,7 +29,7 @@ enum Figure {
     Memory,
     /// CPU per message, × the best of the peers whose names contain this.
     BestPeer(&'static str),
-    /// CPU per message, × the same server's at the same echo in RFC 6455.
+    /// CPU per message, × the same server's at the same echo in RFC 6455, both × floor.
     Rfc6455,
 }
 
@@ -152,8 +152,12 @@ fn deflate(cell: Cell) -> bool {
 }
 
 /// Targets and figures side by side. Where a target speaks of several fields, the one that is
-/// furthest from it counts, and the best peer at that field stands beside it.
+/// furthest from it counts, and the best peer at that field stands beside it. Nothing when nothing
+/// of it was measured.
 pub(crate) fn markdown(results: &Results) -> String {
+    if ALL.iter().all(|target| target.worst(results).is_none()) {
+        return String::new();
+    }
     let mut out = String::from("| work | target | ours | where | best peer there | |\n");
     out.push_str("|---|---:|---:|---|---:|---|\n");
     for target in ALL {
@@ -189,7 +193,8 @@ impl Target {
             }
             Figure::Rfc6455 => {
                 let same = results.row(self.server, Cell { kind: Kind::Echo, ..cell })?;
-                Some(row.median.server_ns / same.median.server_ns)
+                // Each by the floor of its own rounds: the two are minutes apart.
+                Some(row.ratio?[0] / same.ratio?[0])
             }
         }
     }

@@ -52,10 +52,9 @@ impl Process {
         let deadline = Instant::now() + START;
         while TcpStream::connect(address).is_err() {
             if let Some(status) = process.0.try_wait()? {
-                return Err(io::Error::other(format!(
-                    "the server ended with {status}; by hand: {}",
-                    command.join(" ")
-                )));
+                // Not in the error, which may go into the documentation.
+                eprintln!("by hand: {}", command.join(" "));
+                return Err(io::Error::other(format!("the server ended with {status}")));
             }
             if Instant::now() > deadline {
                 return Err(io::Error::other("the server did not listen within 10 s"));
