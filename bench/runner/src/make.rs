@@ -79,7 +79,8 @@ fn cargo(choice: &[&str]) -> Result<String, String> {
 
 fn install() -> Result<Vec<String>, String> {
     let folder = home().join("node");
-    if !folder.join("node_modules/ws").exists() {
+    let there = |package: &str| folder.join("node_modules").join(package).exists();
+    if !(there("ws") && there("bufferutil")) {
         let status = Command::new("npm")
             .current_dir(&folder)
             .args(["ci", "--silent", "--no-audit", "--no-fund"])
@@ -88,6 +89,10 @@ fn install() -> Result<Vec<String>, String> {
         if !status.success() {
             return Err("npm ci failed".to_owned());
         }
+    }
+    // npm leaves it out without a word where it does not install, and ws is slower without it.
+    if !there("bufferutil") {
+        return Err("npm could not install bufferutil".to_owned());
     }
     let script = folder.join("server.js");
     Ok(vec!["node".to_owned(), script.display().to_string()])
