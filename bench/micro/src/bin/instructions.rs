@@ -83,7 +83,12 @@ fn check() -> io::Result<bool> {
             wrong += 1;
         }
     }
-    let all = now.instructions.len();
+    let mut all = now.instructions.len();
+    for case in baseline.instructions.keys().filter(|case| !now.instructions.contains_key(*case)) {
+        println!("{case}: in the baseline, but no case any more");
+        wrong += 1;
+        all += 1;
+    }
     println!("{} of {all} counts are within {} % of the baseline", all - wrong, TOLERANCE * 100.0);
     if wrong > 0 {
         println!(
