@@ -113,6 +113,9 @@ impl Options {
         if passed == 0 && lines.iter().any(|line| unreachable(&line.verdict)) {
             return Err(format!("nothing listens at {}: start the server first", server.address));
         }
+        if passed + failed == 0 {
+            return Err("none of the cases is for a server that speaks these versions".into());
+        }
         Ok(failed == 0)
     }
 }
