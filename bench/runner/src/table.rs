@@ -127,7 +127,9 @@ fn matrix(
         let name = if ours { format!("**{server}**") } else { format!("{server} {version}") };
         let _ = write!(out, "| {name} |");
         for cell in cells {
-            let text = results.row(server, *cell).and_then(&figure);
+            // After --add there may be two versions of it.
+            let row = results.row(server, *cell).filter(|row| row.version == version);
+            let text = row.and_then(&figure);
             let _ = write!(out, " {} |", text.as_deref().unwrap_or("–"));
         }
         out.push('\n');
