@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::io;
+use std::time::Duration;
 
 use async_std::net::TcpListener;
 use async_std::task;
@@ -37,10 +37,18 @@ async fn route(
     Ok(answer.map(Full::new))
 }
 
-/// Serves every client of `listener`, until the system refuses.
-pub(crate) async fn serve(server: Server, listener: TcpListener) -> io::Result<()> {
+/// Serves every client of `listener`.
+pub(crate) async fn serve(server: Server, listener: TcpListener) -> ! {
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // As a rule too many files are open, and soon there are fewer.
+                eprintln!("cannot accept: {error}");
+                task::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         let server = server.clone();
         let service =
             service_fn(move |request| route(server.clone(), Address::from(peer), request));
@@ -61,6 +69,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         let server = Server::builder().build()?;
         let listener = TcpListener::bind("127.0.0.1:9001").await?;
         println!("listening on {}", listener.local_addr()?);
-        Ok(serve(server, listener).await?)
+        serve(server, listener).await
     })
 }

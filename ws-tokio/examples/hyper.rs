@@ -2,6 +2,7 @@
 //! to `ws://127.0.0.1:9001/echo`.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -42,7 +43,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:9001").await?;
     println!("listening on {}", listener.local_addr()?);
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // As a rule too many files are open, and soon there are fewer.
+                eprintln!("cannot accept: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         let server = server.clone();
         let service =
             service_fn(move |request| route(server.clone(), Address::from(peer), request));

@@ -175,7 +175,10 @@ impl Player {
                         return Ok(*item == Item::End);
                     }
                     (Expected::AnyClose, Item::Close(_)) => return Ok(false),
-                    (Expected::Fail(_), Item::End) => return Ok(true),
+                    // Strictly, a code that is named has to come.
+                    (Expected::Fail(codes), Item::End) if !self.strict || codes.is_empty() => {
+                        return Ok(true);
+                    }
                     (Expected::Fail(codes), item) if fails(codes, item) => {
                         return self.end_after(item, peer).map(|()| true);
                     }

@@ -242,12 +242,17 @@ pub async fn readers_and_writers_that_are_dropped_lose_nothing<R: Runtime>(runti
 
 /// And what was half sent is an error on the other side, not a message.
 pub async fn a_writer_that_is_dropped_says_so<R: Runtime>(runtime: R) {
-    let server = Running::serve(&runtime, |connection| async move {
-        let mut message = connection.send_stream(MessageKind::Text).await.unwrap();
-        message.write("half of").await.unwrap();
-        connection.recv().await;
-        drop(message);
-        assert_eq!(connection.closed().await.cause, Cause::Abandoned);
+    let causes = Mailbox::default();
+    let own = causes.clone();
+    let server = Running::serve(&runtime, move |connection| {
+        let causes = own.clone();
+        async move {
+            let mut message = connection.send_stream(MessageKind::Text).await.unwrap();
+            message.write("half of").await.unwrap();
+            connection.recv().await;
+            drop(message);
+            causes.put(connection.closed().await.cause.clone());
+        }
     })
     .await;
     for version in Version::ALL {
@@ -258,6 +263,7 @@ pub async fn a_writer_that_is_dropped_says_so<R: Runtime>(runtime: R) {
         let closed = message.chunk().await.unwrap().unwrap_err();
         assert!(message.chunk().await.is_none());
         assert_eq!(closed.code(), if version.has_frames() { 1011 } else { 1006 }, "{version}");
+        assert_eq!(causes.take().await, Cause::Abandoned, "{version}");
     }
 }
 
