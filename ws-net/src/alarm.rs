@@ -7,26 +7,37 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
+use tracing::error;
 use ws_proto::Instant;
 
+use crate::contain::{catch, contain};
 use crate::runtime::{Runtime, Sleep};
 use crate::waiters::lock;
 
-/// The deadlines of the connections of one server. One task sleeps for all of them, since the
-/// timer of a runtime would be a tenth of what an idle connection costs.
+/// The deadlines of the connections of one server. On each of its runtimes one task sleeps for all
+/// of them, since the timer of a runtime would be a tenth of what an idle connection costs. One
+/// task for several runtimes would keep no deadline while its own runtime stands still.
 #[derive(Default)]
 pub(crate) struct Alarms {
-    table: Mutex<Table>,
+    /// Alarms know theirs by its place, so that it keeps that while it is in use.
+    tables: Mutex<Vec<Table>>,
     /// Counts the tasks that were dropped before their end, with all that they should have woken.
     losses: AtomicU32,
 }
 
+/// The alarms of one runtime.
 #[derive(Default)]
 struct Table {
+    /// See [`Runtime::key`].
+    runtime: u64,
     /// Whom to wake at what time; serial numbers tell those of the same time apart.
     queue: BTreeMap<Key, Waker>,
     /// What the task sleeps for; `None` when there is no task.
     sleeping: Option<Sleeping>,
+    /// How many tasks in a row were dropped before they were polled.
+    unborn: u8,
+    /// The runtime has no timers.
+    broken: bool,
 }
 
 type Key = (Instant, u64);
@@ -37,26 +48,29 @@ struct Sleeping {
     task: Option<Waker>,
 }
 
+/// From so many tasks on that were dropped before they were polled, nobody is woken to start
+/// another one: that would go on for ever.
+const TRIES: u8 = 3;
+
 /// The alarm of one connection, which is moved only when a deadline comes nearer: one that comes
 /// too early is set again then.
 #[derive(Default)]
 pub(crate) struct Alarm {
     set: Option<Instant>,
+    /// The table that it is in.
+    table: u32,
     /// The losses that were known when it was set.
     losses: u32,
 }
 
 impl Alarm {
     /// Wakes the task of `cx` at `deadline` or before. Ready when `deadline` has come already.
-    ///
-    /// `moved` says that the task is another one than in the last call.
     pub(crate) fn poll_set<R: Runtime>(
         &mut self,
         alarms: &Arc<Alarms>,
         serial: u64,
         deadline: Option<Instant>,
         (runtime, now): (&R, Instant),
-        moved: bool,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         // One whose time has come has rung, or will do so without harm.
@@ -67,32 +81,60 @@ impl Alarm {
         }
         let losses = alarms.losses.load(Ordering::Acquire);
         let kept = self.set.is_some_and(|at| at <= deadline);
-        if kept && !moved && self.losses == losses {
+        if kept && self.losses == losses {
             return Poll::Pending;
         }
         let at = self.set.filter(|_| kept).unwrap_or(deadline);
-        let old = self.set.replace(at).map(|old| (old, serial));
+        let old = self.set.take().map(|old| (self.table, (old, serial)));
         self.losses = losses;
-        if alarms.set(old, (at, serial), cx.waker()) {
-            runtime.spawn(Ticker::new(runtime.clone(), Arc::clone(alarms)));
+        if let Some((table, starts)) = alarms.set(old, (at, serial), runtime.key(), cx.waker()) {
+            (self.set, self.table) = (Some(at), table);
+            if starts {
+                start(runtime, alarms, table);
+            }
         }
         Poll::Pending
+    }
+
+    /// The task is another one than before: the next call that sets an alarm sets it anew.
+    pub(crate) fn renew(&mut self, alarms: &Alarms) {
+        // As if it had been lost.
+        self.losses = alarms.losses.load(Ordering::Acquire).wrapping_sub(1);
     }
 
     /// Takes the alarm out.
     pub(crate) fn cancel(&mut self, alarms: &Alarms, serial: u64) {
         if let Some(at) = self.set.take() {
-            alarms.cancel((at, serial));
+            alarms.cancel(self.table, (at, serial));
         }
     }
 }
 
+/// Starts the task of a table.
+fn start<R: Runtime>(runtime: &R, alarms: &Arc<Alarms>, table: u32) {
+    let post = Post { alarms: Arc::clone(alarms), table, polled: false, done: false };
+    contain("starting the task of the deadlines", || {
+        runtime.spawn(Ticker { post, runtime: runtime.clone(), sleep: None });
+    });
+}
+
 impl Alarms {
-    /// Puts an alarm in the place of another. Answers whether a task has to be started.
-    fn set(&self, old: Option<Key>, new: Key, waker: &Waker) -> bool {
+    /// Puts an alarm in the place of another. Answers its table, and whether the task of that has
+    /// to be started; `None` when the runtime has no timers.
+    fn set(
+        &self,
+        old: Option<(u32, Key)>,
+        new: Key,
+        runtime: u64,
+        waker: &Waker,
+    ) -> Option<(u32, bool)> {
         let waker = waker.clone();
-        let mut table = lock(&self.table);
-        let old = old.and_then(|old| table.queue.remove(&old));
+        // Dropped when the lock is free.
+        let replaced;
+        let mut tables = lock(&self.tables);
+        replaced = old.and_then(|(table, key)| tables.get_mut(table as usize)?.queue.remove(&key));
+        let at = place_of(&mut tables, runtime);
+        let table = tables.get_mut(at).filter(|table| !table.broken)?;
         table.queue.insert(new, waker);
         let (starts, task) = match &mut table.sleeping {
             Some(sleeping) if new.0 < sleeping.until => (false, sleeping.task.take()),
@@ -102,72 +144,125 @@ impl Alarms {
                 (true, None)
             }
         };
-        drop(table);
-        drop(old);
+        drop(tables);
+        drop(replaced);
         task.into_iter().for_each(Waker::wake);
-        starts
+        Some((u32::try_from(at).ok()?, starts))
     }
 
     /// The task ends with the last alarm.
-    fn cancel(&self, key: Key) {
-        let mut table = lock(&self.table);
-        let old = table.queue.remove(&key);
+    fn cancel(&self, table: u32, key: Key) {
+        let mut tables = lock(&self.tables);
+        let Some(table) = tables.get_mut(table as usize) else { return };
+        let _old = table.queue.remove(&key);
         let last = table.queue.is_empty();
         let task =
             table.sleeping.as_mut().filter(|_| last).and_then(|sleeping| sleeping.task.take());
-        drop(table);
-        drop(old);
+        drop(tables);
         task.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes out whom to wake now, and notes that the task of `cx` sleeps until the time that it
+    /// Takes out whom to wake now, and notes that the task of `waker` sleeps until the time that it
     /// answers. `None` when nothing is left to sleep for.
-    fn tick(&self, now: Instant, due: &mut Vec<Waker>, cx: &mut Context<'_>) -> Option<Instant> {
-        let mut table = lock(&self.table);
+    fn tick(
+        &self,
+        table: u32,
+        now: Instant,
+        due: &mut Vec<Waker>,
+        waker: Waker,
+    ) -> Option<Instant> {
+        let mut waker = Some(waker);
+        let mut tables = lock(&self.tables);
+        let table = tables.get_mut(table as usize)?;
+        table.unborn = 0;
         while let Some(first) = table.queue.first_entry().filter(|first| first.key().0 <= now) {
             due.push(first.remove());
         }
         let until = table.queue.first_key_value().map(|(key, _)| key.0);
-        let task = Some(cx.waker().clone());
-        let old = mem::replace(&mut table.sleeping, until.map(|until| Sleeping { until, task }));
-        drop(table);
+        let sleeping = until.map(|until| Sleeping { until, task: waker.take() });
+        let old = mem::replace(&mut table.sleeping, sleeping);
+        drop(tables);
         drop(old);
         until
     }
 
-    /// The runtime of the task ends, and maybe not that of every connection.
-    fn lose(&self) {
-        let mut table = lock(&self.table);
+    /// The task of a table has come to an untimely end. Mostly its runtime ends, and maybe not
+    /// that of every connection.
+    fn lose(&self, table: u32, cause: Loss) {
+        let mut tables = lock(&self.tables);
+        let Some(table) = tables.get_mut(table as usize) else { return };
         // Under the lock: whoever reads the new count finds the new table.
         self.losses.fetch_add(1, Ordering::Release);
-        let lost = mem::take(&mut *table);
-        drop(table);
-        lost.queue.into_values().for_each(Waker::wake);
+        let (lost, task) = (mem::take(&mut table.queue), table.sleeping.take());
+        table.unborn = if cause == Loss::Unborn { table.unborn.saturating_add(1) } else { 0 };
+        table.broken = cause == Loss::Panicked;
+        let (unborn, broken) = (table.unborn, table.broken);
+        drop(tables);
+        drop(task);
+        if unborn == TRIES {
+            error!(target: "ws::server", "the runtime takes no tasks: no deadline is kept on it");
+        }
+        if unborn < TRIES && !broken {
+            lost.into_values().for_each(wake);
+        }
+    }
+}
+
+/// Where the alarms of this runtime are, from now on.
+fn place_of(tables: &mut Vec<Table>, runtime: u64) -> usize {
+    let own = |table: &Table| table.runtime == runtime;
+    let free = |table: &Table| table.queue.is_empty() && table.sleeping.is_none() && !table.broken;
+    let found = tables.iter().position(own).or_else(|| tables.iter().position(free));
+    let at = found.unwrap_or(tables.len());
+    if found.is_none() {
+        tables.push(Table::default());
+    }
+    if let Some(table) = tables.get_mut(at) {
+        table.runtime = runtime;
+    }
+    at
+}
+
+/// Wakes a task; nobody else waits in vain because of it.
+fn wake(waker: Waker) {
+    contain("a waker", || waker.wake());
+}
+
+/// How a task of a table ended.
+#[derive(Clone, Copy, PartialEq)]
+enum Loss {
+    /// It was dropped.
+    Dropped,
+    /// It was dropped and never polled.
+    Unborn,
+    /// Its timer panicked.
+    Panicked,
+}
+
+/// A task's duty to keep the alarms of a table. It is handed back when it is dropped.
+struct Post {
+    alarms: Arc<Alarms>,
+    table: u32,
+    polled: bool,
+    done: bool,
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        if !self.done {
+            self.alarms.lose(self.table, if self.polled { Loss::Dropped } else { Loss::Unborn });
+        }
     }
 }
 
 pin_project! {
     /// The task that sleeps.
+    #[project = TickerProjection]
     struct Ticker<R: Runtime> {
+        post: Post,
         runtime: R,
-        alarms: Arc<Alarms>,
         #[pin]
         sleep: Option<R::Sleep>,
-        done: bool,
-    }
-
-    impl<R: Runtime> PinnedDrop for Ticker<R> {
-        fn drop(this: Pin<&mut Self>) {
-            if !this.done {
-                this.alarms.lose();
-            }
-        }
-    }
-}
-
-impl<R: Runtime> Ticker<R> {
-    fn new(runtime: R, alarms: Arc<Alarms>) -> Self {
-        Self { runtime, alarms, sleep: None, done: false }
     }
 }
 
@@ -176,20 +271,40 @@ impl<R: Runtime> Future for Ticker<R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        this.post.polled = true;
+        let report = |text: &str| {
+            error!(
+                target: "ws::server",
+                "the runtime has no timers, so that no deadline is kept on it: {text}",
+            );
+        };
+        let tick = catch(|| this.tick(cx), report);
+        if tick == Some(Poll::Pending) {
+            return Poll::Pending;
+        }
+        this.post.done = true;
+        if tick.is_none() {
+            this.post.alarms.lose(this.post.table, Loss::Panicked);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<R: Runtime> TickerProjection<'_, R> {
+    /// Wakes those whose time has come, and sleeps. Ready when nothing is left to sleep for.
+    fn tick(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Post { alarms, table, .. } = self.post;
         let mut due = Vec::new();
         loop {
-            let until = this.alarms.tick(this.runtime.now(), &mut due, cx);
-            due.drain(..).for_each(Waker::wake);
-            let Some(until) = until else {
-                *this.done = true;
-                return Poll::Ready(());
-            };
-            match this.sleep.as_mut().as_pin_mut() {
+            let until = alarms.tick(*table, self.runtime.now(), &mut due, cx.waker().clone());
+            due.drain(..).for_each(wake);
+            let Some(until) = until else { return Poll::Ready(()) };
+            match self.sleep.as_mut().as_pin_mut() {
                 Some(sleep) => sleep.reset(until),
-                None => this.sleep.set(Some(this.runtime.sleep_until(until))),
+                None => self.sleep.set(Some(self.runtime.sleep_until(until))),
             }
             let sleeps =
-                this.sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_pending());
+                self.sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_pending());
             if sleeps {
                 return Poll::Pending;
             }
@@ -230,8 +345,7 @@ mod tests {
     ) -> bool {
         let waker = Waker::from(Arc::clone(count));
         let mut cx = Context::from_waker(&waker);
-        let ready =
-            alarm.poll_set(alarms, serial, Some(to), (toy, toy.now()), false, &mut cx).is_ready();
+        let ready = alarm.poll_set(alarms, serial, Some(to), (toy, toy.now()), &mut cx).is_ready();
         toy.settle();
         ready
     }
@@ -265,7 +379,7 @@ mod tests {
         assert_eq!(toy.tasks(), 1);
         own[0].cancel(&alarms, 0);
         toy.settle();
-        assert_eq!((toy.tasks(), lock(&alarms.table).queue.len()), (0, 0));
+        assert_eq!((toy.tasks(), lock(&alarms.tables)[0].queue.len()), (0, 0));
     }
 
     #[test]
@@ -279,5 +393,84 @@ mod tests {
         assert_eq!(toy.tasks(), 1);
         toy.advance(Duration::from_secs(5));
         assert_eq!((toy.tasks(), count.0.load(Ordering::Relaxed)), (0, 2));
+    }
+
+    #[test]
+    fn a_runtime_that_stands_still_holds_up_no_other() {
+        let (still, runs, alarms) = (Toy::default(), Toy::default(), Arc::new(Alarms::default()));
+        let counts: [Arc<Count>; 2] = Default::default();
+        let mut own: [Alarm; 2] = Default::default();
+        assert!(!set(&still, &alarms, &mut own[0], 0, at(5), &counts[0]));
+        assert!(!set(&runs, &alarms, &mut own[1], 1, at(5), &counts[1]));
+        runs.advance(Duration::from_secs(5));
+        assert_eq!(counts.each_ref().map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);
+        // The place of a runtime without alarms goes to the next one.
+        let (next, mut alarm, count) = (Toy::default(), Alarm::default(), Arc::default());
+        assert!(!set(&next, &alarms, &mut alarm, 2, at(6), &count));
+        assert_eq!(lock(&alarms.tables).len(), 2);
+        next.advance(Duration::from_secs(6));
+        own[0].cancel(&alarms, 0);
+        still.settle();
+        assert_eq!((still.tasks(), count.0.load(Ordering::Relaxed)), (0, 1));
+    }
+
+    #[test]
+    fn a_runtime_without_timers_is_asked_once() {
+        let (toy, alarms) = (Toy::default(), Arc::new(Alarms::default()));
+        let (mut alarm, count) = (Alarm::default(), Arc::default());
+        toy.break_timers();
+        for _ in 0..3 {
+            assert!(!set(&toy, &alarms, &mut alarm, 1, at(5), &count));
+            assert_eq!(toy.tasks(), 0);
+        }
+        assert_eq!((toy.timers_broken(), count.0.load(Ordering::Relaxed)), (1, 0));
+        let (sound, mut other) = (Toy::default(), Alarm::default());
+        assert!(!set(&sound, &alarms, &mut other, 2, at(5), &count));
+        sound.advance(Duration::from_secs(5));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_runtime_that_takes_no_tasks_is_not_asked_for_ever() {
+        let (toy, alarms) = (Toy::default(), Arc::new(Alarms::default()));
+        let (mut alarm, count) = (Alarm::default(), Arc::default());
+        toy.refuse_tasks();
+        for _ in 0..10 {
+            assert!(!set(&toy, &alarms, &mut alarm, 1, at(5), &count));
+        }
+        assert_eq!(count.0.load(Ordering::Relaxed), usize::from(TRIES) - 1);
+    }
+
+    #[test]
+    fn a_waker_that_panics_takes_no_other_with_it() {
+        struct Rude;
+        impl Wake for Rude {
+            fn wake(self: Arc<Self>) {
+                panic!("not now");
+            }
+        }
+        let (toy, alarms) = (Toy::default(), Arc::new(Alarms::default()));
+        let (mut rude, mut late, count) = (Alarm::default(), Alarm::default(), Arc::default());
+        let waker = Waker::from(Arc::new(Rude));
+        let mut cx = Context::from_waker(&waker);
+        assert!(rude.poll_set(&alarms, 1, Some(at(5)), (&toy, toy.now()), &mut cx).is_pending());
+        assert!(!set(&toy, &alarms, &mut late, 2, at(5), &count));
+        toy.advance(Duration::from_secs(5));
+        assert_eq!((toy.tasks(), count.0.load(Ordering::Relaxed)), (0, 1));
+    }
+
+    #[test]
+    fn another_task_is_woken_from_then_on() {
+        let (toy, alarms) = (Toy::default(), Arc::new(Alarms::default()));
+        let (mut alarm, counts): (_, [Arc<Count>; 2]) = (Alarm::default(), Default::default());
+        assert!(!set(&toy, &alarms, &mut alarm, 1, at(5), &counts[0]));
+        alarm.renew(&alarms);
+        let mut cx = Context::from_waker(Waker::noop());
+        // There was no deadline when the task was noticed.
+        assert!(alarm.poll_set(&alarms, 1, None, (&toy, toy.now()), &mut cx).is_pending());
+        assert!(!set(&toy, &alarms, &mut alarm, 1, at(5), &counts[1]));
+        toy.advance(Duration::from_secs(5));
+        assert_eq!(counts.each_ref().map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);
+        assert!(size_of::<Alarm>() <= 24, "every idle connection holds one");
     }
 }

@@ -153,7 +153,11 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
             this.transfer(&mut turn, cx);
         }
         let deadline = this.work(&mut turn, cx);
-        let (now, moved) = (turn.now, turn.moved.unwrap_or(true));
+        let now = turn.now;
+        if turn.moved.unwrap_or(true) {
+            // Before the turn can end early, and forget it.
+            this.membership.renew_alarm();
+        }
         turn.end(this.rest);
         let Poll::Ready(deadline) = deadline else {
             cx.waker().wake_by_ref();
@@ -168,7 +172,7 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
             Socket::Gone if this.handler.is_none() => return Poll::Ready(()),
             _ => {}
         }
-        if this.membership.poll_alarm(deadline, (this.runtime, now), moved, cx).is_ready() {
+        if this.membership.poll_alarm(deadline, (this.runtime, now), cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

@@ -24,6 +24,7 @@ mod alarm;
 mod async_io;
 mod backlog;
 mod boxed;
+mod contain;
 mod data;
 #[cfg(feature = "debug")]
 mod debug;

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use ws_proto::{Closed, Message};
 
-use crate::guard::contain;
+use crate::contain::contain;
 use crate::shared::Attached;
 use crate::waiters::lock;
 use crate::{Connection, LocalAddress, Rejected, ServerError, StateChange};

@@ -28,17 +28,19 @@ impl Membership {
     }
 
     /// Wakes the task of `cx` at `deadline` or before. Ready when `deadline` has come already.
-    ///
-    /// `moved` says that the task is another one than in the last call.
     pub(crate) fn poll_alarm<R: Runtime>(
         &mut self,
         deadline: Option<Instant>,
         time: (&R, Instant),
-        moved: bool,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let Shared { common, id, .. } = &**self.connection.shared();
-        self.alarm.poll_set(&common.alarms, id.serial(), deadline, time, moved, cx)
+        self.alarm.poll_set(&common.alarms, id.serial(), deadline, time, cx)
+    }
+
+    /// The task is another one than before: the alarm is set for that one from now on.
+    pub(crate) fn renew_alarm(&mut self) {
+        self.alarm.renew(&self.connection.shared().common.alarms);
     }
 
     /// The connection is open: everybody can find it.

@@ -35,6 +35,16 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// No future given to this function panics: the driver catches what handlers throw.
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static);
 
+    /// Which runtime of this kind the caller runs on, where a process may have several of them that
+    /// stand still or end on their own. It is asked in tasks that were [spawned](Self::spawn).
+    ///
+    /// One task for each keeps the deadlines of all connections of a server, or of a client, that
+    /// run on it. Those that answer the same share that task, so their deadlines wait while the one
+    /// that happens to run it stands still.
+    fn key(&self) -> u64 {
+        0
+    }
+
     /// Takes over a listening socket, which is in non-blocking mode.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -28,6 +28,11 @@ struct World {
     timers: Mutex<Vec<(Instant, Waker)>>,
     /// How often any timer was set.
     alarms: AtomicUsize,
+    /// Whether there are no timers, and how often one was asked for then.
+    broken: AtomicBool,
+    missed: AtomicUsize,
+    /// Tasks are dropped.
+    refuses: AtomicBool,
     backlog: Mutex<(VecDeque<io::Result<Dialled>>, Option<Waker>)>,
     /// What was connected to, and when.
     attempts: Mutex<Vec<(Instant, SocketAddr)>>,
@@ -103,6 +108,21 @@ impl Toy {
         self.0.alarms.load(Relaxed)
     }
 
+    /// From now on there are no timers.
+    pub(crate) fn break_timers(&self) {
+        self.0.broken.store(true, Relaxed);
+    }
+
+    /// How often a timer was asked for since.
+    pub(crate) fn timers_broken(&self) -> usize {
+        self.0.missed.load(Relaxed)
+    }
+
+    /// From now on tasks are dropped.
+    pub(crate) fn refuse_tasks(&self) {
+        self.0.refuses.store(true, Relaxed);
+    }
+
     pub(crate) fn tasks(&self) -> usize {
         lock(&self.0.tasks).len()
     }
@@ -112,6 +132,14 @@ impl Toy {
         let tasks = std::mem::take(&mut *lock(&self.0.tasks));
         for task in tasks {
             drop(lock(&task.future).take());
+        }
+    }
+
+    /// Goes on with every future in a task of its own, as code does that moves futures.
+    pub(crate) fn move_tasks(&self) {
+        for task in lock(&self.0.tasks).iter_mut() {
+            let future = Mutex::new(lock(&task.future).take());
+            *task = Arc::new(Task { future, wakes: AtomicUsize::new(1) });
         }
     }
 
@@ -168,12 +196,23 @@ impl Runtime for Toy {
         Instant::from_nanos(self.0.now.load(Relaxed))
     }
 
+    fn key(&self) -> u64 {
+        Arc::as_ptr(&self.0).addr() as u64
+    }
+
     fn sleep_until(&self, deadline: Instant) -> Nap {
+        if self.0.broken.load(Relaxed) {
+            self.0.missed.fetch_add(1, Relaxed);
+            panic!("there are no timers");
+        }
         self.0.alarms.fetch_add(1, Relaxed);
         Nap { toy: self.clone(), deadline }
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        if self.0.refuses.load(Relaxed) {
+            return;
+        }
         let future = Mutex::new(Some(Box::pin(future) as BoxFuture));
         let task = Arc::new(Task { future, wakes: AtomicUsize::new(1) });
         lock(&self.0.tasks).push(task);

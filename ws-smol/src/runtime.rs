@@ -85,6 +85,13 @@ impl Runtime for Smol {
         task.detach();
     }
 
+    /// Executors that exist at the same time differ.
+    fn key(&self) -> u64 {
+        CURRENT.with_borrow(|executor| {
+            executor.as_ref().map_or(0, |executor| Arc::as_ptr(executor).addr() as u64)
+        })
+    }
+
     fn listen(&self, socket: TcpListener) -> io::Result<SmolListener> {
         SmolListener::new(socket)
     }

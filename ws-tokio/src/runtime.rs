@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
@@ -12,6 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
 use tokio::time;
 use ws_net::{Instant, Runtime, Sleep};
 
@@ -19,7 +21,9 @@ use crate::io::{TokioListener, TokioStream};
 
 /// The Tokio runtime that the caller runs on.
 ///
-/// Its time is Tokio's, so a test that pauses the clock pauses every timeout.
+/// Its time is Tokio's, so a test that pauses the clock pauses every timeout. It needs Tokio's
+/// timers: on a runtime that was built without `enable_time` no deadline is kept, which is logged
+/// as an error once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
 
@@ -55,6 +59,13 @@ impl Runtime for Tokio {
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(future);
+    }
+
+    /// No two runtimes of a process have the same.
+    fn key(&self) -> u64 {
+        let hash =
+            |handle: Handle| BuildHasherDefault::<DefaultHasher>::default().hash_one(handle.id());
+        Handle::try_current().map_or(0, hash)
     }
 
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<TokioListener> {
@@ -109,4 +120,23 @@ fn to_tokio(instant: Instant) -> time::Instant {
     let since_start = Duration::from_nanos(instant.as_nanos());
     // What no clock can hold is as good as never.
     START.checked_add(since_start).unwrap_or_else(|| *START + Duration::from_secs(1 << 30))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn runtimes_differ_and_their_tasks_do_not() {
+        let runtimes = [(); 2].map(|()| Builder::new_current_thread().build().unwrap());
+        let keys = runtimes.each_ref().map(|runtime| {
+            let own = runtime.block_on(async { Tokio.key() });
+            let spawned = runtime.block_on(async { tokio::spawn(async { Tokio.key() }).await });
+            assert_eq!(spawned.unwrap(), own);
+            own
+        });
+        assert_ne!(keys[0], keys[1]);
+    }
 }

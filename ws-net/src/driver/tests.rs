@@ -13,6 +13,7 @@ use crate::waiters::lock;
 use crate::{Builder, Connection, Server};
 
 mod burst;
+mod deadlines;
 mod ends;
 mod events;
 mod flow;
