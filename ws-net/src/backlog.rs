@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use ws_proto::Prepared;
+use ws_proto::{Prepared, SendBuf};
 
 use crate::delivery::SlowOptions;
 use crate::waiters::lock;
@@ -32,6 +32,8 @@ pub(crate) struct Entry {
 pub(crate) struct Freed {
     pub(crate) wakers: Vec<Waker>,
     pub(crate) messages: Vec<Prepared>,
+    /// What was queued and will not be sent.
+    pub(crate) unsent: Vec<SendBuf>,
 }
 
 /// Counts for one message to many the receivers that have yet to take it.
@@ -151,9 +153,10 @@ impl Entry {
 impl Freed {
     /// Wakes and drops. No lock is held.
     pub(crate) fn release(&mut self) {
-        if !self.wakers.is_empty() || !self.messages.is_empty() {
+        if !self.wakers.is_empty() || !self.messages.is_empty() || !self.unsent.is_empty() {
             self.wakers.drain(..).for_each(Waker::wake);
             self.messages.clear();
+            self.unsent.clear();
         }
     }
 }

@@ -17,8 +17,10 @@ impl Connection {
         message: impl Into<Message>,
     ) -> impl Future<Output = Result<(), SendError<Message>>> + Send {
         let mut message = Some(message.into());
-        let send = ws_proto::Connection::send_uncompressed;
-        self.shared().wait(Wants::Room, move |inner, _| inner.poll_send(&mut message, send))
+        let queue = ws_proto::Connection::queue_uncompressed;
+        let sent =
+            self.shared().wait(Wants::Room, move |inner, _| inner.poll_send(&mut message, queue));
+        async move { sent.await.map(drop) }
     }
 
     /// What both sides agreed to about compression, if they did (RFC 7692).

@@ -82,9 +82,9 @@ impl Connection {
             if message.is_none() {
                 return Poll::Ready(Ok(()));
             }
-            place.poll(Wants::Room, cx, |inner, _| {
-                inner.poll_send(&mut message, ws_proto::Connection::send)
-            })
+            let queue = ws_proto::Connection::queue;
+            let sent = place.poll(Wants::Room, cx, |inner, _| inner.poll_send(&mut message, queue));
+            sent.map_ok(drop)
         })
     }
 
@@ -97,7 +97,10 @@ impl Connection {
     pub fn try_send(&self, message: impl Into<Message>) -> Result<SendStatus, SendError<Message>> {
         match burst::send(&self.shared, message.into()) {
             Ok(()) => Ok(SendStatus::Ready),
-            Err(message) => self.shared.command(|inner, _| inner.try_send(message)),
+            Err(message) => self
+                .shared
+                .command(|inner, _| inner.try_send(&message))
+                .map_err(|kind| SendError { message, kind }),
         }
     }
 
@@ -108,7 +111,9 @@ impl Connection {
     /// The payload comes back when it is too long, the connection is not open, or its version has
     /// no pings (draft75, draft76).
     pub fn ping(&self, payload: impl Into<Bytes>) -> Result<SendStatus, SendError<Bytes>> {
-        self.shared.command(|inner, _| inner.core.ping(payload.into()))
+        let message = payload.into();
+        let queued = self.shared.command(|inner, _| inner.core.queue_ping(&message));
+        queued.map_err(|kind| SendError { message, kind })
     }
 
     /// Stops receiving until [`resume`](Self::resume). Does not wait.

@@ -412,6 +412,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         inner.waiters.take(|_| true, &mut turn.wakers);
         let own = inner.listeners.take();
         inner.drop_backlog(&mut turn.freed);
+        turn.freed.unsent.extend(inner.core.take_unsent());
         drop(inner);
         discard(own, connection);
         guard("the end of a store", connection, || connection.shared().close_storage());

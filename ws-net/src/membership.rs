@@ -98,6 +98,7 @@ impl Drop for Membership {
         let listeners = inner.listeners.take();
         let mut freed = Freed::default();
         inner.drop_backlog(&mut freed);
+        freed.unsent.extend(inner.core.take_unsent());
         drop(inner);
         freed.release();
         drop(waker);

@@ -30,11 +30,11 @@ enum Stage {
 }
 
 impl Outbox {
-    /// Takes what the core handed out. Bytes are taken only while none are left. Answers how many
-    /// bytes are dropped, because the socket takes none any more.
-    pub(crate) fn put(&mut self, transmit: Transmit) -> usize {
+    /// Takes what the core handed out. Bytes are taken only while none are left. They come back
+    /// when the socket takes none any more.
+    pub(crate) fn put(&mut self, transmit: Transmit) -> Option<SendBuf> {
         match transmit {
-            Transmit::Data(bytes) if self.stage == Stage::Broken => return bytes.remaining(),
+            Transmit::Data(bytes) if self.stage == Stage::Broken => return Some(bytes),
             Transmit::Shutdown if self.stage == Stage::Broken => {}
             Transmit::Data(bytes) => {
                 debug_assert!(!self.has_bytes());
@@ -42,7 +42,7 @@ impl Outbox {
             }
             Transmit::Shutdown => self.stage = Stage::Ending,
         }
-        0
+        None
     }
 
     /// Writing failed: drops everything now and from now on. Answers how many bytes that is now.

@@ -116,7 +116,7 @@ pub(crate) struct Inner {
 pub(crate) struct Attached(pub(crate) Box<dyn Any + Send + Sync>);
 
 /// How the core queues a message.
-type SendFn = fn(&mut ws_proto::Connection, Message) -> Result<SendStatus, SendError<Message>>;
+type SendFn = fn(&mut ws_proto::Connection, &Message) -> Result<SendStatus, SendErrorKind>;
 
 /// What the driver is doing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -306,6 +306,12 @@ impl Shared {
         }
     }
 
+    /// Whether nobody holds the lock.
+    #[cfg(test)]
+    pub(crate) fn is_free(&self) -> bool {
+        self.inner.try_lock().is_ok()
+    }
+
     /// The lock itself. What is lent to this thread comes back first.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = lock(&self.inner);
@@ -396,29 +402,30 @@ impl Inner {
         Poll::Pending
     }
 
-    /// Queues `message` with `send`; it is taken out unless there is no room.
+    /// Queues `message` with `send`; it is taken out unless there is no room, and comes back to be
+    /// dropped without the lock, since its payload may have an owner.
     pub(crate) fn poll_send(
         &mut self,
         message: &mut Option<Message>,
         send: SendFn,
-    ) -> Poll<Result<(), SendError<Message>>> {
+    ) -> Poll<Result<Option<Message>, SendError<Message>>> {
         // Once refused, messages wait until the buffer is low, so that writes stay large.
         if (self.room_wanted || self.backlog.is_some()) && self.is_open() {
             self.room_wanted = true;
             return Poll::Pending;
         }
-        let Some(taken) = message.take() else { return Poll::Ready(Ok(())) };
-        match send(&mut self.core, taken) {
+        let Some(own) = message.take() else { return Poll::Ready(Ok(None)) };
+        match send(&mut self.core, &own) {
             Ok(_) => {
                 self.called = true;
-                Poll::Ready(Ok(()))
+                Poll::Ready(Ok(Some(own)))
             }
-            Err(error) if matches!(error.kind, SendErrorKind::Full | SendErrorKind::Unfinished) => {
-                *message = Some(error.message);
+            Err(SendErrorKind::Full | SendErrorKind::Unfinished) => {
+                *message = Some(own);
                 self.room_wanted = true;
                 Poll::Pending
             }
-            Err(error) => Poll::Ready(Err(error)),
+            Err(kind) => Poll::Ready(Err(SendError { message: own, kind })),
         }
     }
 

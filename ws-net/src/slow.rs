@@ -76,12 +76,12 @@ impl Inner {
     }
 
     /// Sends a message of this connection, without waiting.
-    pub(crate) fn try_send(&mut self, message: Message) -> Result<SendStatus, SendError<Message>> {
+    pub(crate) fn try_send(&mut self, message: &Message) -> Result<SendStatus, SendErrorKind> {
         let behind = self.backlog.is_some() && self.core.state() == State::Connected;
-        if behind && self.carries(&message) {
-            return Err(SendError { message, kind: SendErrorKind::Full });
+        if behind && self.carries(message) {
+            return Err(SendErrorKind::Full);
         }
-        self.core.send(message)
+        self.core.queue(message)
     }
 
     /// Moves what waits into the outbound buffer, as far as there is room.

@@ -114,9 +114,11 @@ impl SendHalf {
             shared.forget(mem::take(key));
             return Poll::Ready(Ok(()));
         }
+        // Dropped without the lock.
+        let mut sent = None;
         shared.poll_wait(key, Wants::Room, cx, |inner, common| {
             if message.is_some() {
-                ready!(inner.poll_send(message, ws_proto::Connection::send))?;
+                sent = ready!(inner.poll_send(message, ws_proto::Connection::queue))?;
             }
             if room { inner.poll_room(common).map(Ok) } else { Poll::Ready(Ok(())) }
         })

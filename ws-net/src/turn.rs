@@ -2,6 +2,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
 
+use bytes::Buf;
 use ws_proto::{Event, Instant, Message, RecvBuf, State};
 
 use crate::backlog::Freed;
@@ -179,8 +180,10 @@ impl Inner {
         }
         while !turn.outbox.has_bytes() {
             let Some(transmit) = self.core.poll_transmit() else { break };
-            let dropped = turn.outbox.put(transmit);
-            self.core.handle_transmitted(dropped);
+            if let Some(unsent) = turn.outbox.put(transmit) {
+                self.core.handle_transmitted(unsent.remaining());
+                turn.freed.unsent.push(unsent);
+            }
         }
         let writes = !turn.blocked.write && !turn.outbox.is_idle();
         if self.lend_input(common, turn) || writes {

@@ -113,7 +113,9 @@ impl MessageWriter {
         chunk: impl Into<Bytes>,
     ) -> impl Future<Output = Result<(), SendError<Bytes>>> + Send {
         let mut chunk = Some(chunk.into());
-        self.connection.shared().wait(Wants::Piece, move |inner, _| inner.poll_write(&mut chunk))
+        let shared = self.connection.shared();
+        let written = shared.wait(Wants::Piece, move |inner, _| inner.poll_write(&mut chunk));
+        async move { written.await.map(drop) }
     }
 
     /// Ends the message. Does not wait.
@@ -181,24 +183,28 @@ impl Inner {
         Poll::Ready(begun)
     }
 
-    /// Queues `chunk`; it is taken out unless there is no room.
-    fn poll_write(&mut self, chunk: &mut Option<Bytes>) -> Poll<Result<(), SendError<Bytes>>> {
+    /// Queues `chunk`; it is taken out unless there is no room, and comes back to be dropped
+    /// without the lock, since it may have an owner.
+    fn poll_write(
+        &mut self,
+        chunk: &mut Option<Bytes>,
+    ) -> Poll<Result<Option<Bytes>, SendError<Bytes>>> {
         // Once refused, chunks wait until the buffer is low, so that writes stay large.
         if self.streaming.writing() == Writing::Waiting && self.is_open() {
             return Poll::Pending;
         }
-        let Some(taken) = chunk.take() else { return Poll::Ready(Ok(())) };
-        match self.core.send_fragment(taken) {
+        let Some(own) = chunk.take() else { return Poll::Ready(Ok(None)) };
+        match self.core.queue_fragment(&own) {
             Ok(_) => {
                 self.called = true;
-                Poll::Ready(Ok(()))
+                Poll::Ready(Ok(Some(own)))
             }
-            Err(error) if error.kind == SendErrorKind::Full => {
-                *chunk = Some(error.message);
+            Err(SendErrorKind::Full) => {
+                *chunk = Some(own);
                 self.streaming.set_writing(Writing::Waiting);
                 Poll::Pending
             }
-            Err(error) => Poll::Ready(Err(error)),
+            Err(kind) => Poll::Ready(Err(SendError { message: own, kind })),
         }
     }
 }

@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use bytes::Bytes;
+use bytes::Buf;
 
 mod apart;
 pub(crate) mod batch;
@@ -14,6 +14,7 @@ pub(crate) mod inbound;
 pub(crate) mod outbound;
 mod partial;
 mod pieces;
+mod sending;
 pub(crate) mod state;
 pub(crate) mod timer;
 mod writer;
@@ -23,6 +24,7 @@ use state::Steps;
 use timer::{Timer, Timers};
 use writer::Writer;
 
+use crate::buffer::SendBuf;
 use crate::deflate::Deflater;
 use crate::handshake::client::ClientHandshake;
 use crate::handshake::draft76::Challenge;
@@ -30,8 +32,7 @@ use crate::handshake::{self, Agreed, ServerHandshake};
 use crate::wire::Decoder;
 use crate::{
     Accept, Cause, ClientRequest, Close, Closed, CommandError, Config, Entropy, Expired, Instant,
-    Message, MessageKind, Prepared, Reject, Request, Role, SendError, SendErrorKind, SendStatus,
-    State, Version,
+    Reject, Request, Role, State, Version,
 };
 
 /// One WebSocket connection, seen from one side.
@@ -85,6 +86,8 @@ enum Phase {
     Open(Decoder),
     /// Nothing that matters any more.
     Discard,
+    /// The same, when the connection is over: what was queued and will not be sent.
+    Over(Box<SendBuf>),
 }
 
 impl Connection {
@@ -202,8 +205,7 @@ impl Connection {
                 ending.clean = proper;
             }
         }
-        self.phase = Phase::Discard;
-        self.out.end();
+        self.end_stream();
         self.finish_if_over();
     }
 
@@ -256,75 +258,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message.
-    ///
-    /// # Errors
-    /// The message comes back when the connection is not open, when the outbound buffer is at its
-    /// high-water mark (wait for [`Event::Writable`](crate::Event::Writable)), or when the version
-    /// cannot carry it: draft75 and draft76 have no binary messages.
-    #[inline]
-    pub fn send(&mut self, message: Message) -> Result<SendStatus, SendError<Message>> {
-        match self.check_send(&message) {
-            Ok(version) => {
-                self.out.put_message(&message, version);
-                Ok(self.out.status(&self.config.limits))
-            }
-            Err(kind) => Err(SendError::new(kind, message)),
-        }
-    }
-
-    /// Queues a message that was framed beforehand.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<SendStatus, SendError<()>> {
-        let version =
-            self.check_send(prepared.message()).map_err(|kind| SendError::new(kind, ()))?;
-        self.out.put_prepared(prepared, version, self.role);
-        Ok(self.out.status(&self.config.limits))
-    }
-
-    /// Queues a message that was framed beforehand, also when the outbound buffer is at its
-    /// high-water mark: for callers that bound what they hold, and have to let go of it.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send), but never `SendErrorKind::Full`.
-    pub fn push_prepared(&mut self, prepared: &Prepared) -> Result<SendStatus, SendError<()>> {
-        let version =
-            self.check_carried(prepared.message()).map_err(|kind| SendError::new(kind, ()))?;
-        self.out.put_prepared(prepared, version, self.role);
-        Ok(self.out.status(&self.config.limits))
-    }
-
-    /// Queues a ping (RFC 6455 section 5.5.2) of at most 125 bytes.
-    ///
-    /// # Errors
-    /// The payload comes back when it is too long, the connection is not open, the outbound buffer
-    /// is at its high-water mark, or the version has no pings (draft75, draft76).
-    pub fn ping(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
-        match self.check_control(&payload) {
-            Ok(()) => {
-                self.out.put_ping(&payload);
-                Ok(self.out.status(&self.config.limits))
-            }
-            Err(kind) => Err(SendError::new(kind, payload)),
-        }
-    }
-
-    /// Queues a pong that answers no ping (RFC 6455 section 5.5.3). Pings are answered without it.
-    ///
-    /// # Errors
-    /// As [`ping`](Self::ping).
-    pub fn pong(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
-        match self.check_control(&payload) {
-            Ok(()) => {
-                self.out.put_pong(&payload);
-                Ok(self.out.status(&self.config.limits))
-            }
-            Err(kind) => Err(SendError::new(kind, payload)),
-        }
-    }
-
     /// Closes: what is queued is still sent, then the version's closing handshake (RFC 6455
     /// section 7.1.2; `FF 00` in draft76; the end of the stream in draft75, which like draft76
     /// carries neither code nor reason). Messages that arrive from now on are discarded. A request
@@ -350,6 +283,19 @@ impl Connection {
             self.begin_closing(Cause::Aborted);
         }
         self.finish();
+    }
+
+    /// What was queued and will not be sent, once the connection is over. It is dropped with the
+    /// connection otherwise. Dropping payloads may run code of their owners, so callers behind a
+    /// lock take it out and drop it elsewhere.
+    pub fn take_unsent(&mut self) -> Option<SendBuf> {
+        match core::mem::replace(&mut self.phase, Phase::Discard) {
+            Phase::Over(unsent) => Some(*unsent),
+            phase => {
+                self.phase = phase;
+                None
+            }
+        }
     }
 
     /// Which side this is.
@@ -508,8 +454,10 @@ impl Connection {
 
     /// Ends this side of the stream behind what is queued; what still comes is discarded.
     fn end_stream(&mut self) {
-        self.phase = Phase::Discard;
-        self.out.end();
+        if self.state() != State::Closed {
+            self.phase = Phase::Discard;
+            self.out.end();
+        }
     }
 
     fn finish_if_over(&mut self) {
@@ -524,51 +472,20 @@ impl Connection {
             self.steps.enter(State::Closed);
             self.phase = Phase::Discard;
             self.timers.stop_all();
-            self.out.discard();
+            let unsent = self.out.discard();
+            self.keep_unsent(unsent);
         }
     }
 
-    fn check_send(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
-        let version = self.check_carried(message)?;
-        self.out.check_room(&self.config.limits)?;
-        Ok(version)
-    }
-
-    fn check_carried(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
-        let version = self.check_kind(message.kind())?;
-        if version.has_frames() {
-            self.out.check_entropy()?;
+    /// The connection is over: keeps what will not be sent until it is
+    /// [taken](Self::take_unsent).
+    fn keep_unsent(&mut self, unsent: SendBuf) {
+        if !unsent.has_remaining() {
+            return;
         }
-        Ok(version)
-    }
-
-    /// Whether a message of this kind may begin.
-    fn check_kind(&self, kind: MessageKind) -> Result<Version, SendErrorKind> {
-        let version = self.check_open()?;
-        if !version.has_frames() && kind != MessageKind::Text {
-            return Err(SendErrorKind::TextOnly);
-        }
-        if self.out.is_partial() {
-            return Err(SendErrorKind::Unfinished);
-        }
-        Ok(version)
-    }
-
-    fn check_control(&mut self, payload: &Bytes) -> Result<(), SendErrorKind> {
-        if !self.check_open()?.has_frames() {
-            return Err(SendErrorKind::TextOnly);
-        }
-        if payload.len() > crate::wire::rfc6455::MAX_CONTROL {
-            return Err(SendErrorKind::ControlTooLong);
-        }
-        self.out.check_entropy()?;
-        self.out.check_room(&self.config.limits)
-    }
-
-    fn check_open(&self) -> Result<Version, SendErrorKind> {
-        match (self.state(), &self.agreed) {
-            (State::Connected, Some(agreed)) => Ok(agreed.version),
-            (state, _) => Err(SendErrorKind::NotConnected(state)),
+        match &mut self.phase {
+            Phase::Over(kept) => kept.append(unsent),
+            phase => *phase = Phase::Over(Box::new(unsent)),
         }
     }
 }

@@ -17,6 +17,7 @@ mod deadlines;
 mod ends;
 mod events;
 mod flow;
+mod payloads;
 mod requests;
 #[cfg(feature = "stream")]
 mod stream;

@@ -106,7 +106,8 @@ impl Connection {
     }
 
     /// Queues what `batch` took, in front of what was queued since
-    /// [`begin_batch`](Self::begin_batch). When the connection is over it is dropped.
+    /// [`begin_batch`](Self::begin_batch). When the connection is over it is not sent, see
+    /// [`take_unsent`](Self::take_unsent).
     pub fn end_batch(&mut self, batch: &mut Batch) {
         batch.framing = Framing::Closed;
         let before = core::mem::take(&mut batch.before);
@@ -114,7 +115,7 @@ impl Connection {
             return;
         }
         if self.state() == State::Closed {
-            batch.buf = SendBuf::new();
+            self.keep_unsent(core::mem::take(&mut batch.buf));
         } else {
             self.out.take_back(&mut batch.buf, before);
         }

@@ -1,5 +1,5 @@
 use super::Connection;
-use crate::{DeflateParams, Message, Prepared, SendError, SendStatus};
+use crate::{DeflateParams, Message, Prepared, SendError, SendErrorKind, SendStatus};
 
 impl Connection {
     /// Queues a message that is not compressed, whatever was agreed to: for payloads that are
@@ -11,13 +11,21 @@ impl Connection {
         &mut self,
         message: Message,
     ) -> Result<SendStatus, SendError<Message>> {
-        match self.check_send(&message) {
-            Ok(version) => {
-                self.out.put_prepared(&Prepared::uncompressed(message), version, self.role);
-                Ok(self.out.status(&self.config.limits))
-            }
+        match self.queue_uncompressed(&message) {
+            Ok(status) => Ok(status),
             Err(kind) => Err(SendError::new(kind, message)),
         }
+    }
+
+    /// The same without taking the message, see [`queue`](Self::queue).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn queue_uncompressed(&mut self, message: &Message) -> Result<SendStatus, SendErrorKind> {
+        let version = self.check_send(message)?;
+        let prepared = Prepared::uncompressed(message.clone());
+        self.out.put_prepared(&prepared, version, self.role);
+        Ok(self.out.status(&self.config.limits))
     }
 
     /// What both sides agreed to about compression, if they did (RFC 7692).

@@ -56,10 +56,18 @@ impl Connection {
     /// is not UTF-8, and when the outbound buffer is at its high-water mark (wait for
     /// [`Event::Writable`](crate::Event::Writable)). The message is as it was before.
     pub fn send_fragment(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
-        match self.put_part(&Part::Next(&payload)) {
+        match self.queue_fragment(&payload) {
             Ok(status) => Ok(status),
             Err(kind) => Err(SendError::new(kind, payload)),
         }
+    }
+
+    /// The same without taking the bytes, see [`queue`](Self::queue).
+    ///
+    /// # Errors
+    /// As [`send_fragment`](Self::send_fragment).
+    pub fn queue_fragment(&mut self, payload: &Bytes) -> Result<SendStatus, SendErrorKind> {
+        self.put_part(&Part::Next(payload))
     }
 
     /// Ends the message that was begun. There is always room for that.

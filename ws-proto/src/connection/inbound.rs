@@ -52,7 +52,9 @@ impl Connection {
             if input.is_empty() {
                 return None;
             }
-            if input.is_lent() && !matches!(self.phase, Phase::Open(_) | Phase::Discard) {
+            if input.is_lent()
+                && !matches!(self.phase, Phase::Open(_) | Phase::Discard | Phase::Over(_))
+            {
                 self.fail(Cause::Protocol(ProtocolError::BufferExchanged));
             }
             let pulled = match &mut self.phase {
@@ -74,7 +76,7 @@ impl Connection {
                     }
                     pulled
                 }
-                Phase::Discard => {
+                Phase::Discard | Phase::Over(_) => {
                     input.clear();
                     None
                 }

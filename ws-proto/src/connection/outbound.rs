@@ -263,8 +263,9 @@ impl Outbound {
         self.writable = false;
     }
 
-    pub(crate) fn discard(&mut self) {
-        *self = Self { end: End::Told, ..Self::default() };
+    /// Nothing is sent any more. Answers what was queued.
+    pub(crate) fn discard(&mut self) -> SendBuf {
+        core::mem::replace(self, Self { end: End::Told, ..Self::default() }).buf
     }
 
     /// The pong goes before whatever is queued after its ping.

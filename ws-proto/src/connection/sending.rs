@@ -1,0 +1,175 @@
+use bytes::Bytes;
+
+use super::Connection;
+use crate::{Message, MessageKind, Prepared, SendError, SendErrorKind, SendStatus, State, Version};
+
+/// Sending messages as wholes, and control frames.
+impl Connection {
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// The message comes back when the connection is not open, when the outbound buffer is at its
+    /// high-water mark (wait for [`Event::Writable`](crate::Event::Writable)), or when the version
+    /// cannot carry it: draft75 and draft76 have no binary messages.
+    #[inline]
+    pub fn send(&mut self, message: Message) -> Result<SendStatus, SendError<Message>> {
+        match self.queue(&message) {
+            Ok(status) => Ok(status),
+            Err(kind) => Err(SendError::new(kind, message)),
+        }
+    }
+
+    /// The same without taking the message: for callers behind a lock, since dropping a payload
+    /// may run code of its owner.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn queue(&mut self, message: &Message) -> Result<SendStatus, SendErrorKind> {
+        let version = self.check_send(message)?;
+        self.out.put_message(message, version);
+        Ok(self.out.status(&self.config.limits))
+    }
+
+    /// Queues a message that was framed beforehand.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<SendStatus, SendError<()>> {
+        let version =
+            self.check_send(prepared.message()).map_err(|kind| SendError::new(kind, ()))?;
+        self.out.put_prepared(prepared, version, self.role);
+        Ok(self.out.status(&self.config.limits))
+    }
+
+    /// Queues a message that was framed beforehand, also when the outbound buffer is at its
+    /// high-water mark: for callers that bound what they hold, and have to let go of it.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), but never `SendErrorKind::Full`.
+    pub fn push_prepared(&mut self, prepared: &Prepared) -> Result<SendStatus, SendError<()>> {
+        let version =
+            self.check_carried(prepared.message()).map_err(|kind| SendError::new(kind, ()))?;
+        self.out.put_prepared(prepared, version, self.role);
+        Ok(self.out.status(&self.config.limits))
+    }
+
+    /// Queues a ping (RFC 6455 section 5.5.2) of at most 125 bytes.
+    ///
+    /// # Errors
+    /// The payload comes back when it is too long, the connection is not open, the outbound buffer
+    /// is at its high-water mark, or the version has no pings (draft75, draft76).
+    pub fn ping(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
+        match self.queue_ping(&payload) {
+            Ok(status) => Ok(status),
+            Err(kind) => Err(SendError::new(kind, payload)),
+        }
+    }
+
+    /// The same without taking the payload, see [`queue`](Self::queue).
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn queue_ping(&mut self, payload: &Bytes) -> Result<SendStatus, SendErrorKind> {
+        self.check_control(payload)?;
+        self.out.put_ping(payload);
+        Ok(self.out.status(&self.config.limits))
+    }
+
+    /// Queues a pong that answers no ping (RFC 6455 section 5.5.3). Pings are answered without it.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
+        match self.check_control(&payload) {
+            Ok(()) => {
+                self.out.put_pong(&payload);
+                Ok(self.out.status(&self.config.limits))
+            }
+            Err(kind) => Err(SendError::new(kind, payload)),
+        }
+    }
+
+    pub(super) fn check_send(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
+        let version = self.check_carried(message)?;
+        self.out.check_room(&self.config.limits)?;
+        Ok(version)
+    }
+
+    fn check_carried(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
+        let version = self.check_kind(message.kind())?;
+        if version.has_frames() {
+            self.out.check_entropy()?;
+        }
+        Ok(version)
+    }
+
+    /// Whether a message of this kind may begin.
+    pub(super) fn check_kind(&self, kind: MessageKind) -> Result<Version, SendErrorKind> {
+        let version = self.check_open()?;
+        if !version.has_frames() && kind != MessageKind::Text {
+            return Err(SendErrorKind::TextOnly);
+        }
+        if self.out.is_partial() {
+            return Err(SendErrorKind::Unfinished);
+        }
+        Ok(version)
+    }
+
+    fn check_control(&mut self, payload: &Bytes) -> Result<(), SendErrorKind> {
+        if !self.check_open()?.has_frames() {
+            return Err(SendErrorKind::TextOnly);
+        }
+        if payload.len() > crate::wire::rfc6455::MAX_CONTROL {
+            return Err(SendErrorKind::ControlTooLong);
+        }
+        self.out.check_entropy()?;
+        self.out.check_room(&self.config.limits)
+    }
+
+    pub(super) fn check_open(&self) -> Result<Version, SendErrorKind> {
+        match (self.state(), &self.agreed) {
+            (State::Connected, Some(agreed)) => Ok(agreed.version),
+            (state, _) => Err(SendErrorKind::NotConnected(state)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+    use alloc::vec;
+
+    use bytes::Buf;
+
+    use crate::{
+        Accept, Config, Connection, Event, Instant, Message, RecvBuf, SendErrorKind, State,
+    };
+
+    const REQUEST: &[u8] =
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    #[test]
+    fn what_was_queued_is_there_when_the_connection_is_over() {
+        let now = Instant::from_nanos(0);
+        let mut connection = Connection::server(Arc::new(Config::default()), now);
+        let mut input = RecvBuf::with_capacity(1024);
+        assert_eq!(input.feed(REQUEST), REQUEST.len());
+        while let Some(event) = connection.poll_event(&mut input, now) {
+            if let Event::Request(_) = event {
+                connection.accept(&Accept::new(), now).unwrap();
+            }
+        }
+        while connection.poll_transmit().is_some() {}
+        let message = Message::binary(vec![0; 10_000]);
+        assert!(connection.queue(&message).is_ok() && connection.take_unsent().is_none());
+        connection.abort();
+        connection.handle_eof(now);
+        let closed = SendErrorKind::NotConnected(State::Closed);
+        assert_eq!((connection.queue(&message), connection.buffered_amount()), (Err(closed), 0));
+        let unsent = connection.take_unsent().unwrap();
+        assert_eq!(unsent.remaining(), 10_004);
+        assert!(connection.take_unsent().is_none() && connection.poll_transmit().is_none());
+    }
+}
