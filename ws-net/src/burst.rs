@@ -32,10 +32,11 @@ thread_local! {
 
 /// The burst of a thread, which is for one connection at a time.
 struct Burst {
-    /// The connection whose code of users runs on this thread; null for none. Only compared.
-    runs: Cell<*const Shared>,
-    /// The connection that has lent its messages and batch.
-    lender: Cell<*const Shared>,
+    /// The connection whose code of users runs on this thread, by its serial number, since an
+    /// address may be another's by the time it is compared; 0 for none.
+    runs: Cell<u64>,
+    /// The connection that has lent its messages and batch; 0 for none.
+    lender: Cell<u64>,
     /// The input held no more messages.
     drained: Cell<bool>,
     /// The waker of the driver.
@@ -47,8 +48,8 @@ struct Burst {
 impl Burst {
     const fn new() -> Self {
         Self {
-            runs: Cell::new(ptr::null()),
-            lender: Cell::new(ptr::null()),
+            runs: Cell::new(0),
+            lender: Cell::new(0),
             drained: Cell::new(false),
             waker: Cell::new((ptr::null(), ptr::null())),
             messages: RefCell::new(VecDeque::new()),
@@ -59,18 +60,18 @@ impl Burst {
     /// Whether this connection has lent, and nobody else has used it since.
     #[inline]
     fn is_of(&self, shared: &Shared) -> bool {
-        ptr::eq(self.lender.get(), shared) && !shared.contested.load(Ordering::Acquire)
+        self.lender.get() == shared.id.serial() && !shared.contested.load(Ordering::Acquire)
     }
 
     fn lend(&self, shared: &Shared, inner: &mut Inner) {
-        if !self.lender.get().is_null()
-            || !ptr::eq(self.runs.get(), shared)
+        if self.lender.get() != 0
+            || self.runs.get() != shared.id.serial()
             || inner.streaming.reading() != Reading::Whole
             || inner.streaming.is_writing()
         {
             return;
         }
-        self.lender.set(shared);
+        self.lender.set(shared.id.serial());
         inner.loan.lent = true;
         shared.contested.store(false, Ordering::Relaxed);
         let waker = inner.waker.as_ref().map(identity);
@@ -82,7 +83,7 @@ impl Burst {
     }
 
     fn settle(&self, inner: &mut Inner) {
-        self.lender.set(ptr::null());
+        self.lender.set(0);
         inner.loan = Loan { lent: false, settled: true, ..inner.loan };
         inner.core.end_batch(&mut self.batch.borrow_mut());
         inner.take_back(&mut self.messages.borrow_mut());
@@ -92,8 +93,8 @@ impl Burst {
 /// From now on code of users of this connection runs on this thread.
 pub(crate) fn begin(shared: &Shared) {
     let _ = BURST.try_with(|burst| {
-        if burst.runs.get().is_null() {
-            burst.runs.set(shared);
+        if burst.runs.get() == 0 {
+            burst.runs.set(shared.id.serial());
         }
     });
 }
@@ -102,10 +103,43 @@ pub(crate) fn begin(shared: &Shared) {
 /// does before anything else.
 pub(crate) fn end(shared: &Shared) {
     let _ = BURST.try_with(|burst| {
-        if ptr::eq(burst.runs.get(), shared) {
-            burst.runs.set(ptr::null());
+        if burst.runs.get() == shared.id.serial() {
+            burst.runs.set(0);
         }
     });
+}
+
+/// Ends the burst of a connection whose driver is left by a panic; forget it otherwise. What is
+/// lent is dropped, since the driver may be, too, on a thread that cannot settle it.
+pub(crate) struct Watch(u64);
+
+impl Watch {
+    pub(crate) fn over(shared: &Shared) -> Self {
+        Self(shared.id.serial())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let lost = BURST.try_with(|burst| {
+            if burst.runs.get() == self.0 {
+                burst.runs.set(0);
+            }
+            let lent = burst.lender.get() == self.0;
+            lent.then(|| {
+                burst.lender.set(0);
+                (burst.messages.take(), burst.batch.take())
+            })
+        });
+        // Nothing is borrowed here: owners of payloads may be code of users.
+        drop(lost);
+    }
+}
+
+/// Whether no burst goes on on this thread.
+#[cfg(test)]
+pub(crate) fn is_over() -> bool {
+    BURST.with(|burst| (burst.runs.get(), burst.lender.get()) == (0, 0))
 }
 
 /// A message that was lent to this thread.
@@ -164,7 +198,7 @@ impl Shared {
     #[cold]
     pub(crate) fn call_in(&self, inner: &mut Inner) {
         let settled = BURST.try_with(|burst| {
-            let own = ptr::eq(burst.lender.get(), self);
+            let own = burst.lender.get() == self.id.serial();
             if own {
                 burst.settle(inner);
             }
@@ -188,6 +222,11 @@ impl Inner {
             begin(shared);
             self.lend(shared);
         }
+    }
+
+    /// The driver is gone, and with it what was lent.
+    pub(crate) fn end_loan(&mut self) {
+        self.loan = Loan::default();
     }
 
     /// Whether messages are lent.

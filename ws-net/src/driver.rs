@@ -152,7 +152,9 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
         if turn.reads_first(this.rest) {
             this.transfer(&mut turn, cx);
         }
+        let watch = burst::Watch::over(this.membership.connection.shared());
         let deadline = this.work(&mut turn, cx);
+        mem::forget(watch);
         let now = turn.now;
         if turn.moved.unwrap_or(true) {
             // Before the turn can end early, and forget it.

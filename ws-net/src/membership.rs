@@ -81,6 +81,7 @@ impl Drop for Membership {
         self.alarm.cancel(&common.alarms, id.serial());
         let mut wakers = Vec::new();
         let mut inner = self.connection.shared().lock();
+        inner.end_loan();
         if inner.end.is_none() {
             // The runtime ended the task: the waiting must not wait for ever.
             inner.core.abort();

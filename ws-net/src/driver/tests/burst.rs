@@ -158,3 +158,41 @@ fn closing_discards_what_was_not_taken() {
         assert!(told == 4 || (told == 5 && !on_message), "{told}");
     }
 }
+
+#[test]
+fn a_driver_that_is_left_by_a_panic_leaves_no_burst_behind() {
+    struct Rude;
+    impl std::task::Wake for Rude {
+        fn wake(self: Arc<Self>) {
+            panic!("not now");
+        }
+    }
+    let (toy, server) =
+        serving(|connection| async move { while let Some(Ok(_)) = connection.recv().await {} });
+    let (client, other) = (join(&toy), join(&toy));
+    for client in [&client, &other] {
+        client.send(&numbers(0, 1));
+        toy.settle();
+    }
+    let mut connections = server.manager().snapshot();
+    connections.sort_by_key(|connection| connection.id().serial());
+    let connection = connections.remove(0);
+    // Somebody waits for room, and is woken just before the handler is polled.
+    client.set_room(0);
+    connection.try_send(vec![0; 300_000]).unwrap();
+    toy.settle();
+    let waker = std::task::Waker::from(Arc::new(Rude));
+    let mut cx = std::task::Context::from_waker(&waker);
+    let mut sent = Box::pin(connection.send("more"));
+    assert!(sent.as_mut().poll(&mut cx).is_pending());
+    client.set_room(usize::MAX);
+    let settled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| toy.settle()));
+    assert!(settled.is_err() && crate::burst::is_over());
+    drop(sent);
+    let end = connection.clone();
+    let next = toy.block_on(async move { end.recv().await });
+    assert!(matches!(next, Some(Err(end)) if end.cause == Cause::Aborted), "{connection:?}");
+    other.send(&numbers(1, 3));
+    toy.settle();
+    assert_eq!(server.manager().len(), 1);
+}
