@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use ws_proto::{Prepared, SendBuf};
 
 use crate::delivery::SlowOptions;
-use crate::waiters::lock;
+use crate::waiters::{Spare, lock};
 
 /// Messages to many that wait until the outbound buffer of a connection has room.
 ///
@@ -164,15 +164,19 @@ impl Freed {
 impl Ticket {
     /// How many receivers have taken the message and how many have ended, when none is left.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<(usize, usize)> {
-        let mut progress = lock(&self.0);
-        if progress.left == 0 {
-            return Poll::Ready((progress.taken, progress.lost));
+        let mut spare = Spare::default();
+        loop {
+            let mut progress = lock(&self.0);
+            if progress.left == 0 {
+                return Poll::Ready((progress.taken, progress.lost));
+            }
+            let known = progress.waker.as_ref().is_some_and(|own| own.will_wake(cx.waker()));
+            if known || spare.put(&mut progress.waker) {
+                return Poll::Pending;
+            }
+            drop(progress);
+            spare.renew(cx.waker());
         }
-        match &mut progress.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
-        Poll::Pending
     }
 
     /// Whether receivers are left.

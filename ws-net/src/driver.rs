@@ -24,6 +24,7 @@ use crate::outbox::Outbox;
 use crate::runtime::{Runtime, Transport};
 use crate::shared::{Common, Owner, Reader, Shared, Wants};
 use crate::turn::{Rest, StreamEnd, Turn, Work};
+use crate::waiters::Spare;
 use crate::{Address, Connection, Rejected, StateChange};
 
 mod promise;
@@ -211,7 +212,16 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// One look at the connection, under its lock.
     fn next_work(&mut self, turn: &mut Turn, waker: &Waker) -> Work {
         let shared = self.membership.connection.shared();
-        let work = shared.lock().next_work(shared, turn, self.rest, waker);
+        let mut spare = Spare::default();
+        let mut inner = shared.lock();
+        while turn.moved.is_none() && !inner.wake_up(turn, waker, &mut spare) {
+            drop(inner);
+            spare.renew(waker);
+            inner = shared.lock();
+        }
+        let work = inner.next_work(shared, turn, self.rest);
+        drop(inner);
+        drop(spare);
         turn.release();
         work
     }

@@ -32,7 +32,9 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
     /// Runs `future` to its end beside the caller, also when nobody waits for it.
     ///
-    /// No future given to this function panics: the driver catches what handlers throw.
+    /// No future given to this function panics: the driver catches what handlers throw. The wakers
+    /// that it is polled with may be cloned while a lock is held, so that must not poll, wake or
+    /// drop tasks.
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static);
 
     /// Which runtime of this kind the caller runs on, where a process may have several of them that

@@ -23,7 +23,7 @@ use crate::storage::choice::StorageChoice;
 use crate::storage::slot::StorageSlot;
 use crate::streaming::{Reading, Streaming};
 use crate::topics::Topics;
-use crate::waiters::{Key, Waiters, lock};
+use crate::waiters::{Key, Spare, Waiters, lock};
 use crate::{Address, ConnectionId};
 
 /// What the connections of one server have in common.
@@ -249,33 +249,29 @@ impl Shared {
         key: &mut Key,
         wants: Wants,
         cx: &mut Context<'_>,
-        attempt: impl FnOnce(&mut Inner, &Common) -> Poll<T>,
+        mut attempt: impl FnMut(&mut Inner, &Common) -> Poll<T>,
     ) -> Poll<T> {
-        self.visit(|inner| {
-            let answer = attempt(inner, &self.common);
-            let in_turn = inner.driver == Activity::Running
-                && inner.waker.as_ref().is_some_and(|driver| driver.will_wake(cx.waker()));
-            if wants == Wants::Message {
-                inner.taken_by_handler(in_turn);
+        let mut spare = Spare::default();
+        loop {
+            let (answer, noted) = self.visit(|inner| {
+                let answer = attempt(inner, &self.common);
+                let noted = inner.note(self, answer.is_pending(), (key, wants), cx, &mut spare);
+                (answer, noted)
+            });
+            if noted {
+                return answer;
             }
-            if in_turn && answer.is_ready() {
-                inner.lend(self);
-            }
-            if answer.is_pending() && !in_turn {
-                inner.waiters.wait(key, wants, cx.waker());
-            } else if *key != 0 {
-                // The driver polls its handler whenever there is something to wait for.
-                inner.waiters.forget(mem::take(key));
-            }
-            answer
-        })
+            // The task has to wait, which is the only time that the lock is taken twice.
+            spare.renew(cx.waker());
+        }
     }
 
     /// Ends the wait of this name.
     #[inline]
     pub(crate) fn forget(&self, key: Key) {
         if key != 0 {
-            self.lock().waiters.forget(key);
+            let mut spare = Spare::default();
+            self.lock().waiters.forget(key, &mut spare);
         }
     }
 
@@ -349,6 +345,34 @@ impl Shared {
 }
 
 impl Inner {
+    /// Notes whether a task waits. `false` when that takes a clone of its waker, see
+    /// [`Waiters::wait`].
+    fn note(
+        &mut self,
+        shared: &Shared,
+        pending: bool,
+        (key, wants): (&mut Key, Wants),
+        cx: &Context<'_>,
+        spare: &mut Spare,
+    ) -> bool {
+        let in_turn = self.driver == Activity::Running
+            && self.waker.as_ref().is_some_and(|driver| driver.will_wake(cx.waker()));
+        if wants == Wants::Message {
+            self.taken_by_handler(in_turn);
+        }
+        if in_turn && !pending {
+            self.lend(shared);
+        }
+        if pending && !in_turn {
+            return self.waiters.wait(key, wants, cx.waker(), spare);
+        }
+        if *key != 0 {
+            // The driver polls its handler whenever there is something to wait for.
+            self.waiters.forget(mem::take(key), spare);
+        }
+        true
+    }
+
     /// The next message as a whole.
     pub(crate) fn poll_recv(
         &mut self,
@@ -483,7 +507,8 @@ impl Inner {
         if self.driver == Activity::Running { self.now } else { (common.clock)() }
     }
 
-    /// Answers the waker of the driver if it was called and sleeps.
+    /// Answers the waker of the driver if it was called and sleeps. It is the runtime's, which uses
+    /// no connection when its wakers are cloned.
     pub(crate) fn called_driver(&mut self) -> Option<Waker> {
         if !mem::take(&mut self.called) || self.driver != Activity::Asleep {
             return None;
@@ -505,7 +530,7 @@ impl Place<'_> {
         &mut self,
         wants: Wants,
         cx: &mut Context<'_>,
-        attempt: impl FnOnce(&mut Inner, &Common) -> Poll<T>,
+        attempt: impl FnMut(&mut Inner, &Common) -> Poll<T>,
     ) -> Poll<T> {
         self.shared.poll_wait(&mut self.key, wants, cx, attempt)
     }

@@ -11,6 +11,7 @@ use crate::outbox::Outbox;
 use crate::pool;
 use crate::shared::{Activity, Attached, Common, Inner, Reader, Shared, Wants};
 use crate::streaming::{Reading, Writing};
+use crate::waiters::Spare;
 
 /// What the driver does next. It is decided under the connection's lock and done without it.
 pub(crate) enum Work {
@@ -153,17 +154,8 @@ impl Inner {
     /// What to do next. Everything received is used up before anything is written, so that the
     /// replies to all messages of one read leave in one write. A receiver that is slow to take them
     /// holds its own sending back as soon as the handler waits for room.
-    pub(crate) fn next_work(
-        &mut self,
-        shared: &Shared,
-        turn: &mut Turn,
-        rest: &mut Rest,
-        waker: &Waker,
-    ) -> Work {
+    pub(crate) fn next_work(&mut self, shared: &Shared, turn: &mut Turn, rest: &mut Rest) -> Work {
         let common = &shared.common;
-        if turn.moved.is_none() {
-            turn.moved = Some(self.wake_up(turn.now, waker));
-        }
         self.report(common, turn);
         let news = self.next_event(common, turn).or_else(|| self.judge_deadline(common, turn));
         if let Some(work) = news {
@@ -198,15 +190,17 @@ impl Inner {
         self.driver = Activity::Woken;
     }
 
-    /// The driver's task was woken. Answers whether the task is another one than before.
-    fn wake_up(&mut self, now: Instant, waker: &Waker) -> bool {
-        self.driver = Activity::Running;
-        self.now = now;
-        let moved = !self.waker.as_ref().is_some_and(|known| known.will_wake(waker));
-        if moved {
-            self.waker = Some(waker.clone());
+    /// The driver's task was woken. `false` when it is another one than before, and `spare` has no
+    /// clone of its waker: make one without the lock, and call again.
+    pub(crate) fn wake_up(&mut self, turn: &mut Turn, waker: &Waker, spare: &mut Spare) -> bool {
+        let known = self.waker.as_ref().is_some_and(|known| known.will_wake(waker));
+        if !known && !spare.put(&mut self.waker) {
+            return false;
         }
-        moved
+        self.driver = Activity::Running;
+        self.now = turn.now;
+        turn.moved = Some(!known);
+        true
     }
 
     /// Judges the deadline once in a turn, by the clock and not by the timer, which may be late,

@@ -11,8 +11,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The tasks that wait for something, each under a key of its own and for one kind of change.
 ///
-/// It lies behind the same lock as what is waited for. A future that is dropped takes its entry
-/// out with [`forget`](Self::forget), so the list is never longer than the futures that wait.
+/// It lies behind the same lock as what is waited for, so it neither clones nor drops wakers: they
+/// are code of users. A future that is dropped takes its entry out with [`forget`](Self::forget),
+/// so the list is never longer than the futures that wait.
 pub(crate) struct Waiters<K>(Option<Box<List<K>>>);
 
 /// In no order. It stays when somebody has waited once.
@@ -24,26 +25,65 @@ struct List<K> {
 /// Zero is no key.
 pub(crate) type Key = u32;
 
+/// Wakers that wait for a lock to be free: one that was cloned before, and one that was taken out
+/// and is to be dropped after. Make it before the lock is taken.
+#[derive(Default)]
+pub(crate) struct Spare {
+    new: Option<Waker>,
+    old: Option<Waker>,
+}
+
+impl Spare {
+    /// Has a clone of `waker` for the next look. No lock is held.
+    pub(crate) fn renew(&mut self, waker: &Waker) {
+        self.new = Some(waker.clone());
+    }
+
+    /// Puts the clone in the place of another waker. `false` when there is none.
+    pub(crate) fn put(&mut self, slot: &mut Option<Waker>) -> bool {
+        let there = self.new.is_some();
+        if there {
+            self.old = mem::replace(slot, self.new.take());
+        }
+        there
+    }
+}
+
 impl<K: Copy> Waiters<K> {
-    /// Puts the task of `waker` in, or renews its entry.
-    pub(crate) fn wait(&mut self, key: &mut Key, kind: K, waker: &Waker) {
+    /// Puts the task of `waker` in, or renews its entry. `false` when that takes a clone, which is
+    /// not in `spare`: make one without the lock, and look again.
+    #[must_use]
+    pub(crate) fn wait(
+        &mut self,
+        key: &mut Key,
+        kind: K,
+        waker: &Waker,
+        spare: &mut Spare,
+    ) -> bool {
         let List { entries, last } =
             &mut **self.0.get_or_insert_with(|| Box::new(List { entries: Vec::new(), last: 0 }));
-        if let Some((.., old)) = entries.iter_mut().find(|entry| entry.0 == *key) {
-            return old.clone_from(waker);
+        let own = entries.iter_mut().find(|entry| entry.0 == *key).map(|entry| &mut entry.2);
+        if own.as_ref().is_some_and(|own| own.will_wake(waker)) {
+            return true;
+        }
+        let Some(new) = spare.new.take() else { return false };
+        if let Some(own) = own {
+            spare.old = Some(mem::replace(own, new));
+            return true;
         }
         if *key == 0 {
             *last = last.wrapping_add(1).max(1);
             *key = *last;
         }
-        entries.push((*key, kind, waker.clone()));
+        entries.push((*key, kind, new));
+        true
     }
 
     /// Takes out the entry of a future that waits no more.
-    pub(crate) fn forget(&mut self, key: Key) {
+    pub(crate) fn forget(&mut self, key: Key, spare: &mut Spare) {
         let Some(list) = &mut self.0 else { return };
         if let Some(at) = list.entries.iter().position(|entry| entry.0 == key) {
-            list.entries.swap_remove(at);
+            spare.old = Some(list.entries.swap_remove(at).2);
         }
     }
 
@@ -110,21 +150,28 @@ impl<T, V, F: FnMut(&mut T) -> Option<V> + Unpin> Future for Wait<'_, T, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<V> {
         let this = &mut *self;
-        let mut state = lock(&this.watched.state);
-        let (value, waiters) = &mut *state;
-        if let Some(answer) = (this.attempt)(value) {
-            waiters.forget(mem::take(&mut this.key));
-            return Poll::Ready(answer);
+        let mut spare = Spare::default();
+        loop {
+            let mut state = lock(&this.watched.state);
+            let (value, waiters) = &mut *state;
+            if let Some(answer) = (this.attempt)(value) {
+                waiters.forget(mem::take(&mut this.key), &mut spare);
+                return Poll::Ready(answer);
+            }
+            if waiters.wait(&mut this.key, (), cx.waker(), &mut spare) {
+                return Poll::Pending;
+            }
+            drop(state);
+            spare.renew(cx.waker());
         }
-        waiters.wait(&mut this.key, (), cx.waker());
-        Poll::Pending
     }
 }
 
 impl<T, F> Drop for Wait<'_, T, F> {
     fn drop(&mut self) {
         if self.key != 0 {
-            lock(&self.watched.state).1.forget(self.key);
+            let mut spare = Spare::default();
+            lock(&self.watched.state).1.forget(self.key, &mut spare);
         }
     }
 }
@@ -156,11 +203,20 @@ mod tests {
 
     #[test]
     fn only_those_concerned_are_taken() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: std::sync::Arc<Self>) {}
+        }
         let mut waiters = Waiters::default();
         let (mut a, mut b, mut woken) = (0, 0, Vec::new());
-        waiters.wait(&mut a, 'a', Waker::noop());
-        waiters.wait(&mut b, 'b', Waker::noop());
-        waiters.wait(&mut b, 'b', Waker::noop());
+        let task = &Waker::from(std::sync::Arc::new(Task));
+        assert!(!waiters.wait(&mut a, 'a', task, &mut Spare::default()), "it takes a clone");
+        for (key, kind) in [(&mut a, 'a'), (&mut b, 'b')] {
+            let mut spare = Spare::default();
+            spare.renew(task);
+            assert!(waiters.wait(key, kind, task, &mut spare));
+        }
+        assert!(waiters.wait(&mut b, 'b', task, &mut Spare::default()), "it is there");
         waiters.take(|kind| kind == 'b', &mut woken);
         assert_eq!((woken.len(), waiters.len()), (1, 1));
     }

@@ -22,6 +22,7 @@ mod requests;
 #[cfg(feature = "stream")]
 mod stream;
 mod streams;
+mod wakers;
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
