@@ -251,7 +251,8 @@ impl Inner {
         given && (wanted || self.slot.is_some() || self.ahead.is_some())
     }
 
-    /// Moves messages that have arrived to `out`, and answers whether these are all.
+    /// Moves messages that have arrived to `out`, and answers whether the driver finds what comes
+    /// behind them, if anything does.
     fn lend_messages(&mut self, out: &mut VecDeque<Message>) -> bool {
         if let Some(ahead) = self.ahead.take()
             && self.is_open()
@@ -267,7 +268,10 @@ impl Inner {
         let Some(input) = &mut self.input else { return true };
         debug_assert_eq!(self.driver, Activity::Running);
         while out.len() < MESSAGES {
-            let Some(message) = self.core.poll_message(input, self.now) else { return true };
+            let Some(message) = self.core.poll_message(input, self.now) else {
+                // During a pause only `recv` looks for it.
+                return !self.paused;
+            };
             out.push_back(message);
         }
         false

@@ -159,12 +159,34 @@ impl fmt::Debug for MessageReader {
 impl Inner {
     /// Has messages come as wholes; `false` as long as one is taken in pieces.
     pub(crate) fn join_messages(&mut self, now: Instant) -> bool {
+        self.skip_rest(now);
         if self.streaming.reading() == Reading::Pieces {
             self.streaming.set_reading(Reading::Whole);
             self.core.set_streaming(false, now);
             self.called = true;
         }
         self.streaming.reading() == Reading::Whole
+    }
+
+    /// Discards what is there of a message whose reader is gone. During a pause the driver does
+    /// not.
+    fn skip_rest(&mut self, now: Instant) {
+        while self.streaming.reading() == Reading::Discarded {
+            if let Some(piece) = self.core.poll_piece() {
+                if piece.is_last {
+                    self.streaming.set_reading(Reading::Pieces);
+                }
+                continue;
+            }
+            let (None, Some(input)) = (&self.stash, &mut self.input) else { return };
+            let event = self.core.poll_event(input, now);
+            if event.is_none() && self.core.has_piece() {
+                continue;
+            }
+            self.stash = event.map(Box::new);
+            self.called = true;
+            return;
+        }
     }
 
     /// The beginning of the next message, or all of it.
@@ -174,12 +196,13 @@ impl Inner {
             return Poll::Pending;
         }
         if self.end.is_none() && self.slot.is_none() && self.reader == Reader::Handles {
+            let now = self.now(common);
+            self.skip_rest(now);
             match self.streaming.reading() {
                 Reading::Begun | Reading::Discarded => return Poll::Pending,
                 Reading::Pieces => {}
                 Reading::Whole => {
                     self.streaming.set_reading(Reading::Pieces);
-                    let now = self.now(common);
                     self.core.set_streaming(true, now);
                     self.called = true;
                 }

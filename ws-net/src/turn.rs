@@ -269,6 +269,10 @@ impl Inner {
     /// Takes events until one has to be told, a message is put aside, or nothing is left.
     fn next_event(&mut self, common: &Common, turn: &mut Turn) -> Option<Work> {
         if let Some(event) = self.stash.take() {
+            if self.paused {
+                // Only `recv` goes on behind it.
+                self.tell_message(turn);
+            }
             return Some(Work::Event(*event));
         }
         // Once the connection is over no message can come any more, only the news of it.
@@ -290,8 +294,7 @@ impl Inner {
                     Reader::Nobody => {}
                     Reader::Handles => {
                         self.slot = Some(message);
-                        turn.handler_due = true;
-                        self.waiters.take(|wants| wants == Wants::Message, &mut turn.wakers);
+                        self.tell_message(turn);
                     }
                 },
                 Event::Writable => {}
@@ -312,10 +315,15 @@ impl Inner {
             return true;
         }
         if self.core.has_piece() {
-            turn.handler_due = true;
-            self.waiters.take(|wants| wants == Wants::Message, &mut turn.wakers);
+            self.tell_message(turn);
         }
         false
+    }
+
+    /// Tells those who take messages that there may be one, or a part of one.
+    fn tell_message(&mut self, turn: &mut Turn) {
+        turn.handler_due = true;
+        self.waiters.take(|wants| wants == Wants::Message, &mut turn.wakers);
     }
 
     fn poll_event(&mut self) -> Option<Event> {

@@ -219,3 +219,79 @@ fn the_headers_of_the_request_are_at_hand() {
     let names: Vec<_> = headers.iter().map(|(name, _)| name.to_owned()).collect();
     assert_eq!(names[..2], ["Host", "Upgrade"]);
 }
+
+/// Takes what is there until nothing is.
+fn take_all(toy: &Toy, connection: &Connection) -> Vec<String> {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let (out, connection) = (Arc::clone(&taken), connection.clone());
+    toy.spawn(async move {
+        while let Some(Ok(message)) = connection.recv().await {
+            lock(&out).push(message.as_text().unwrap().to_owned());
+        }
+    });
+    toy.settle();
+    std::mem::take(&mut lock(&taken))
+}
+
+#[test]
+fn recv_hands_out_in_a_pause_what_lies_behind_other_events() {
+    let (toy, server) = serving(|connection| async move { drop(connection.closed().await) });
+    let client = join(&toy);
+    let connection = only(&server);
+    let halves = [frame(0x01, b"b"), frame(0x80, b"b")].concat();
+    client.send(&[frame(0x81, b"a"), frame(0x89, b""), halves, frame(0x8A, b"")].concat());
+    client.send(&[frame(0x81, b"c"), frame(0x89, b""), frame(0x81, b"d")].concat());
+    toy.settle();
+    connection.pause();
+    // There is room again, which nobody was told yet.
+    client.set_room(0);
+    connection.try_send(vec![0; 300_000]).unwrap();
+    assert!(connection.try_send("no room").is_err());
+    toy.settle();
+    client.set_room(usize::MAX);
+    toy.settle();
+    assert_eq!(take_all(&toy, &connection), ["a", "bb", "c", "d"]);
+    assert!(connection.is_paused());
+}
+
+#[test]
+fn a_handler_gets_in_a_pause_what_lies_behind_other_events() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let (toy, server) = serving(move |connection| {
+        let count = Arc::clone(&count);
+        async move {
+            while let Some(Ok(_)) = connection.recv().await {
+                count.fetch_add(1, Relaxed);
+                connection.pause();
+            }
+        }
+    });
+    let client = join(&toy);
+    client.send(&frame(0x81, b"a"));
+    toy.settle();
+    only(&server).resume();
+    toy.settle();
+    let halves = [frame(0x01, b"b"), frame(0x80, b"b")].concat();
+    let pinged = [frame(0x89, b""), frame(0x81, b"c")].concat();
+    client.send(&[frame(0x81, b"a"), halves, pinged.repeat(10)].concat());
+    toy.settle();
+    assert_eq!((taken.load(Relaxed), only(&server).is_paused()), (13, true));
+}
+
+#[test]
+fn recv_hands_out_in_a_pause_what_lies_behind_a_message_that_nobody_reads_on() {
+    let (toy, server) = serving(|connection| async move { drop(connection.closed().await) });
+    let client = join(&toy);
+    let connection = only(&server);
+    client.send(&frame(0x01, b"begin"));
+    let handle = connection.clone();
+    let reader = toy.block_on(async move { handle.recv_stream().await.unwrap().unwrap() });
+    let rest = [frame(0x00, b"a"), frame(0x89, b""), frame(0x80, b"b")].concat();
+    client.send(&[rest, frame(0x81, b"next")].concat());
+    toy.settle();
+    connection.pause();
+    drop(reader);
+    toy.settle();
+    assert_eq!(take_all(&toy, &connection), ["next"]);
+}
