@@ -349,3 +349,53 @@ fn listeners_hear_while_a_message_is_written() {
     party.toy.settle();
     assert_eq!(told.load(Relaxed), 1);
 }
+
+#[test]
+fn a_reader_that_is_dropped_anywhere_takes_nothing_of_the_next_message() {
+    for end in [&b"c"[..], b""] {
+        let long = [frame(0x01, b"a"), frame(0x00, b"b"), frame(0x80, end)].concat();
+        let all = [long.clone(), frame(0x81, b"next"), frame(0x81, b"last")].concat();
+        // From the first byte of the payload on there is a reader.
+        for (cut, chunks, settles) in
+            (7..=all.len()).flat_map(|cut| (0..8).map(move |n| (cut, n / 2, n % 2 == 0)))
+        {
+            let (toy, client, connection) = opened();
+            client.send(&all[..7]);
+            let handle = connection.clone();
+            let mut reader =
+                toy.block_on(async move { handle.recv_stream().await.unwrap().unwrap() });
+            client.send(&all[7..cut]);
+            if settles {
+                toy.settle();
+            }
+            let mut cx = Context::from_waker(Waker::noop());
+            for _ in 0..=chunks {
+                let _ = reader.poll_chunk(&mut cx);
+                if settles {
+                    toy.settle();
+                }
+            }
+            drop(reader);
+            client.send(&all[cut..]);
+            for text in ["next", "last"] {
+                let next = recv(&toy, &connection);
+                assert_eq!(next, Some(Ok(text.into())), "{end:?} {cut} {chunks} {settles}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_reader_left_is_not_kept_until_more_comes() {
+    let (toy, client, connection) = opened();
+    client.send(&frame(0x01, b"begin"));
+    let handle = connection.clone();
+    let reader = toy.block_on(async move { handle.recv_stream().await.unwrap().unwrap() });
+    client.send(&frame(0x80, b"end"));
+    toy.settle();
+    let holds = || connection.shared().lock().core.has_piece();
+    assert!(holds());
+    drop(reader);
+    toy.settle();
+    assert!(!holds());
+}
