@@ -200,6 +200,15 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                     budget = budget.saturating_sub(if turn.wide { 2 * TRANSFER } else { TRANSFER });
                     self.transfer(turn, cx);
                 }
+                Work::TransferAndSleep(deadline) => {
+                    budget = budget.saturating_sub(TRANSFER);
+                    self.transfer(turn, cx);
+                    let shared = self.membership.connection.shared();
+                    if turn.has_settled() && shared.note_written(turn.written) {
+                        return Poll::Ready(deadline);
+                    }
+                    turn.go_on(self.rest);
+                }
                 Work::Sleep(deadline) => return Poll::Ready(deadline),
             }
         }

@@ -2,7 +2,7 @@ use std::any::Any;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) handles: AtomicUsize,
     /// Somebody took the lock while a thread had a loan of this connection.
     pub(crate) contested: AtomicBool,
+    /// Bytes that the driver has written since it held the lock last.
+    written: AtomicU32,
     inner: Mutex<Inner>,
 }
 
@@ -205,6 +207,7 @@ impl Shared {
             rare: OnceLock::new(),
             handles: AtomicUsize::new(0),
             contested: AtomicBool::new(false),
+            written: AtomicU32::new(0),
             inner: Mutex::new(inner),
         }
     }
@@ -308,13 +311,27 @@ impl Shared {
         self.inner.try_lock().is_ok()
     }
 
-    /// The lock itself. What is lent to this thread comes back first.
+    /// The lock itself. What was written is told, and what is lent to this thread comes back first.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = lock(&self.inner);
+        let written = self.written.load(Ordering::Relaxed);
+        if written > 0 {
+            self.written.store(0, Ordering::Relaxed);
+            inner.core.handle_transmitted(written as usize);
+        }
         if inner.is_lent() {
             self.call_in(&mut inner);
         }
         inner
+    }
+
+    /// Says what was written without taking the lock: whoever takes it next tells the core. Only the
+    /// driver calls this, at the end of a turn in which it had the lock. `false` when it is too much
+    /// to be noted.
+    pub(crate) fn note_written(&self, n: usize) -> bool {
+        let written = u32::try_from(n);
+        self.written.store(written.unwrap_or(0), Ordering::Relaxed);
+        written.is_ok()
     }
 
     /// One more handle.

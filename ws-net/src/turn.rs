@@ -23,11 +23,15 @@ pub(crate) enum Work {
     Handler,
     /// Write, and read if a chunk was lent.
     Transfer,
+    /// The same, and sleep as below if that left nothing to look at: the connection counts as
+    /// asleep already.
+    TransferAndSleep(Option<Instant>),
     /// Sleep until something happens, or until this deadline.
     Sleep(Option<Instant>),
 }
 
 /// One poll of the driver: what it knows and the connection's lock does not guard.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Turn {
     pub(crate) now: Instant,
     /// Where the next bytes are read to, when the connection has lent it.
@@ -45,6 +49,8 @@ pub(crate) struct Turn {
     pub(crate) handler_due: bool,
     /// The deadline was looked at.
     pub(crate) judged: bool,
+    /// The connection counts as asleep, and the driver goes on.
+    pub(crate) goes_on: bool,
     /// Whether the task is another one than in the last turn; `None` until the first look.
     pub(crate) moved: Option<bool>,
     /// The connection's own listeners, for the event or the message at hand.
@@ -107,6 +113,7 @@ impl Turn {
             blocked: Blocked::default(),
             handler_due: true,
             judged: false,
+            goes_on: false,
             moved: None,
             listeners: None,
             wakers: Vec::new(),
@@ -128,6 +135,17 @@ impl Turn {
         } else if room > RecvBuf::DEFAULT_CAPACITY && n <= RecvBuf::DEFAULT_CAPACITY {
             self.wide = false;
         }
+    }
+
+    /// Whether a transfer has left nothing to look at but how much was written.
+    pub(crate) fn has_settled(&self) -> bool {
+        self.blocked.read && !self.blocked.write && self.end.is_none() && self.outbox.is_idle()
+    }
+
+    /// The connection counts as asleep, and there is something to look at.
+    pub(crate) fn go_on(&mut self, rest: &mut Rest) {
+        self.goes_on = true;
+        rest.reads_first = false;
     }
 
     /// Wakes and drops what the connection's lock was held for. Most looks leave nothing.
@@ -156,6 +174,9 @@ impl Inner {
     /// holds its own sending back as soon as the handler waits for room.
     pub(crate) fn next_work(&mut self, shared: &Shared, turn: &mut Turn, rest: &mut Rest) -> Work {
         let common = &shared.common;
+        if mem::take(&mut turn.goes_on) {
+            self.driver = Activity::Running;
+        }
         self.report(common, turn);
         let news = self.next_event(common, turn).or_else(|| self.judge_deadline(common, turn));
         if let Some(work) = news {
@@ -178,10 +199,27 @@ impl Inner {
             }
         }
         let writes = !turn.blocked.write && !turn.outbox.is_idle();
-        if self.lend_input(common, turn) || writes {
+        let reads = self.lend_input(common, turn);
+        if reads && writes && self.is_plain() && turn.input.as_ref().is_some_and(|i| i.is_idle()) {
+            return Work::TransferAndSleep(self.fall_asleep(false, turn.now, rest));
+        }
+        if reads || writes {
             return Work::Transfer;
         }
-        self.sleep(common, turn, rest)
+        let blocked = self.is_blocked(common);
+        // What is left unparsed stays where `recv` finds it.
+        turn.input = self.input.take_if(|input| !blocked || input.is_idle());
+        Work::Sleep(self.fall_asleep(blocked, turn.now, rest))
+    }
+
+    /// Whether nobody waits for what is being written, so that the lock need not be taken once more
+    /// to say that it was.
+    fn is_plain(&self) -> bool {
+        self.core.state() == State::Connected
+            && !self.room_wanted
+            && self.backlog.is_none()
+            && !self.streaming.is_writing()
+            && self.streaming.reading() == Reading::Whole
     }
 
     /// The turn was long enough. The task wakes itself.
@@ -361,13 +399,11 @@ impl Inner {
         turn.input.is_some()
     }
 
-    fn sleep(&mut self, common: &Common, turn: &mut Turn, rest: &mut Rest) -> Work {
-        let blocked = self.is_blocked(common);
-        self.core.set_paused(blocked, turn.now);
+    /// From now on whoever changes something wakes the task. Answers until when it may sleep.
+    fn fall_asleep(&mut self, blocked: bool, now: Instant, rest: &mut Rest) -> Option<Instant> {
+        self.core.set_paused(blocked, now);
         rest.reads_first = !blocked && self.core.wants_input();
-        // What is left unparsed stays where `recv` finds it.
-        turn.input = self.input.take_if(|input| !blocked || input.is_idle());
         self.driver = Activity::Asleep;
-        Work::Sleep(self.core.poll_timeout())
+        self.core.poll_timeout()
     }
 }

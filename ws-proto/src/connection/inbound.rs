@@ -20,10 +20,15 @@ impl Connection {
     #[must_use]
     pub fn poll_event(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Event> {
         self.now = now;
-        if let Some(message) = self.poll_message(input, now) {
-            return Some(Event::Message(message));
+        if !self.has_news() {
+            if input.is_empty() {
+                return None;
+            }
+            if let Some(message) = self.poll_message(input, now) {
+                return Some(Event::Message(message));
+            }
         }
-        if input.is_empty() && !self.has_news() { None } else { self.pull(input) }
+        self.pull(input)
     }
 
     /// The next event if that is a message which was received whole, so that
@@ -31,7 +36,7 @@ impl Connection {
     /// taken and nothing has changed.
     #[inline]
     pub fn poll_message(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
-        if self.has_news() || self.state() != State::Connected {
+        if input.is_empty() || self.has_news() || self.state() != State::Connected {
             return None;
         }
         let Phase::Open(decoder) = &mut self.phase else { return None };

@@ -47,6 +47,33 @@ fn a_pause_holds_messages_back_and_loses_none() {
 }
 
 #[test]
+fn what_was_written_at_the_end_of_a_turn_is_known_at_once() {
+    let (toy, server) = serving(echo);
+    let client = join(&toy);
+    for _ in 0..3 {
+        client.send(&frame(0x82, &[0; 1000]));
+        toy.settle();
+        assert_eq!(client.take().0.len(), 1004);
+        assert_eq!(only(&server).buffered_amount(), 0);
+    }
+    // Nobody is blamed for a write that was taken long ago.
+    toy.advance(Duration::from_secs(20));
+    assert!(!client.ended());
+}
+
+#[test]
+fn a_long_turn_is_interrupted_and_loses_nothing() {
+    for size in [100, 2000, 70_000] {
+        let (toy, _server) = serving(echo);
+        let client = join(&toy);
+        let count = 4_000_000 / size;
+        client.send(&frame(0x82, &vec![0; size]).repeat(count));
+        assert!(toy.settle() > 1, "{size}");
+        assert_eq!(client.take().0.len(), count * (frame(0x82, &vec![0; size]).len() - 4));
+    }
+}
+
+#[test]
 fn nothing_is_read_during_a_pause_and_nobody_is_kept_awake() {
     let (toy, server) = running(|builder| builder);
     let _told = counting(&server);
