@@ -41,9 +41,9 @@ impl Connection {
     /// is there was taken. While there is a reader that has not come to its end, this and `recv`
     /// wait for that, also in the task that holds it.
     ///
-    /// Before the first call, and after one of `recv`, messages are collected as wholes, so that
-    /// one which is longer than `max_message` by then ends the connection: ask for the first message
-    /// before the peer is told to send it.
+    /// As long as nobody has asked for a message, the first piece of a long one waits for whoever
+    /// asks first. After a call of `recv` messages are collected as wholes until this is called, so
+    /// one which is longer than `max_message` by then ends the connection.
     ///
     /// Waits for the peer. Cancel-safe: until it returns the message can still be taken as a
     /// whole. With `run` the message listeners get the messages, and this waits for the end.

@@ -171,11 +171,17 @@ pub(crate) enum Wants {
 impl Shared {
     pub(crate) fn new(
         common: Arc<Common>,
-        core: ws_proto::Connection,
+        mut core: ws_proto::Connection,
         peer: Address,
         reader: Reader,
         now: Instant,
     ) -> Self {
+        let mut streaming = Streaming::default();
+        if reader == Reader::Handles {
+            // Until somebody asks for a message nobody knows how it is wanted.
+            streaming.set_reading(Reading::Pieces);
+            core.set_streaming(true, now);
+        }
         let inner = Inner {
             core,
             input: None,
@@ -186,7 +192,7 @@ impl Shared {
             data: None,
             waiters: Waiters::default(),
             reader,
-            streaming: Streaming::default(),
+            streaming,
             owner: Owner::Server,
             announced: State::Unknown,
             end: None,

@@ -44,7 +44,11 @@ impl Pieces {
             return Ok(false);
         }
         pieces.ready = false;
-        pieces.fault.take().map_or(Ok(true), Err)
+        let fault = pieces.fault.take();
+        if !pieces.ended {
+            *slot = None;
+        }
+        fault.map_or(Ok(true), Err)
     }
 
     /// Keeps a fault for later when there is a piece before it: that comes out first, however the

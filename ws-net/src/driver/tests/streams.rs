@@ -54,6 +54,35 @@ fn write(toy: &Toy, mut writer: MessageWriter, chunk: &'static str) -> MessageWr
 }
 
 #[test]
+fn a_long_message_waits_for_whoever_asks_first() {
+    let longest = Limits::default().max_message;
+    let long = frame(0x82, &vec![7; longest + 1]);
+    let begin = || {
+        let (toy, client, connection) = opened();
+        client.send(&long);
+        toy.settle();
+        assert_eq!(connection.state(), State::Connected);
+        (toy, client, connection)
+    };
+    let (toy, _client, connection) = begin();
+    let read = toy.block_on(async move {
+        let mut message = connection.recv_stream().await.unwrap().unwrap();
+        let mut read = 0;
+        while let Some(chunk) = message.chunk().await {
+            read += chunk.unwrap().len();
+        }
+        read
+    });
+    assert_eq!(read, longest + 1);
+
+    let (toy, client, connection) = begin();
+    toy.spawn(async move { drop(connection.recv().await) });
+    toy.settle();
+    let (answer, _) = client.take();
+    assert!(matches!(answer[..], [0x88, _, 3, 0xF1, ..]), "no 1009: {answer:?}");
+}
+
+#[test]
 fn chunks_come_as_they_arrive_and_the_next_message_behind_them() {
     let (toy, client, connection) = opened();
     let heard = read_in_pieces(&toy, &connection);
