@@ -35,6 +35,10 @@ pub(crate) struct Loan(Arc<()>);
 /// peer as much as it costs us.
 const FIRST_STEP: usize = 64 << 10;
 
+/// How much is allocated at once, as a multiple of what has arrived. It is not touched before more
+/// arrives, and each further allocation copies all that is there.
+const TRUST: usize = 16;
+
 impl RecvBuf {
     /// Capacity of [`RecvBuf::default`]: 64 KiB.
     pub const DEFAULT_CAPACITY: usize = 64 << 10;
@@ -193,9 +197,10 @@ impl Target {
     fn spare_mut(&mut self) -> &mut [u8] {
         let full = self.payload.len() == self.filled;
         if full && self.filled < self.want {
-            // As much as has arrived, so that memory follows the bytes and not the claim.
+            // As much as has arrived, so that the memory that is touched follows the bytes and not
+            // the claim.
             let step = self.filled.clamp(FIRST_STEP, 1 << 20).min(self.want - self.filled);
-            let capacity = self.filled.saturating_mul(2).clamp(self.filled + step, self.want);
+            let capacity = self.filled.saturating_mul(TRUST).clamp(self.filled + step, self.want);
             self.payload.reserve_exact(capacity - self.filled);
             self.payload.resize(self.filled + step, 0);
         }
