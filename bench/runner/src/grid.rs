@@ -29,10 +29,17 @@ struct Shape<'a> {
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+/// Where the runner chooses, no connection waits so long for its turn that its server pings it.
+const MOST_IN_FLIGHT: usize = 1 << 30;
+
 impl Cell {
     /// All fields that the options ask for.
     pub(crate) fn all(options: &Options) -> Vec<Self> {
         options.kinds().into_iter().flat_map(|kind| Self::of_kind(kind, options)).collect()
+    }
+
+    fn bytes_in_flight(self) -> usize {
+        self.size * self.connections * self.in_flight
     }
 
     pub(crate) fn work(self) -> Work {
@@ -69,6 +76,11 @@ impl Cell {
                 let cell = |&in_flight| Self { kind, size, connections, in_flight };
                 cells.extend(in_flight.iter().map(cell));
             }
+        }
+        if options.main || options.full {
+            // Idle connections send in waves.
+            let few = |cell: &Self| cell.bytes_in_flight() <= MOST_IN_FLIGHT;
+            cells.retain(|cell| kind == Kind::Idle || few(cell));
         }
         cells.dedup();
         cells

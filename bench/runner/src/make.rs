@@ -59,7 +59,16 @@ pub(crate) fn version(server: &Server) -> String {
 }
 
 fn cargo(choice: &[&str]) -> Result<String, String> {
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo says of this program to itself: some build scripts look at it, so each run would
+    // build all that depends on them anew.
+    let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+    for (name, _) in env::vars_os() {
+        if own.iter().any(|own| name.to_string_lossy().starts_with(own)) {
+            command.env_remove(name);
+        }
+    }
+    let output = command
         .current_dir(home())
         .args(["build", "--release", "--quiet", "--message-format", "json-render-diagnostics"])
         .args(choice)

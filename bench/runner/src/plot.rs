@@ -8,7 +8,7 @@ use crate::{
 
 const WIDTH: f64 = 880.0;
 const PANEL: f64 = 434.0;
-const NAMES: f64 = 206.0;
+const NAMES: f64 = 226.0;
 /// Room for a figure beside the greatest dot.
 const FIGURES: f64 = 46.0;
 const LINE: f64 = 17.0;
