@@ -172,10 +172,7 @@ impl Inner {
     /// not.
     fn skip_rest(&mut self, now: Instant) {
         while self.streaming.reading() == Reading::Discarded {
-            if let Some(piece) = self.core.poll_piece() {
-                if piece.is_last {
-                    self.streaming.set_reading(Reading::Pieces);
-                }
+            if self.discard_piece() {
                 continue;
             }
             let (None, Some(input)) = (&self.stash, &mut self.input) else { return };
@@ -187,6 +184,15 @@ impl Inner {
             self.called = true;
             return;
         }
+    }
+
+    /// Discards the piece that is there; `false` when there is none.
+    pub(crate) fn discard_piece(&mut self) -> bool {
+        let piece = self.core.poll_piece();
+        if piece.as_ref().is_some_and(|piece| piece.is_last) {
+            self.streaming.set_reading(Reading::Pieces);
+        }
+        piece.is_some()
     }
 
     /// The beginning of the next message, or all of it.

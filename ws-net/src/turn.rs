@@ -346,11 +346,7 @@ impl Inner {
     #[cold]
     fn pass_piece(&mut self, turn: &mut Turn) -> bool {
         if self.streaming.reading() == Reading::Discarded || self.reader != Reader::Handles {
-            let Some(piece) = self.core.poll_piece() else { return false };
-            if piece.is_last {
-                self.streaming.set_reading(Reading::Pieces);
-            }
-            return true;
+            return self.discard_piece();
         }
         if self.core.has_piece() {
             self.tell_message(turn);

@@ -24,7 +24,7 @@ impl Connection {
             if input.is_empty() {
                 return None;
             }
-            if let Some(message) = self.poll_message(input, now) {
+            if let Some(message) = self.take_whole(input, now) {
                 return Some(Event::Message(message));
             }
         }
@@ -36,7 +36,13 @@ impl Connection {
     /// taken and nothing has changed.
     #[inline]
     pub fn poll_message(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
-        if input.is_empty() || self.has_news() || self.state() != State::Connected {
+        if input.is_empty() || self.has_news() { None } else { self.take_whole(input, now) }
+    }
+
+    /// There is something to parse, and nothing to be told before it.
+    #[inline]
+    fn take_whole(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
+        if self.state() != State::Connected {
             return None;
         }
         let Phase::Open(decoder) = &mut self.phase else { return None };
