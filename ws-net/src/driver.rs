@@ -253,14 +253,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             }
         }
         let Some(input) = &mut turn.input else { return };
-        let spare = input.spare_mut();
-        let room = spare.len();
-        match socket.poll_read(cx, spare) {
+        match socket.poll_fill(cx, input) {
             Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),
-            Poll::Ready(Ok(n)) => {
-                input.filled(n);
-                turn.has_read(n, room);
-            }
+            Poll::Ready(Ok(n)) => turn.has_read(n),
             Poll::Ready(Err(error)) => {
                 log_failure(&self.membership.connection, &error, "read from");
                 turn.end = Some(StreamEnd::Lost);

@@ -1,6 +1,8 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
+use ws_proto::RecvBuf;
+
 use crate::runtime::{Certificates, Transport};
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, stream::TlsStream};
@@ -56,6 +58,15 @@ impl<S: Transport> Transport for Link<S> {
             Self::Plain(socket) => socket.poll_read(cx, buf),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.poll_read(cx, buf),
+        }
+    }
+
+    #[inline]
+    fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(socket) => socket.poll_fill(cx, input),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.poll_fill(cx, input),
         }
     }
 

@@ -8,10 +8,10 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use ws_proto::Instant;
+use ws_proto::{Instant, RecvBuf};
 
 /// What a runtime has to offer; everything else is the same on all of them.
 ///
@@ -104,6 +104,17 @@ pub trait Transport: Send + Unpin + 'static {
     /// messages arrive alone. A level-triggered reactor, or one that clears its own note after a
     /// short read, does this by itself; the others remember it.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Reads what is there to where `input` wants it, and reports it there: what
+    /// [`poll_read`](Self::poll_read) does for [`RecvBuf::spare_mut`]. `input` has room.
+    ///
+    /// A stream that can append to memory that is not initialised does so with
+    /// [`RecvBuf::message_mut`], which saves a pass over large messages, and reads.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
+        let n = ready!(self.poll_read(cx, input.spare_mut()))?;
+        input.filled(n);
+        Poll::Ready(Ok(n))
+    }
 
     /// Writes some of `bufs`, in order, and answers how many bytes it took. `bufs` holds at least
     /// one byte.

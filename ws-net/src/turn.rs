@@ -13,6 +13,9 @@ use crate::shared::{Activity, Attached, Common, Inner, Reader, Shared, Wants};
 use crate::streaming::{Reading, Writing};
 use crate::waiters::Spare;
 
+/// The longest header of a frame (RFC 6455 section 5.2).
+const HEADER_MAX: usize = 14;
+
 /// What the driver does next. It is decided under the connection's lock and done without it.
 pub(crate) enum Work {
     /// Tell an event.
@@ -39,7 +42,7 @@ pub(crate) struct Turn {
     pub(crate) outbox: Outbox,
     /// Bytes that were written and not yet reported.
     pub(crate) written: usize,
-    /// The last read filled its chunk, so that the next one takes a wider one.
+    /// The last read filled the usual chunk, so that the next one takes a wider one.
     pub(crate) wide: bool,
     /// How the stream ended, until that is reported.
     pub(crate) end: Option<StreamEnd>,
@@ -128,13 +131,10 @@ impl Turn {
             && self.input.get_or_insert_with(|| pool::take(wide)).has_room()
     }
 
-    /// Notes that a read took `n` bytes where there was room for `room`.
-    pub(crate) fn has_read(&mut self, n: usize, room: usize) {
-        if n == room {
-            self.wide = true;
-        } else if room > RecvBuf::DEFAULT_CAPACITY && n <= RecvBuf::DEFAULT_CAPACITY {
-            self.wide = false;
-        }
+    /// Notes that a read took `n` bytes: as much as the usual chunk has room for, beside the
+    /// beginning of a header that may have been left in it, or less.
+    pub(crate) fn has_read(&mut self, n: usize) {
+        self.wide = n > RecvBuf::DEFAULT_CAPACITY - HEADER_MAX;
     }
 
     /// Whether a transfer has left nothing to look at but how much was written.

@@ -6,7 +6,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
-use ws_net::{Address, Listener, Transport};
+use ws_net::{Address, Listener, RecvBuf, Transport};
+
+use crate::stream::poll_fill;
 
 /// A stream socket of Tokio.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ impl Transport for TokioStream {
         let mut buf = ReadBuf::new(buf);
         ready!(either!(self, socket => Pin::new(socket).poll_read(cx, &mut buf)))?;
         Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
+        either!(self, socket => poll_fill(socket, cx, input))
     }
 
     fn poll_write_vectored(

@@ -3,6 +3,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
+use bytes::BufMut;
+use bytes::buf::Limit;
+
 /// The bytes received and not yet parsed, owned by the caller.
 ///
 /// One buffer can serve many connections in turn: it may be given to another connection, or
@@ -18,7 +21,7 @@ pub struct RecvBuf {
 
 /// A message under construction that is read into directly.
 struct Target {
-    /// Initialised to its length; the first `filled` bytes were received, `parsed` of them before.
+    /// The first `filled` bytes were received, `parsed` of them before; behind them are zeros.
     payload: Vec<u8>,
     filled: usize,
     parsed: usize,
@@ -64,10 +67,19 @@ impl RecvBuf {
         self.chunk.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// The message that is being read into, for a reader that appends to it: its memory need not be
+    /// initialised, so that one read can take all that it has room for. Report the bytes with
+    /// [`filled`](Self::filled), as those that were read into [`spare_mut`](Self::spare_mut).
+    ///
+    /// `None` when the next bytes belong elsewhere; then use `spare_mut`.
+    pub fn message_mut(&mut self) -> Option<Limit<&mut Vec<u8>>> {
+        self.message.as_mut().map(Target::append)
+    }
+
     /// Whether [`spare_mut`](Self::spare_mut) is not empty.
     pub fn has_room(&self) -> bool {
         match &self.message {
-            Some(target) => target.filled < target.want || target.payload.len() > target.filled,
+            Some(target) => target.filled < target.want,
             None => self.end - self.start < self.chunk.len(),
         }
     }
@@ -195,16 +207,33 @@ impl Target {
     }
 
     fn spare_mut(&mut self) -> &mut [u8] {
-        let full = self.payload.len() == self.filled;
-        if full && self.filled < self.want {
-            // As much as has arrived, so that the memory that is touched follows the bytes and not
-            // the claim.
-            let step = self.filled.clamp(FIRST_STEP, 1 << 20).min(self.want - self.filled);
-            let capacity = self.filled.saturating_mul(TRUST).clamp(self.filled + step, self.want);
-            self.payload.reserve_exact(capacity - self.filled);
+        if self.payload.len() == self.filled {
+            let step = self.step();
+            self.reserve();
             self.payload.resize(self.filled + step, 0);
         }
         self.payload.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    fn append(&mut self) -> Limit<&mut Vec<u8>> {
+        self.payload.truncate(self.filled);
+        if self.payload.capacity() == self.filled {
+            self.reserve();
+        }
+        let room = self.payload.capacity().min(self.want) - self.filled;
+        (&mut self.payload).limit(room)
+    }
+
+    /// As much as has arrived, so that the memory that is touched follows the bytes and not the
+    /// claim.
+    fn step(&self) -> usize {
+        self.filled.clamp(FIRST_STEP, 1 << 20).min(self.want - self.filled)
+    }
+
+    fn reserve(&mut self) {
+        let capacity =
+            self.filled.saturating_mul(TRUST).clamp(self.filled + self.step(), self.want);
+        self.payload.reserve_exact(capacity - self.filled);
     }
 }
 
@@ -270,5 +299,32 @@ mod tests {
         assert_eq!(payload, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]);
         assert!(payload.capacity() <= 10 + FIRST_STEP);
         assert!(buf.is_idle());
+    }
+
+    #[test]
+    fn a_lent_message_is_appended_to_between_reads_into_slices() {
+        let mut buf = RecvBuf::with_capacity(16);
+        assert!(buf.message_mut().is_none());
+        let want = FIRST_STEP * TRUST * 2;
+        let loan = buf.lend(vec![1; 10], want);
+        assert_eq!(buf.feed(&[2; 5]), 5);
+        let mut message = buf.message_mut().unwrap();
+        assert!(message.remaining_mut() <= FIRST_STEP);
+        message.put_slice(&[3; 7]);
+        buf.filled(7);
+        assert_eq!(buf.len(), 12);
+        buf.consume_fresh();
+        while buf.has_room() {
+            let mut message = buf.message_mut().unwrap();
+            let room = message.remaining_mut();
+            message.put_bytes(4, room);
+            buf.filled(room);
+        }
+        assert_eq!(buf.message_mut().unwrap().remaining_mut(), 0);
+        assert!(buf.spare_mut().is_empty());
+        let payload = buf.reclaim(&loan).unwrap();
+        assert_eq!(payload.len(), want);
+        assert_eq!(payload[..22], [[1; 10].as_slice(), &[2; 5], &[3; 7]].concat());
+        assert!(payload[22..].iter().all(|byte| *byte == 4));
     }
 }
