@@ -18,6 +18,16 @@ struct Counting;
 
 static HELD: AtomicIsize = AtomicIsize::new(0);
 
+/// The same of allocations from [`LARGE`] on: chunks and messages.
+static HELD_LARGE: AtomicIsize = AtomicIsize::new(0);
+
+/// No idle connection has anything as large.
+const LARGE: usize = 32 << 10;
+
+/// What threads keep in chunks for their next reads, however many connections there are; async-std
+/// has a thread per core.
+const KEPT: isize = 2 << 20;
+
 thread_local! {
     /// Set on threads of clients.
     static IS_CLIENT: Cell<bool> = const { Cell::new(false) };
@@ -27,7 +37,8 @@ fn count(layout: Layout, sign: isize) {
     if !IS_CLIENT.try_with(Cell::get).unwrap_or(false) {
         // glibc: 8 bytes in front, in steps of 16, 32 at least.
         let chunk = (layout.size() + 8).next_multiple_of(16).max(32);
-        HELD.fetch_add(sign * chunk.cast_signed(), SeqCst);
+        let held = if layout.size() < LARGE { &HELD } else { &HELD_LARGE };
+        held.fetch_add(sign * chunk.cast_signed(), SeqCst);
     }
 }
 
@@ -104,12 +115,16 @@ fn check(name: &str, limit: usize, run: impl FnOnce(Client)) {
     assert!(again <= limit, "{name}: {again} bytes after an echo, not {limit}");
 }
 
-/// What is held for each connection, as soon as it is within the limit.
+/// What is held for each connection, as soon as that is within the limit and no more in chunks than
+/// threads keep.
 fn settle(before: isize, limit: usize) -> usize {
     let started = Instant::now();
     loop {
         let held = usize::try_from(HELD.load(SeqCst) - before).unwrap() / CONNECTIONS;
-        if held <= limit || started.elapsed() > PATIENCE / 4 {
+        let large = HELD_LARGE.load(SeqCst);
+        let late = started.elapsed() > PATIENCE / 4;
+        if late || held <= limit && large <= KEPT {
+            assert!(large <= KEPT, "{large} bytes in chunks or messages");
             return held;
         }
         thread::yield_now();

@@ -513,13 +513,13 @@ fn a_batch_goes_before_what_is_queued_meanwhile() {
         let mut batch = Batch::new();
         server.begin_batch(&mut batch, 1000);
         let queued = server.buffered_amount();
-        assert!(batch.take(&"2".into()) && batch.take(&"3".into()));
-        assert_eq!(batch.take(&Message::binary("b")), version.has_frames());
-        assert!(!batch.take(&"x".repeat(1000).into()), "more than it may take");
+        assert!(batch.take(&mut "2".into()) && batch.take(&mut "3".into()));
+        assert_eq!(batch.take(&mut Message::binary("b")), version.has_frames());
+        assert!(!batch.take(&mut "x".repeat(1000).into()), "more than it may take");
         assert_eq!(server.buffered_amount(), queued, "what was queued before still counts");
         server.send("4".into()).unwrap();
         server.end_batch(&mut batch);
-        assert!(batch.is_empty() && !batch.take(&"late".into()));
+        assert!(batch.is_empty() && !batch.take(&mut "late".into()));
         server.send("5".into()).unwrap();
         pair.drive();
         let texts = pair.client.events.iter().filter_map(|event| event.strip_prefix("text "));
@@ -533,13 +533,13 @@ fn a_batch_takes_nothing_that_needs_more_than_a_header() {
     let mut pair = Pair::connected(Version::Rfc6455);
     let mut batch = Batch::new();
     pair.client.connection.begin_batch(&mut batch, 1000);
-    assert!(!batch.take(&"clients mask".into()));
+    assert!(!batch.take(&mut "clients mask".into()));
     pair.server.connection.begin_batch(&mut batch, 1000);
-    assert!(batch.take(&"too late".into()));
+    assert!(batch.take(&mut "too late".into()));
     pair.server.connection.abort();
     pair.server.connection.end_batch(&mut batch);
     assert!(batch.is_empty());
     assert!(pair.server.connection.poll_transmit().is_none());
     pair.server.connection.begin_batch(&mut batch, 1000);
-    assert!(!batch.take(&"over".into()));
+    assert!(!batch.take(&mut "over".into()));
 }

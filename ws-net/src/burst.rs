@@ -173,11 +173,11 @@ pub(crate) fn poll_next(shared: &Shared, cx: &Context<'_>) -> Option<Poll<Messag
 /// # Errors
 /// The message comes back when the lock is needed.
 #[inline]
-pub(crate) fn send(shared: &Shared, message: Message) -> Result<(), Message> {
+pub(crate) fn send(shared: &Shared, mut message: Message) -> Result<(), Message> {
     let mut taken = false;
     let _ = BURST.try_with(|burst| {
         if burst.is_of(shared) {
-            taken = burst.batch.borrow_mut().take(&message);
+            taken = burst.batch.borrow_mut().take(&mut message);
         }
     });
     // It is dropped here, where nothing is borrowed: its owner may be code of users.

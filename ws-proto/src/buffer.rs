@@ -4,4 +4,5 @@ pub use receive::RecvBuf;
 
 mod send;
 pub(crate) use send::COPY_MAX;
+pub(crate) use send::Payload;
 pub use send::SendBuf;

@@ -77,6 +77,14 @@ impl Message {
         self.payload().is_empty()
     }
 
+    /// Moves the payload out and leaves an empty message.
+    pub(crate) fn take_payload(&mut self) -> Bytes {
+        match self {
+            Self::Text(text) => core::mem::take(text).into_bytes(),
+            Self::Binary(payload) => core::mem::take(payload),
+        }
+    }
+
     pub(crate) fn payload(&self) -> &Bytes {
         match self {
             Self::Text(text) => text.as_shared(),

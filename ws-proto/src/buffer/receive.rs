@@ -43,8 +43,9 @@ const FIRST_STEP: usize = 64 << 10;
 const TRUST: usize = 16;
 
 impl RecvBuf {
-    /// Capacity of [`RecvBuf::default`]: 64 KiB.
-    pub const DEFAULT_CAPACITY: usize = 64 << 10;
+    /// Capacity of [`RecvBuf::default`]: 64 KiB and room for a header, so that one read takes a
+    /// message of that size.
+    pub const DEFAULT_CAPACITY: usize = (64 << 10) + 64;
 
     /// A buffer that takes `capacity` bytes at a time, at least 16.
     pub fn with_capacity(capacity: usize) -> Self {
@@ -237,7 +238,7 @@ impl Target {
     }
 }
 
-/// 64 KiB: one read takes what a default socket buffer holds.
+/// One read takes what a default socket buffer holds.
 impl Default for RecvBuf {
     fn default() -> Self {
         Self::with_capacity(Self::DEFAULT_CAPACITY)

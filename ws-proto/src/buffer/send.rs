@@ -1,127 +1,182 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, iter};
 
 use bytes::{Buf, Bytes};
 
+use crate::Message;
+
 /// Payloads up to this length are copied behind their header; longer ones are shared, as another
-/// segment of a vectored write.
+/// piece of a vectored write.
 pub(crate) const COPY_MAX: usize = 4 << 10;
+
+/// Payloads for which a thread keeps room.
+const FEW: usize = 64;
 
 /// The most that is allocated because the last write was large.
 const HINT_MAX: usize = 16 << 10;
 
 /// Bytes on their way to the socket, ready for one vectored write.
 ///
-/// Small frames lie behind each other in one piece; large payloads are shared, not copied. Read
-/// it through [`bytes::Buf`]; `chunks_vectored` fills a vectored write.
+/// Small frames and the headers of large ones lie behind each other in one allocation; large
+/// payloads are shared, not copied. Read it through [`bytes::Buf`]; `chunks_vectored` fills a
+/// vectored write.
 #[derive(Default)]
 pub struct SendBuf {
-    /// In front of `tail`. Only large payloads need some, so an idle connection has a pointer.
+    /// What was copied, in order; the first `gone` bytes are taken.
+    copied: Vec<u8>,
+    gone: usize,
+    /// What lies between the copied bytes. Only large payloads need it, so an idle connection has
+    /// a pointer.
     #[expect(clippy::box_collection, reason = "for its size while it is empty")]
-    segments: Option<Box<VecDeque<Segment>>>,
-    /// What small frames are appended to.
-    tail: Vec<u8>,
-    /// How much of the first piece is gone already.
-    offset: usize,
+    shared: Option<Box<VecDeque<Shared>>>,
     remaining: usize,
-    /// Capacity of the first allocation of `tail`.
+    /// Capacity of the first allocation of `copied`.
     hint: usize,
 }
 
-enum Segment {
-    Owned(Vec<u8>),
-    Shared(Bytes),
+/// What a frame carries.
+pub(crate) trait Payload {
+    fn bytes(&self) -> &[u8];
+
+    /// The same, to be kept.
+    fn share(self) -> Bytes;
 }
 
-impl Segment {
+impl Payload for &Bytes {
+    #[inline]
     fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Owned(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
+        self
     }
+
+    fn share(self) -> Bytes {
+        self.clone()
+    }
+}
+
+/// It is moved out, which spares the allocation that the first clone of bytes makes.
+impl Payload for &mut Message {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
+    fn share(self) -> Bytes {
+        self.take_payload()
+    }
+}
+
+/// A payload that was not copied.
+struct Shared {
+    /// It comes before the copied bytes from here on.
+    at: usize,
+    bytes: Bytes,
 }
 
 impl SendBuf {
     pub(crate) const fn new() -> Self {
-        Self { segments: None, tail: Vec::new(), offset: 0, remaining: 0, hint: 0 }
+        Self { copied: Vec::new(), gone: 0, shared: None, remaining: 0, hint: 0 }
     }
 
     /// Hands out the content. The next one probably is as large, so it will be allocated at once.
     pub(crate) fn hand_out(&mut self) -> Self {
-        let hint = self.tail.len().min(HINT_MAX);
+        let hint = self.copied.len().min(HINT_MAX);
         core::mem::replace(self, Self { hint, ..Self::default() })
     }
 
     /// Appends bytes by copying.
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        self.tail.extend_from_slice(bytes);
+        self.copied.extend_from_slice(bytes);
         self.remaining += bytes.len();
     }
 
     /// Appends a header and its payload, which is copied when small and shared when large.
     #[inline]
-    pub(crate) fn put_frame(&mut self, header: &[u8], payload: &Bytes) {
-        let copied = payload.len() <= COPY_MAX;
-        let room = header.len() + if copied { payload.len() } else { 0 };
-        self.tail.reserve(if self.tail.capacity() == 0 { room.max(self.hint) } else { room });
+    pub(crate) fn put_frame(&mut self, header: &[u8], payload: impl Payload) {
+        let bytes = payload.bytes();
+        let copied = bytes.len() <= COPY_MAX;
+        let room = header.len() + if copied { bytes.len() } else { 0 };
+        self.copied.reserve(if self.copied.capacity() == 0 { room.max(self.hint) } else { room });
         self.put(header);
-        if copied { self.put(payload) } else { self.put_shared(payload.clone()) }
+        if copied { self.put(bytes) } else { self.put_shared(payload.share()) }
     }
 
     /// Appends bytes without copying.
     pub(crate) fn put_shared(&mut self, bytes: Bytes) {
-        self.close_tail();
         self.remaining += bytes.len();
-        self.push(Segment::Shared(bytes));
+        let at = self.copied.len();
+        self.shared.get_or_insert_default().push_back(Shared { at, bytes });
     }
 
     /// Appends what `write` appends to the vector, and answers what it answered.
     pub(crate) fn put_with<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        let before = self.tail.len();
-        let result = write(&mut self.tail);
-        self.remaining += self.tail.len() - before;
+        let before = self.copied.len();
+        let result = write(&mut self.copied);
+        self.remaining += self.copied.len() - before;
         result
     }
 
     /// Appends all of another.
     pub(crate) fn append(&mut self, other: Self) {
-        self.close_tail();
-        self.remaining += other.remaining;
-        for segment in other.segments.into_iter().flat_map(|segments| *segments) {
-            self.push(segment);
+        let few = other.copied.len() <= COPY_MAX;
+        let Self { copied, gone, shared, .. } = other;
+        let copied = Bytes::from(copied);
+        let mut from = gone;
+        for Shared { at, bytes } in shared.into_iter().flat_map(|shared| *shared) {
+            self.put_slice(&copied, from, at, few);
+            self.put_shared(bytes);
+            from = at;
         }
-        self.tail = other.tail;
+        self.put_slice(&copied, from, copied.len(), few);
     }
 
-    /// How much can be appended without an allocation while this is empty.
+    fn put_slice(&mut self, bytes: &Bytes, from: usize, to: usize, copy: bool) {
+        match bytes.get(from..to) {
+            None | Some([]) => {}
+            Some(few) if copy => self.put(few),
+            Some(_) => self.put_shared(bytes.slice(from..to)),
+        }
+    }
+
+    /// Takes `n` bytes up to the last payload that is shared, and answers how many are left.
+    fn advance_shared(&mut self, mut n: usize) -> usize {
+        let Some(shared) = &mut self.shared else { return n };
+        while let Some(first) = shared.front_mut() {
+            let copied = n.min(first.at - self.gone);
+            self.gone += copied;
+            n -= copied;
+            if self.gone < first.at || n < first.bytes.len() {
+                first.bytes.advance(n);
+                return 0;
+            }
+            n -= first.bytes.len();
+            shared.pop_front();
+        }
+        n
+    }
+
+    /// How much can be copied here without an allocation while this is empty.
     pub(crate) fn capacity(&self) -> usize {
-        self.tail.capacity()
+        self.copied.capacity()
     }
 
-    fn close_tail(&mut self) {
-        if !self.tail.is_empty() {
-            let tail = core::mem::take(&mut self.tail);
-            self.push(Segment::Owned(tail));
-        }
-    }
-
-    fn push(&mut self, segment: Segment) {
-        self.segments.get_or_insert_default().push_back(segment);
+    /// Gives back the room for large payloads if it is more than for a few.
+    pub(crate) fn trim(&mut self) {
+        self.shared.take_if(|shared| shared.capacity() > FEW);
     }
 
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let tail = (!self.tail.is_empty()).then_some(self.tail.as_slice());
-        let mut skip = self.offset;
-        self.segments
-            .iter()
-            .flat_map(|segments| segments.iter())
-            .map(Segment::bytes)
-            .chain(tail)
-            .map(move |piece| piece.get(core::mem::take(&mut skip)..).unwrap_or_default())
+        let shared = || self.shared.iter().flat_map(|shared| shared.iter());
+        let starts = iter::once(self.gone).chain(shared().map(|shared| shared.at));
+        let ends = shared().map(|shared| shared.at).chain([self.copied.len()]);
+        let copied = starts.zip(ends).map(|(from, to)| self.copied.get(from..to));
+        let shared = shared().map(|shared| shared.bytes.as_ref()).chain([&[][..]]);
+        copied
+            .zip(shared)
+            .flat_map(|(copied, shared)| [copied.unwrap_or_default(), shared])
+            .filter(|piece| !piece.is_empty())
     }
 }
 
@@ -130,7 +185,11 @@ impl Buf for SendBuf {
         self.remaining
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
+        if self.shared.is_none() {
+            return self.copied.get(self.gone..).unwrap_or_default();
+        }
         self.pieces().next().unwrap_or_default()
     }
 
@@ -143,25 +202,15 @@ impl Buf for SendBuf {
     }
 
     /// More than [`remaining`](Buf::remaining) counts as all of it.
+    #[inline]
     fn advance(&mut self, n: usize) {
         let n = n.min(self.remaining);
         self.remaining -= n;
-        self.offset += n;
-        if let Some(segments) = &mut self.segments {
-            while let Some(first) = segments.front() {
-                let len = first.bytes().len();
-                if self.offset < len {
-                    return;
-                }
-                self.offset -= len;
-                segments.pop_front();
-            }
-            self.segments = None;
-        }
+        self.gone += if self.shared.is_some() { self.advance_shared(n) } else { n };
         if self.remaining == 0 {
             // The memory is left for what comes next, if that is soon.
-            self.offset = 0;
-            self.tail.clear();
+            self.gone = 0;
+            self.copied.clear();
         }
     }
 }

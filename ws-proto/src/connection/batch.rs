@@ -48,19 +48,18 @@ impl Batch {
 
     /// Takes a message. `false` when it was not taken and has to go through [`Connection::send`],
     /// because it would reach the high-water mark, or needs more than a header, or cannot be sent
-    /// at all. Does not wait.
+    /// at all. Otherwise what is left of `message` may be dropped: a large payload was moved out of
+    /// it. Does not wait.
     #[inline]
     #[must_use]
-    pub fn take(&mut self, message: &Message) -> bool {
+    pub fn take(&mut self, message: &mut Message) -> bool {
         let cost = message.len().saturating_add(OVERHEAD);
         if cost >= self.room {
             return false;
         }
         match self.framing {
-            Framing::Frames => {
-                put_unmasked(&mut self.buf, Opcode::of(message.kind()), message.payload());
-            }
-            Framing::Text if message.is_text() => put_text(&mut self.buf, message.payload()),
+            Framing::Frames => put_unmasked(&mut self.buf, Opcode::of(message.kind()), message),
+            Framing::Text if message.is_text() => put_text(&mut self.buf, message),
             _ => return false,
         }
         self.room -= cost;
@@ -72,10 +71,12 @@ impl Batch {
         !self.buf.has_remaining()
     }
 
-    /// Takes over the memory of what was sent, for the next messages, up to 64 KiB.
-    pub fn recycle(&mut self, sent: SendBuf) {
+    /// Takes over the memory of what was sent, for the next messages, up to 64 KiB and room for 64
+    /// large payloads.
+    pub fn recycle(&mut self, mut sent: SendBuf) {
         let larger = self.buf.capacity() < sent.capacity() && sent.capacity() <= MOST_KEPT;
         if larger && self.is_empty() && !sent.has_remaining() {
+            sent.trim();
             self.buf = sent;
         }
     }

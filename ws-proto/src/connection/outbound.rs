@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 mod fragments;
 
 use super::partial::Partial;
-use crate::buffer::SendBuf;
+use crate::buffer::{Payload, SendBuf};
 use crate::deflate::Deflater;
 use crate::wire::rfc6455::{FIN, Header, LENGTH_16, MAX_CONTROL, Opcode};
 use crate::wire::{mask, sentinel};
@@ -321,9 +321,9 @@ impl Outbound {
 
 /// The frame of a server. Headers of a length that is known where they are written cost a store.
 #[inline]
-pub(super) fn put_unmasked(buf: &mut SendBuf, opcode: Opcode, payload: &Bytes) {
+pub(super) fn put_unmasked(buf: &mut SendBuf, opcode: Opcode, payload: impl Payload) {
     let first = FIN | opcode as u8;
-    match payload.len() {
+    match payload.bytes().len() {
         len @ 0..=MAX_CONTROL => buf.put_frame(&[first, len as u8], payload),
         len @ ..=0xFFFF => {
             let [high, low] = (len as u16).to_be_bytes();
@@ -335,7 +335,7 @@ pub(super) fn put_unmasked(buf: &mut SendBuf, opcode: Opcode, payload: &Bytes) {
 
 /// A message of draft75 and draft76.
 #[inline]
-pub(super) fn put_text(buf: &mut SendBuf, payload: &Bytes) {
+pub(super) fn put_text(buf: &mut SendBuf, payload: impl Payload) {
     buf.put_frame(&[sentinel::START], payload);
     buf.put(&[sentinel::END]);
 }
