@@ -4,10 +4,15 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 use ws_proto::{SendBuf, Transmit};
 
+use crate::pool;
 use crate::runtime::Transport;
 
 /// Pieces per vectored write. Small frames share a piece, so this many large payloads.
 const PIECES: usize = 64;
+
+/// When no piece is larger they are copied behind each other: the system takes about 100 ns more
+/// for each piece of a write, which is what copying 4 KiB takes.
+const SMALL: usize = 4 << 10;
 
 /// What the core handed out and the socket has not taken yet.
 #[derive(Default)]
@@ -112,6 +117,12 @@ impl Outbox {
         }
         let mut slices = [IoSlice::new(&[]); PIECES];
         let count = self.bytes.chunks_vectored(&mut slices);
-        socket.poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+        let pieces = slices.get(..count).unwrap_or_default();
+        if pieces.iter().all(|piece| piece.len() <= SMALL) {
+            return pool::gather(pieces, |bytes| {
+                socket.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+            });
+        }
+        socket.poll_write_vectored(cx, pieces)
     }
 }

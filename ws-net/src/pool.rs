@@ -1,6 +1,7 @@
 #![expect(clippy::unnecessary_box_returns, clippy::vec_box, reason = "chunks move as a pointer")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::io::IoSlice;
 use std::mem;
 
 use ws_proto::RecvBuf;
@@ -24,6 +25,25 @@ struct Chunks {
 thread_local! {
     static CHUNKS: RefCell<Chunks> =
         const { RefCell::new(Chunks { usual: Vec::new(), wide: None }) };
+
+    static GATHERED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends `f` the bytes of the first `pieces` behind each other, in memory that the thread keeps: as
+/// many as there is room for in as much as a usual chunk has, and one at least.
+pub(crate) fn gather<T>(pieces: &[IoSlice<'_>], f: impl FnOnce(&[u8]) -> T) -> T {
+    // Taken out, since `f` may be code of users.
+    let mut bytes = GATHERED.try_with(Cell::take).unwrap_or_default();
+    for piece in pieces {
+        if !bytes.is_empty() && bytes.len() + piece.len() > RecvBuf::DEFAULT_CAPACITY {
+            break;
+        }
+        bytes.extend_from_slice(piece);
+    }
+    let answer = f(&bytes);
+    bytes.clear();
+    let _ = GATHERED.try_with(|kept| kept.set(bytes));
+    answer
 }
 
 /// A chunk of this thread, or a new one.
@@ -92,5 +112,20 @@ mod tests {
         assert_eq!(kept(), (KEPT - 1, true));
         assert_eq!(with_room(take(false), true).capacity(), WIDE);
         assert_eq!(kept(), (KEPT - 1, false));
+    }
+
+    #[test]
+    fn gathered_pieces_lie_behind_each_other_up_to_a_limit() {
+        let many = [7; 4096].as_slice();
+        let gathered = |pieces: &[&[u8]]| {
+            let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            gather(&slices, <[u8]>::to_vec)
+        };
+        assert_eq!(gathered(&[b"ab", b"", b"c"]), b"abc");
+        let most = RecvBuf::DEFAULT_CAPACITY / many.len();
+        assert_eq!(gathered(&[many; 64]), many.repeat(most));
+        assert_eq!(gather(&[], |bytes| gathered(&[b"inside", bytes])), b"inside");
+        let one = vec![1; RecvBuf::DEFAULT_CAPACITY + 1];
+        assert_eq!(gathered(&[&one, b"not this"]), one);
     }
 }
