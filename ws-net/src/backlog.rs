@@ -27,13 +27,16 @@ pub(crate) struct Entry {
     pub(crate) ticket: Option<Arc<Ticket>>,
 }
 
-/// What to let go when no lock is held any more: it may run code of users.
+/// What to let go when no lock is held any more: it may run code of users. Mostly there is nothing,
+/// so it is no more than a pointer then.
 #[derive(Default)]
-pub(crate) struct Freed {
-    pub(crate) wakers: Vec<Waker>,
-    pub(crate) messages: Vec<Prepared>,
-    /// What was queued and will not be sent.
-    pub(crate) unsent: Vec<SendBuf>,
+pub(crate) struct Freed(Option<Box<Let>>);
+
+#[derive(Default)]
+struct Let {
+    wakers: Vec<Waker>,
+    messages: Vec<Prepared>,
+    unsent: Vec<SendBuf>,
 }
 
 /// Counts for one message to many the receivers that have yet to take it.
@@ -107,7 +110,7 @@ impl Backlog {
             && let Some(entry) = self.queue.remove(at)
         {
             self.count_out(&entry);
-            freed.messages.push(entry.message);
+            freed.put_message(entry.message);
         }
     }
 
@@ -128,7 +131,7 @@ impl Backlog {
             return 0;
         };
         self.count_out(&entry);
-        freed.messages.push(entry.message);
+        freed.put_message(entry.message);
         1
     }
 
@@ -145,18 +148,35 @@ impl Backlog {
 impl Entry {
     /// Says what became of the message.
     pub(crate) fn settle(self, taken: bool, freed: &mut Freed) {
-        freed.messages.push(self.message);
-        freed.wakers.extend(self.ticket.and_then(|ticket| ticket.settle(taken)));
+        freed.put_message(self.message);
+        freed.extend(self.ticket.and_then(|ticket| ticket.settle(taken)));
     }
 }
 
 impl Freed {
+    pub(crate) fn put_message(&mut self, message: Prepared) {
+        self.0.get_or_insert_default().messages.push(message);
+    }
+
+    /// Takes what was queued and will not be sent.
+    pub(crate) fn put_unsent(&mut self, unsent: SendBuf) {
+        self.0.get_or_insert_default().unsent.push(unsent);
+    }
+
     /// Wakes and drops. No lock is held.
+    #[inline]
     pub(crate) fn release(&mut self) {
-        if !self.wakers.is_empty() || !self.messages.is_empty() || !self.unsent.is_empty() {
-            self.wakers.drain(..).for_each(Waker::wake);
-            self.messages.clear();
-            self.unsent.clear();
+        if let Some(freed) = self.0.take() {
+            freed.wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// Tasks to be woken.
+impl Extend<Waker> for Freed {
+    fn extend<T: IntoIterator<Item = Waker>>(&mut self, wakers: T) {
+        for waker in wakers {
+            self.0.get_or_insert_default().wakers.push(waker);
         }
     }
 }
@@ -209,6 +229,13 @@ mod tests {
         SlowOptions { max_messages, max_bytes, ..SlowOptions::default() }
     }
 
+    impl Freed {
+        /// Tasks and messages.
+        fn count(&self) -> (usize, usize) {
+            self.0.as_ref().map_or((0, 0), |freed| (freed.wakers.len(), freed.messages.len()))
+        }
+    }
+
     fn message(len: usize) -> Prepared {
         Prepared::new(vec![0; len])
     }
@@ -220,7 +247,7 @@ mod tests {
         let dropped = [10, 20, 30, 40, 31, 100, 101, 1]
             .map(|len| backlog.push(message(len), &limits, &mut freed));
         assert_eq!(dropped, [0, 0, 0, 1, 2, 2, 1, 1]);
-        assert_eq!((backlog.bytes(), freed.messages.len()), (1, 7));
+        assert_eq!((backlog.bytes(), freed.count()), (1, (0, 7)));
         assert_eq!((drain(&mut backlog), backlog.bytes()), (vec![1], 0));
         assert!(size_of::<Entry>() <= 24, "the table of memory says so");
     }
@@ -253,11 +280,11 @@ mod tests {
         }
         for (left, taken) in [(2, true), (1, false), (0, true)] {
             assert!(ticket.is_open() && ticket.poll(&mut cx).is_pending());
-            assert!(freed.wakers.is_empty());
+            assert_eq!(freed.count().0, 0);
             backlog.pop().unwrap().settle(taken, &mut freed);
             assert_eq!(ticket.is_open(), left > 0);
         }
-        assert_eq!((freed.wakers.len(), freed.messages.len()), (1, 3));
+        assert_eq!(freed.count(), (1, 3));
         assert_eq!(ticket.poll(&mut cx), Poll::Ready((2, 1)));
     }
 }

@@ -214,7 +214,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
         let shared = self.membership.connection.shared();
         shared.lock().interrupt(&shared.common, turn);
-        turn.release();
+        turn.freed.release();
         Poll::Pending
     }
 
@@ -231,7 +231,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let work = inner.next_work(shared, turn, self.rest);
         drop(inner);
         drop(spare);
-        turn.release();
+        turn.freed.release();
         work
     }
 
@@ -308,7 +308,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         if change.to <= State::Connected {
             inner.announced = change.to;
         }
-        inner.waiters.take(|wants| wants == Wants::Open, &mut turn.wakers);
+        inner.waiters.take(|wants| wants == Wants::Open, &mut turn.freed);
         drop(inner);
         if change.to == State::Opening {
             self.tell_known_request(turn);
@@ -425,10 +425,12 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         turn.handler_due = true;
         let mut inner = connection.shared().lock();
         inner.end = Some(end);
-        inner.waiters.take(|_| true, &mut turn.wakers);
+        inner.waiters.take(|_| true, &mut turn.freed);
         let own = inner.listeners.take();
         inner.drop_backlog(&mut turn.freed);
-        turn.freed.unsent.extend(inner.core.take_unsent());
+        if let Some(unsent) = inner.core.take_unsent() {
+            turn.freed.put_unsent(unsent);
+        }
         drop(inner);
         discard(own, connection);
         guard("the end of a store", connection, || connection.shared().close_storage());

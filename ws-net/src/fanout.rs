@@ -46,7 +46,7 @@ impl<'a> Fanout<'a> {
         let outcome = inner.offer(self.message, &member.common, self.slow, &mut self.freed);
         let waker = inner.called_driver();
         drop(inner);
-        self.freed.wakers.extend(waker);
+        self.freed.extend(waker);
         let delivery = &mut self.delivery;
         *match outcome {
             Outcome::Queued => &mut delivery.queued,

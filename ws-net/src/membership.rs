@@ -99,7 +99,9 @@ impl Drop for Membership {
         let listeners = inner.listeners.take();
         let mut freed = Freed::default();
         inner.drop_backlog(&mut freed);
-        freed.unsent.extend(inner.core.take_unsent());
+        if let Some(unsent) = inner.core.take_unsent() {
+            freed.put_unsent(unsent);
+        }
         drop(inner);
         freed.release();
         drop(waker);

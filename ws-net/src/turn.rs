@@ -58,9 +58,7 @@ pub(crate) struct Turn {
     pub(crate) moved: Option<bool>,
     /// The connection's own listeners, for the event or the message at hand.
     pub(crate) listeners: Option<Arc<Attached>>,
-    /// Tasks to be woken when the lock is free.
-    pub(crate) wakers: Vec<Waker>,
-    /// What else has to be let go then.
+    /// What has to be woken and let go when the lock is free.
     pub(crate) freed: Freed,
 }
 
@@ -119,7 +117,6 @@ impl Turn {
             goes_on: false,
             moved: None,
             listeners: None,
-            wakers: Vec::new(),
             freed: Freed::default(),
         }
     }
@@ -146,14 +143,6 @@ impl Turn {
     pub(crate) fn go_on(&mut self, rest: &mut Rest) {
         self.goes_on = true;
         rest.reads_first = false;
-    }
-
-    /// Wakes and drops what the connection's lock was held for. Most looks leave nothing.
-    pub(crate) fn release(&mut self) {
-        if !self.wakers.is_empty() {
-            self.wakers.drain(..).for_each(Waker::wake);
-        }
-        self.freed.release();
     }
 
     /// Keeps what has to be kept. The chunk goes back to the thread.
@@ -195,7 +184,7 @@ impl Inner {
             let Some(transmit) = self.core.poll_transmit() else { break };
             if let Some(unsent) = turn.outbox.put(transmit) {
                 self.core.handle_transmitted(unsent.remaining());
-                turn.freed.unsent.push(unsent);
+                turn.freed.put_unsent(unsent);
             }
         }
         let writes = !turn.blocked.write && !turn.outbox.is_idle();
@@ -277,7 +266,7 @@ impl Inner {
             self.use_room(common, turn);
         }
         if self.is_given_back() {
-            self.waiters.take(|wants| wants == Wants::Message, &mut turn.wakers);
+            self.waiters.take(|wants| wants == Wants::Message, &mut turn.freed);
         }
     }
 
@@ -290,7 +279,7 @@ impl Inner {
         if self.streaming.writing() == Writing::Waiting {
             self.streaming.set_writing(Writing::Begun);
             turn.handler_due = true;
-            self.waiters.take(|wants| wants == Wants::Piece, &mut turn.wakers);
+            self.waiters.take(|wants| wants == Wants::Piece, &mut turn.freed);
         }
         if self.streaming.writing() != Writing::No && self.is_open() {
             // The others wait for the end of that message.
@@ -300,7 +289,7 @@ impl Inner {
         if self.room_wanted && self.backlog.is_none() {
             self.room_wanted = false;
             turn.handler_due = true;
-            self.waiters.take(|wants| wants == Wants::Room, &mut turn.wakers);
+            self.waiters.take(|wants| wants == Wants::Room, &mut turn.freed);
         }
     }
 
@@ -357,7 +346,7 @@ impl Inner {
     /// Tells those who take messages that there may be one, or a part of one.
     fn tell_message(&mut self, turn: &mut Turn) {
         turn.handler_due = true;
-        self.waiters.take(|wants| wants == Wants::Message, &mut turn.wakers);
+        self.waiters.take(|wants| wants == Wants::Message, &mut turn.freed);
     }
 
     fn poll_event(&mut self) -> Option<Event> {

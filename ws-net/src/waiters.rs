@@ -93,7 +93,7 @@ impl<K: Copy> Waiters<K> {
     }
 
     /// Takes out the tasks that wait for a kind that `concerns`; wake them outside of the lock.
-    pub(crate) fn take(&mut self, concerns: impl Fn(K) -> bool, out: &mut Vec<Waker>) {
+    pub(crate) fn take(&mut self, concerns: impl Fn(K) -> bool, out: &mut impl Extend<Waker>) {
         let Some(list) = &mut self.0 else { return };
         out.extend(list.entries.extract_if(.., |entry| concerns(entry.1)).map(|entry| entry.2));
     }
