@@ -2,7 +2,16 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 
+#[cfg(all(unix, feature = "rustix"))]
+use bytes::buf::Limit;
+#[cfg(all(unix, feature = "rustix"))]
+use rustix::{
+    buffer::spare_capacity,
+    net::{RecvFlags, recv},
+};
 use socket2::Socket;
+#[cfg(all(unix, feature = "rustix"))]
+use ws_proto::RecvBuf;
 
 use crate::runtime::{Address, Listener, Transport};
 
@@ -46,18 +55,48 @@ impl<T: Readiness> ReadyStream<T> {
     }
 }
 
-impl<T: Readiness> Transport for ReadyStream<T> {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+impl<T: Readiness> ReadyStream<T> {
+    /// Reads with `read` as soon as there is something, where there is `room` for so many bytes.
+    fn poll_read_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+        mut read: impl FnMut(&Socket) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         loop {
             if self.drained {
                 ready!(self.socket.poll_readable(cx))?;
             }
-            let read = self.socket.socket().read(buf);
-            self.drained = !matches!(read, Ok(n) if n == buf.len());
+            let read = read(self.socket.socket());
+            self.drained = !matches!(read, Ok(n) if n == room);
             if !blocks(&read) {
                 return Poll::Ready(read);
             }
         }
+    }
+}
+
+impl<T: Readiness> Transport for ReadyStream<T> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_read_with(cx, buf.len(), |mut socket| socket.read(buf))
+    }
+
+    #[cfg(all(unix, feature = "rustix"))]
+    fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
+        // No vector promises that it has no more room than was asked for.
+        let exact = |message: &Limit<&mut Vec<u8>>| {
+            message.get_ref().capacity() - message.get_ref().len() == message.limit()
+        };
+        let n = if let Some(mut message) = input.message_mut().filter(exact) {
+            ready!(self.poll_read_with(cx, message.limit(), |socket| {
+                let buf = spare_capacity(message.get_mut());
+                Ok(recv(socket, buf, RecvFlags::empty())?.0)
+            }))?
+        } else {
+            ready!(self.poll_read(cx, input.spare_mut()))?
+        };
+        input.filled(n);
+        Poll::Ready(Ok(n))
     }
 
     fn poll_write_vectored(
