@@ -20,11 +20,15 @@ const WIDE: usize = 128 << 10;
 struct Chunks {
     usual: Vec<Box<RecvBuf>>,
     wide: Option<Box<RecvBuf>>,
+    /// The wide one is made before the thread reads for the first time: it is not touched until it
+    /// is used, and made then, among large messages, it would keep an allocator that grows upwards
+    /// from giving back what lies below it.
+    begun: bool,
 }
 
 thread_local! {
     static CHUNKS: RefCell<Chunks> =
-        const { RefCell::new(Chunks { usual: Vec::new(), wide: None }) };
+        const { RefCell::new(Chunks { usual: Vec::new(), wide: None, begun: false }) };
 
     static GATHERED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -50,12 +54,19 @@ pub(crate) fn gather<T>(pieces: &[IoSlice<'_>], f: impl FnOnce(&[u8]) -> T) -> T
 pub(crate) fn take(wide: bool) -> Box<RecvBuf> {
     let take = |chunks: &RefCell<Chunks>| {
         let mut chunks = chunks.borrow_mut();
+        if !mem::replace(&mut chunks.begun, true) {
+            chunks.wide = Some(make(true));
+        }
         if wide { chunks.wide.take() } else { chunks.usual.pop() }
     };
     // The thread's storage is gone while the thread ends.
     let kept = CHUNKS.try_with(take).ok().flatten();
+    kept.unwrap_or_else(|| make(wide))
+}
+
+fn make(wide: bool) -> Box<RecvBuf> {
     let size = if wide { WIDE } else { RecvBuf::DEFAULT_CAPACITY };
-    kept.unwrap_or_else(|| Box::new(RecvBuf::with_capacity(size)))
+    Box::new(RecvBuf::with_capacity(size))
 }
 
 /// Gives back the chunk of `input`, and answers what has to be kept: a message that is being read
