@@ -31,7 +31,7 @@ mod promise;
 mod request;
 
 /// How much one poll does before other tasks get their turn: this many messages and polls of the
-/// handler, or 16 reads, or 8 wide ones.
+/// handler, or 16 reads, or 4 wide ones.
 const BUDGET: usize = 1024;
 
 /// What reading and writing costs of it.
@@ -197,7 +197,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                     burst::end(self.membership.connection.shared());
                 }
                 Work::Transfer => {
-                    budget = budget.saturating_sub(if turn.wide { 2 * TRANSFER } else { TRANSFER });
+                    budget = budget.saturating_sub(if turn.wide { 4 * TRANSFER } else { TRANSFER });
                     self.transfer(turn, cx);
                 }
                 Work::TransferAndSleep(deadline) => {

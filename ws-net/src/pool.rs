@@ -11,10 +11,9 @@ use ws_proto::RecvBuf;
 const KEPT: usize = 4;
 
 /// What a chunk takes that is used instead when reads fill the usual one: the socket of a peer that
-/// is ahead holds that much, and each read and write less is saved. Not more, since the usual
-/// allocator gives more than that back to the system as soon as the messages of one read are
-/// dropped, and takes it anew for the next. A thread keeps one.
-const WIDE: usize = 128 << 10;
+/// is ahead holds that much, and each read and write less is saved. With room for some headers
+/// beside 256 KiB, so that messages whose size is a power of two fit in whole. A thread keeps one.
+const WIDE: usize = (256 << 10) + (1 << 10);
 
 /// The chunks of a thread.
 struct Chunks {
