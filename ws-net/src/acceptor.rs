@@ -48,6 +48,8 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     #[cfg(unix)]
     let _removed_at_the_end = bound.file;
     let gate = &endpoint.common.gate;
+    // TLS has to say that the stream ends.
+    let leaving = listener.ends_when_dropped() && !security.is_secure();
     let mut stopped = pin!(gate.phase.wait(|phase| (*phase > Phase::Open).then_some(())));
     let mut pause = FIRST_PAUSE;
     loop {
@@ -81,7 +83,8 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                     }
                 };
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
-                let driver = Driver::server(own, endpoint, door.clone(), seat, link, peer);
+                let door = door.clone();
+                let driver = Driver::server(own, endpoint, door, seat, (link, leaving), peer);
                 // A shutdown that began meanwhile has not seen it.
                 if gate.is_open() {
                     runtime.spawn(driver);

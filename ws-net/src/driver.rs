@@ -73,18 +73,20 @@ pub(crate) enum Socket<S> {
 }
 
 impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
-    /// The server's side of a stream that was accepted just now.
+    /// The server's side of a stream that was accepted just now, and may be dropped when both sides
+    /// have closed if it is `leaving`.
     pub(crate) fn server(
         runtime: R,
         endpoint: Arc<Endpoint>,
         door: D,
         seat: Seat,
-        socket: S,
+        (socket, leaving): (S, bool),
         peer: Address,
     ) -> Self {
         let Common { config, secure_config, .. } = &*endpoint.common;
         let config = Arc::clone(if socket.is_secure() { secure_config } else { config });
-        let core = ws_proto::Connection::server(config, runtime.now());
+        let mut core = ws_proto::Connection::server(config, runtime.now());
+        core.set_leaving(leaving);
         Self::new(runtime, endpoint, door, seat, Socket::Open(socket), peer, core)
     }
 

@@ -171,6 +171,10 @@ impl<T: Readiness> Listener for ReadyListener<T> {
         }
         Poll::Ready(Ok((ReadyStream::new(stream)?, Address::Tcp(peer))))
     }
+
+    fn ends_when_dropped(&self) -> bool {
+        true
+    }
 }
 
 fn blocks<T>(result: &io::Result<T>) -> bool {

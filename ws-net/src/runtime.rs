@@ -90,6 +90,13 @@ pub trait Listener: Send + Unpin + 'static {
     ///
     /// An error concerns this call alone; the next one may succeed.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Address)>>;
+
+    /// Whether dropping such a stream ends it as well as [`Transport::poll_shutdown`] does, and
+    /// loses nothing that was written. Sockets of the system are so: then a connection is over with
+    /// its closing handshake, and need not wait for the peer to end the stream, too.
+    fn ends_when_dropped(&self) -> bool {
+        false
+    }
 }
 
 /// A byte stream in both directions. Only one task uses it.

@@ -33,6 +33,8 @@ struct World {
     missed: AtomicUsize,
     /// Tasks are dropped.
     refuses: AtomicBool,
+    /// Dropping a stream is as good as ending it.
+    sudden: AtomicBool,
     backlog: Mutex<(VecDeque<io::Result<Dialled>>, Option<Waker>)>,
     /// What was connected to, and when.
     attempts: Mutex<Vec<(Instant, SocketAddr)>>,
@@ -121,6 +123,11 @@ impl Toy {
     /// From now on tasks are dropped.
     pub(crate) fn refuse_tasks(&self) {
         self.0.refuses.store(true, Relaxed);
+    }
+
+    /// Streams need not be ended before they are dropped. To be called before they are accepted.
+    pub(crate) fn end_when_dropped(&self) {
+        self.0.sudden.store(true, Relaxed);
     }
 
     pub(crate) fn tasks(&self) -> usize {
@@ -264,6 +271,10 @@ impl Listener for Dock {
             return Poll::Pending;
         };
         Poll::Ready(accepted)
+    }
+
+    fn ends_when_dropped(&self) -> bool {
+        self.0.0.sudden.load(Relaxed)
     }
 }
 

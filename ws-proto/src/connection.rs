@@ -11,6 +11,7 @@ mod compression;
 mod deadlines;
 mod fragments;
 pub(crate) mod inbound;
+mod leaving;
 pub(crate) mod outbound;
 mod partial;
 mod pieces;
@@ -66,6 +67,8 @@ pub struct Connection {
     stalled: bool,
     /// Nothing can be written any more.
     unwritable: bool,
+    /// The socket may be dropped when both sides have closed.
+    leaving: bool,
     control_since: Instant,
     control_count: u32,
 }
@@ -147,6 +150,7 @@ impl Connection {
             last_received: now,
             stalled: false,
             unwritable: false,
+            leaving: false,
             control_since: now,
             control_count: 0,
         }
@@ -176,8 +180,10 @@ impl Connection {
     pub fn handle_transmitted(&mut self, n: usize) {
         self.out.transmitted(n, &self.config.limits);
         self.stalled &= n == 0;
-        let waits = self.state() == State::Closing && self.version() == Some(Version::Draft76);
-        if waits && self.out.buffered() == 0 {
+        if self.state() != State::Closing || self.out.buffered() > 0 || self.leave() {
+            return;
+        }
+        if self.version() == Some(Version::Draft76) {
             // From here on only the peer's `FF 00` is missing.
             let deadline = self.now + self.config.timeouts.close_sentinel;
             self.timers.set_sooner(Timer::Close, deadline);

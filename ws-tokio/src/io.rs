@@ -93,4 +93,8 @@ impl Listener for TokioListener {
             }
         }
     }
+
+    fn ends_when_dropped(&self) -> bool {
+        true
+    }
 }

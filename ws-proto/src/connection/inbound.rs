@@ -61,6 +61,9 @@ impl Connection {
                 return Some(event);
             }
             if input.is_empty() {
+                if self.leave() {
+                    continue;
+                }
                 return None;
             }
             if input.is_lent()
@@ -89,6 +92,8 @@ impl Connection {
                 }
                 Phase::Discard | Phase::Over(_) => {
                     input.clear();
+                    // More may be on its way.
+                    self.leaving = false;
                     None
                 }
             };

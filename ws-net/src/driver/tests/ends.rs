@@ -223,3 +223,42 @@ fn a_store_that_is_made_while_the_connection_ends_is_let_go() {
     toy.settle();
     assert_eq!((connection.state(), Arc::strong_count(&store)), (State::Closed, held));
 }
+
+#[test]
+fn a_socket_is_let_go_with_the_last_close_frame() {
+    for starts in [false, true] {
+        let (toy, server) = server(|builder| builder);
+        toy.end_when_dropped();
+        let own = server.clone();
+        toy.spawn(async move { own.serve(echo).await.unwrap() });
+        let ends = ends(&server);
+        let client = join(&toy);
+        if starts {
+            server.manager().snapshot().pop().unwrap().close(Close::normal());
+            toy.settle();
+        }
+        client.send(&frame(0x88, b"\x03\xE8"));
+        toy.settle();
+        assert_eq!(client.take().0, b"\x88\x02\x03\xE8");
+        assert!(client.ended() && lock(&ends).pop().unwrap().clean);
+        assert_eq!((server.manager().len(), toy.tasks()), (0, 1), "nothing is waited for");
+    }
+}
+
+#[test]
+fn a_socket_is_kept_while_its_peer_goes_on_sending() {
+    let (toy, server) = server(|builder| builder);
+    toy.end_when_dropped();
+    let own = server.clone();
+    toy.spawn(async move { own.serve(echo).await.unwrap() });
+    let ends = ends(&server);
+    let client = join(&toy);
+    client.send(&[frame(0x88, b"\x03\xE8"), frame(0x81, b"and another thing")].concat());
+    toy.settle();
+    assert_eq!(client.take().0, b"\x88\x02\x03\xE8");
+    assert!(client.ended() && lock(&ends).is_empty(), "the stream is ended and still read");
+    drop(client);
+    toy.settle();
+    assert!(lock(&ends).pop().unwrap().clean);
+    assert_eq!(toy.tasks(), 1);
+}

@@ -1,0 +1,151 @@
+use super::{Connection, Phase};
+use crate::{Role, State, Version};
+
+impl Connection {
+    /// Server: says that dropping the socket ends the stream as well as a shutdown does, and loses
+    /// nothing that was written. The connection is then over as soon as both close frames have
+    /// passed: the peer sends nothing behind its own (RFC 6455 section 5.5.1), and the server ends
+    /// the stream first (section 7.1.1), so there is no end of the peer's stream to wait for.
+    ///
+    /// Where the peer did send something behind its close frame, the stream is ended and read to
+    /// its end as without this: a socket that is dropped while bytes come would be reset, and the
+    /// peer might lose the close frame.
+    pub fn set_leaving(&mut self, leaving: bool) {
+        self.leaving = leaving && self.role == Role::Server;
+    }
+
+    /// Ends the connection if all has been said and written. Answers whether that was so.
+    pub(super) fn leave(&mut self) -> bool {
+        let leaves = self.leaving
+            && self.state() == State::Closing
+            && self.version().is_some_and(Version::has_frames)
+            && self.ending.as_ref().is_some_and(|ending| ending.clean)
+            && matches!(self.phase, Phase::Discard)
+            && !self.unwritable
+            && self.out.buffered() == 0;
+        if leaves {
+            self.finish();
+        }
+        leaves
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::sync::Arc;
+    use alloc::vec::Vec;
+
+    use bytes::Buf;
+
+    use super::*;
+    use crate::{Accept, Close, Config, Event, Instant, RecvBuf, Transmit};
+
+    /// A close frame with the code 1000, masked with zeros.
+    const CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8];
+    const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+    const NOW: Instant = Instant::from_nanos(0);
+
+    struct Peer {
+        server: Connection,
+        input: RecvBuf,
+    }
+
+    impl Peer {
+        /// A server that is open, whose answer was written.
+        fn open() -> Self {
+            let mut server = Connection::server(Arc::new(Config::default()), NOW);
+            server.set_leaving(true);
+            let mut peer = Self { server, input: RecvBuf::default() };
+            peer.feed(
+                b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            );
+            peer.server.accept(&Accept::new(), NOW).unwrap();
+            peer.transmit().unwrap();
+            peer.feed(&[]);
+            assert_eq!(peer.server.state(), State::Connected);
+            peer
+        }
+
+        /// Gives the server these bytes; answers how the connection ended, if it did.
+        fn feed(&mut self, bytes: &[u8]) -> Option<bool> {
+            assert_eq!(self.input.feed(bytes), bytes.len());
+            let mut clean = None;
+            while let Some(event) = self.server.poll_event(&mut self.input, NOW) {
+                if let Event::Closed(closed) = event {
+                    clean = Some(closed.clean);
+                }
+            }
+            clean
+        }
+
+        /// Writes all; answers the bytes, or that the stream is to be ended.
+        fn transmit(&mut self) -> Result<Vec<u8>, ()> {
+            let mut written = Vec::new();
+            while let Some(transmit) = self.server.poll_transmit() {
+                let Transmit::Data(mut bytes) = transmit else { return Err(()) };
+                let n = bytes.remaining();
+                written.extend_from_slice(&bytes.copy_to_bytes(n));
+                self.server.handle_transmitted(n);
+            }
+            Ok(written)
+        }
+    }
+
+    #[test]
+    fn the_last_byte_of_the_answer_is_the_end() {
+        let mut peer = Peer::open();
+        assert_eq!(peer.feed(&CLOSE), None);
+        assert_eq!(peer.transmit(), Ok([0x88, 2, 0x03, 0xE8].into()));
+        assert_eq!(peer.feed(&[]), Some(true));
+        assert_eq!(peer.server.state(), State::Closed);
+        assert_eq!(peer.server.poll_timeout(), None);
+    }
+
+    #[test]
+    fn the_peers_answer_is_the_end() {
+        let mut peer = Peer::open();
+        peer.server.close(Close::normal(), NOW);
+        assert_eq!(peer.feed(&[]), None);
+        assert_eq!(peer.transmit(), Ok([0x88, 2, 0x03, 0xE8].into()));
+        assert_eq!(peer.feed(&[&PING[..], &CLOSE].concat()), Some(true));
+        assert_eq!(peer.transmit(), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn who_goes_on_sending_is_read_to_the_end() {
+        for starts in [false, true] {
+            let mut peer = Peer::open();
+            if starts {
+                peer.server.close(Close::normal(), NOW);
+                peer.transmit().unwrap();
+            }
+            assert_eq!(peer.feed(&[&CLOSE[..], &PING].concat()), None, "{starts}");
+            assert_eq!(peer.transmit(), Err(()), "{starts}");
+            assert!(peer.server.wants_input());
+            peer.server.handle_eof(NOW);
+            assert_eq!(peer.feed(&[]), Some(true));
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_out_for_it() {
+        let mut peer = Peer::open();
+        assert_eq!(peer.feed(&CLOSE), None);
+        let Some(Transmit::Data(bytes)) = peer.server.poll_transmit() else { panic!("a frame") };
+        peer.server.handle_transmitted(bytes.remaining() - 1);
+        assert_eq!(peer.feed(&[]), None, "a byte is not written yet");
+        peer.server.handle_transmitted(1);
+        assert_eq!(peer.feed(&[]), Some(true));
+        assert!(format!("{:?}", peer.server).contains("Closed"));
+    }
+
+    #[test]
+    fn a_fault_is_lingered_over() {
+        let mut peer = Peer::open();
+        assert_eq!(peer.feed(&[0x83, 0x80, 0, 0, 0, 0]), None);
+        assert_eq!(peer.transmit(), Err(()));
+        assert_eq!(peer.server.state(), State::Closing);
+    }
+}
