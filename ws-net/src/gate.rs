@@ -148,7 +148,7 @@ impl Gate {
 
     fn seat(self: &Arc<Self>, allowance: Option<Allowance>) -> Seat {
         let source = allowance.map(|allowance| allowance.source);
-        Seat { gate: Arc::clone(self), source, purpose: Purpose::Handshake }
+        Seat { gate: Arc::clone(self), source, purpose: Purpose::Handshake, listed: false }
     }
 
     fn refuse(&self, now: Instant) -> Refused {
@@ -162,6 +162,8 @@ pub(crate) struct Seat {
     /// In whose share it is counted.
     source: Option<Source>,
     purpose: Purpose,
+    /// Whether the connection is in the list for that purpose. Here, where there is room for it.
+    pub(crate) listed: bool,
 }
 
 /// What a seat is taken for.

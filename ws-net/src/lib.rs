@@ -42,6 +42,7 @@ mod membership;
 mod outbox;
 mod pool;
 mod roster;
+mod serials;
 mod shared;
 mod shares;
 mod slow;

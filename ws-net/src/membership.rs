@@ -1,3 +1,4 @@
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,7 +23,8 @@ pub(crate) struct Membership {
 
 impl Membership {
     /// Enters a connection that shakes hands.
-    pub(crate) fn enter(shared: Arc<Shared>, seat: Seat) -> Self {
+    pub(crate) fn enter(shared: Arc<Shared>, mut seat: Seat) -> Self {
+        seat.listed = true;
         shared.common.opening.insert(shared.id.serial(), Arc::clone(&shared));
         Self { connection: Connection::new(shared), seat, alarm: Alarm::default() }
     }
@@ -58,19 +60,29 @@ impl Membership {
 
     /// The handshake is over; the connection goes on with `purpose`.
     pub(crate) fn settle(&mut self, purpose: Purpose) {
-        let shared = self.connection.shared();
-        shared.common.opening.remove(shared.id.serial());
+        if self.seat.listed && self.seat.purpose() == Purpose::Handshake {
+            let shared = self.connection.shared();
+            shared.common.opening.remove(shared.id.serial());
+        }
+        self.seat.listed = purpose == Purpose::WebSocket;
         self.seat.settle(purpose);
     }
 
     /// The connection is closed: nobody finds it any more.
-    pub(crate) fn detach(&self) {
-        let shared = self.connection.shared();
-        shared.common.opening.remove(shared.id.serial());
-        if shared.common.members.remove(shared.id.serial()).is_some() {
-            log::detached(shared.id, &shared.common);
+    pub(crate) fn detach(&mut self) {
+        if !mem::take(&mut self.seat.listed) {
+            return;
         }
-        shared.common.topics.leave(shared.id.serial());
+        let Shared { common, id, .. } = &**self.connection.shared();
+        match self.seat.purpose() {
+            Purpose::Handshake => drop(common.opening.remove(id.serial())),
+            Purpose::WebSocket => {
+                drop(common.members.remove(id.serial()));
+                log::detached(*id, common);
+                common.topics.leave(id.serial());
+            }
+            Purpose::Http => {}
+        }
     }
 }
 

@@ -1,7 +1,10 @@
-use std::collections::HashMap;
 use std::sync::Mutex;
 
+use crate::serials::BySerial;
 use crate::waiters::lock;
+
+/// Room that is kept, so that a few who come and go cost no allocations.
+const KEPT: usize = 32;
 
 /// Entries under serial numbers: found and taken out in constant time, gone through without gaps.
 pub(crate) struct Roster<T> {
@@ -10,7 +13,7 @@ pub(crate) struct Roster<T> {
 
 struct Table<T> {
     entries: Vec<(u64, T)>,
-    index: HashMap<u64, u32>,
+    index: BySerial<u32>,
 }
 
 impl<T> Roster<T> {
@@ -32,9 +35,10 @@ impl<T> Roster<T> {
         if let Some((moved, _)) = table.entries.get(at) {
             table.index.insert(*moved, at as u32);
         }
-        if table.entries.len() < table.entries.capacity() / 4 {
-            table.entries.shrink_to(table.entries.len() * 2);
-            table.index.shrink_to(table.entries.len() * 2);
+        if table.entries.len().max(KEPT / 4) < table.entries.capacity() / 4 {
+            let room = KEPT.max(table.entries.len() * 2);
+            table.entries.shrink_to(room);
+            table.index.shrink_to(room);
         }
         Some(entry)
     }
@@ -67,7 +71,7 @@ impl<T> Roster<T> {
 
 impl<T> Default for Roster<T> {
     fn default() -> Self {
-        Self { table: Mutex::new(Table { entries: Vec::new(), index: HashMap::new() }) }
+        Self { table: Mutex::new(Table { entries: Vec::new(), index: BySerial::default() }) }
     }
 }
 

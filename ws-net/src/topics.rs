@@ -1,11 +1,12 @@
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::mem;
 use std::sync::{Arc, Mutex};
 
 use ws_proto::{ConfigError, State};
 
 use crate::roster::Roster;
+use crate::serials::BySerial;
 use crate::waiters::lock;
 
 /// Locks over which the connections are spread, so that they seldom wait for each other.
@@ -49,8 +50,10 @@ pub(crate) struct Topics<T> {
     limits: TopicLimits,
     table: Mutex<HashMap<Arc<str>, Topic<T>>>,
     /// The topics of each connection, by its serial number.
-    stripes: [Mutex<HashMap<u64, HashSet<Arc<str>>>>; STRIPES],
+    stripes: [Mutex<Stripe>; STRIPES],
 }
+
+type Stripe = BySerial<HashSet<Arc<str>>>;
 
 struct Topic<T> {
     /// Entries of `members`, counted before they come and after they went: who holds the roster
@@ -166,7 +169,7 @@ impl<T> Topics<T> {
         lock(&self.table).get(topic).map(|topic| Arc::clone(&topic.members))
     }
 
-    fn stripe(&self, serial: u64) -> &Mutex<HashMap<u64, HashSet<Arc<str>>>> {
+    fn stripe(&self, serial: u64) -> &Mutex<Stripe> {
         // The remainder is below the length.
         let [first, ..] = &self.stripes;
         self.stripes.get(serial as usize % STRIPES).unwrap_or(first)
@@ -203,11 +206,15 @@ impl<T> Topics<T> {
 }
 
 /// Takes an entry out of a table whose memory follows the number of entries.
-fn take_out<K, Q, V>(table: &mut HashMap<K, V>, key: &Q) -> Option<V>
+fn take_out<K, Q, V, S>(table: &mut HashMap<K, V, S>, key: &Q) -> Option<V>
 where
     K: std::borrow::Borrow<Q> + Eq + Hash,
     Q: Eq + Hash + ?Sized,
+    S: BuildHasher + Default,
 {
+    if table.is_empty() {
+        return None;
+    }
     let value = table.remove(key);
     if table.is_empty() {
         mem::take(table);
