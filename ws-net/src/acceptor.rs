@@ -58,11 +58,14 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                if gate.is_full() {
+                let mut now = runtime.now();
+                let mut admitted = gate.try_admit(peer, now);
+                if admitted.is_none() {
                     warn!(target: "ws::server", %peer, "full: clients wait until others leave");
+                    admitted = unless(stopped.as_mut(), gate.admit(peer, now)).await;
+                    now = runtime.now();
                 }
-                let admitted = gate.admit(peer, runtime.now());
-                let Some(admitted) = unless(stopped.as_mut(), admitted).await else { return };
+                let Some(admitted) = admitted else { return };
                 let seat = match admitted {
                     Ok(seat) => seat,
                     Err(refused) => {
@@ -83,8 +86,8 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                     }
                 };
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
-                let door = door.clone();
-                let driver = Driver::server(own, endpoint, door, seat, (link, leaving), peer);
+                let (door, socket) = (door.clone(), (link, leaving));
+                let driver = Driver::server(own, endpoint, door, seat, socket, peer, now);
                 // A shutdown that began meanwhile has not seen it.
                 if gate.is_open() {
                     runtime.spawn(driver);

@@ -82,12 +82,13 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         seat: Seat,
         (socket, leaving): (S, bool),
         peer: Address,
+        now: Instant,
     ) -> Self {
         let Common { config, secure_config, .. } = &*endpoint.common;
         let config = Arc::clone(if socket.is_secure() { secure_config } else { config });
-        let mut core = ws_proto::Connection::server(config, runtime.now());
+        let mut core = ws_proto::Connection::server(config, now);
         core.set_leaving(leaving);
-        Self::new(runtime, endpoint, door, seat, Socket::Open(socket), peer, core)
+        Self::new(runtime, endpoint, door, seat, Socket::Open(socket), peer, (core, now))
     }
 
     /// The server's side of a stream whose request was read elsewhere.
@@ -109,13 +110,13 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
             Socket::Promised(_) => ws_proto::Connection::server_apart(Arc::clone(config), own, now),
             _ => ws_proto::Connection::server_from(Arc::clone(config), own, now),
         };
-        let driver = Self::new(runtime, endpoint, door, seat, socket, peer, core);
+        let driver = Self::new(runtime, endpoint, door, seat, socket, peer, (core, now));
         // It is judged when the first state is told.
         let _ = driver.connection().shared().request.set(request);
         Self { rest: Rest::default(), ..driver }
     }
 
-    /// One side of a stream, whose core is at its beginning.
+    /// One side of a stream, whose core is at its beginning, now.
     pub(crate) fn new(
         runtime: R,
         endpoint: Arc<Endpoint>,
@@ -123,10 +124,10 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         seat: Seat,
         socket: Socket<S>,
         peer: Address,
-        core: ws_proto::Connection,
+        (core, now): (ws_proto::Connection, Instant),
     ) -> Self {
         let common = Arc::clone(&endpoint.common);
-        let shared = Arc::new(Shared::new(common, core, peer, D::READER, runtime.now()));
+        let shared = Arc::new(Shared::new(common, core, peer, D::READER, now));
         Self {
             listeners: endpoint.listeners.table(),
             membership: Membership::enter(shared, seat),

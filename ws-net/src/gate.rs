@@ -114,6 +114,7 @@ impl Gate {
     }
 
     /// Whether the next one has to wait for a seat.
+    #[cfg(test)]
     pub(crate) fn is_full(&self) -> bool {
         self.load.read(|load| {
             load.connections >= self.max_connections || load.handshakes >= self.max_handshakes

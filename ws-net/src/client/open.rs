@@ -59,6 +59,7 @@ pub(super) async fn open<R: Runtime, S: Transport>(
     };
     let core = with_entropy(core).map_err(|error| Failure::Error(ConnectError::Entropy(error)))?;
     let socket = Socket::Open(stream);
+    let core = (core, runtime.now());
     let driver = Driver::new(runtime.clone(), endpoint, Dialled, seat, socket, peer, core);
     let opening = Opening { connection: driver.connection().clone(), waits: true };
     opening.connection.shared().hand_over(Owner::Handles);
