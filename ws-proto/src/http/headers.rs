@@ -90,10 +90,17 @@ impl Headers {
 
     /// The values of all fields with this name, with the blanks around them.
     pub(crate) fn raw<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.lines().filter_map(move |line| {
-            let (found, rest) = line.split_at_checked(name.len())?;
-            let same = rest.first() == Some(&b':') && found.eq_ignore_ascii_case(name.as_bytes());
-            same.then(|| after_colon(rest))
+        let (head, starts) = self.parts();
+        starts.windows(2).filter_map(move |line| {
+            let &[start, next] = line else { return None };
+            let (start, colon) = (offset(start), offset(start) + name.len());
+            // Most lines are passed over here. What is no colon of this line, but of a later one,
+            // has a line end before it, and so the value would end before it began.
+            if head.get(colon) != Some(&b':') {
+                return None;
+            }
+            let same = head.get(start..colon)?.eq_ignore_ascii_case(name.as_bytes());
+            if same { head.get(colon + 1..offset(next) - LINE_END.len()) } else { None }
         })
     }
 
