@@ -22,7 +22,7 @@ use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
 use crate::runtime::{Runtime, Transport};
-use crate::shared::{Common, Owner, Reader, Shared, Wants};
+use crate::shared::{Activity, Common, Owner, Reader, Shared, Wants};
 use crate::turn::{Rest, StreamEnd, Turn, Work};
 use crate::waiters::Spare;
 use crate::{Address, Connection, Rejected, StateChange};
@@ -198,6 +198,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 Work::Handler => {
                     self.poll_handler(turn.now, cx);
                     burst::end(self.membership.connection.shared());
+                    if self.is_over(turn) {
+                        return Poll::Ready(None);
+                    }
                 }
                 Work::Transfer => {
                     budget = budget.saturating_sub(if turn.wide { 4 * TRANSFER } else { TRANSFER });
@@ -219,6 +222,20 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         shared.lock().interrupt(&shared.common, turn);
         turn.freed.release();
         Poll::Pending
+    }
+
+    /// Whether nothing can happen any more. The chunk goes back to the thread then.
+    fn is_over(&self, turn: &mut Turn) -> bool {
+        if self.handler.is_some() || !matches!(self.socket, Socket::Gone) {
+            return false;
+        }
+        let mut inner = self.membership.connection.shared().lock();
+        if inner.end.is_none() {
+            return false;
+        }
+        inner.driver = Activity::Asleep;
+        turn.input = inner.input.take();
+        true
     }
 
     /// One look at the connection, under its lock.
@@ -304,17 +321,16 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 close_after_panic(connection, turn.now);
             }
         }
-        if change.to == State::Connected {
-            self.open(turn);
-        }
-        let mut inner = self.membership.connection.shared().lock();
-        if change.to <= State::Connected {
-            inner.announced = change.to;
-        }
-        inner.waiters.take(|wants| wants == Wants::Open, &mut turn.freed);
-        drop(inner);
-        if change.to == State::Opening {
-            self.tell_known_request(turn);
+        match change.to {
+            State::Opening => self.tell_known_request(turn),
+            State::Connected => {
+                self.open(turn);
+                let mut inner = self.membership.connection.shared().lock();
+                inner.announced = State::Connected;
+                inner.waiters.take(|wants| wants == Wants::Open, &mut turn.freed);
+            }
+            // Who waits for the handshake's end waits for this one or for the end of all.
+            _ => {}
         }
     }
 

@@ -7,12 +7,12 @@ use crate::{Address, Connection, ConnectionId, Rejected};
 
 /// One line for a connection that was opened.
 pub(crate) fn opened(connection: &Connection) {
-    let version = connection.version().map_or("", |version| version.name());
     debug!(
         target: "ws::connection",
         id = %connection.id(),
         peer = %connection.peer_addr(),
-        version,
+        // Asked for only where somebody reads it.
+        version = connection.version().map_or("", |version| version.name()),
         "open",
     );
 }

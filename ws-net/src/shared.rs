@@ -92,7 +92,7 @@ pub(crate) struct Inner {
     pub(crate) reader: Reader,
     pub(crate) streaming: Streaming,
     pub(crate) owner: Owner,
-    /// The state that was told last, up to connected: a connection that was open once stays so.
+    /// Connected from when that was told, also when it is over: of other states this says nothing.
     pub(crate) announced: State,
     /// The listeners of this connection alone; `None` until there are some, and when it is over.
     pub(crate) listeners: Option<Arc<Attached>>,
