@@ -20,6 +20,9 @@ use crate::{Entropy, HandshakeError, Version};
 /// The base64 of a SHA-1 digest.
 pub(crate) type AcceptHash = [u8; 28];
 
+/// Bytes of an answer without extension, with room for a subprotocol.
+const ANSWER: usize = 192;
+
 /// The version that a `Sec-WebSocket-Version` names.
 pub(super) fn version(number: &[u8]) -> Option<Version> {
     match number {
@@ -63,6 +66,8 @@ pub(super) fn write_answer(
     out: &mut Vec<u8>,
 ) {
     let key = request.headers().get("Sec-WebSocket-Key").unwrap_or_default();
+    // The usual answer takes one allocation.
+    out.reserve(ANSWER + extra.len());
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\n\
           Upgrade: websocket\r\n\
