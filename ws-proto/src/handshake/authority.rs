@@ -2,6 +2,8 @@ use alloc::format;
 use alloc::string::String;
 use core::net::Ipv6Addr;
 
+use memchr::memchr;
+
 /// `host` or `host:port`, as in `Host`, origins and URLs (RFC 3986 section 3.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Authority<'a> {
@@ -95,17 +97,19 @@ pub(crate) fn location(secure: bool, authority: &Authority<'_>, resource: &str) 
 
 /// Splits at the colon before the port, which is not one inside of brackets.
 fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
-    let bracket = text.find(']').map_or(0, |at| at + 1);
+    let bracket = memchr(b']', text.as_bytes()).map_or(0, |at| at + 1);
     let (inside, rest) = text.split_at_checked(bracket)?;
-    match rest.split_once(':') {
+    match memchr(b':', rest.as_bytes()) {
         None => Some((text, None)),
-        Some((name, port)) => Some((text.get(..inside.len() + name.len())?, Some(port))),
+        Some(at) => Some((text.get(..inside.len() + at)?, rest.get(at + 1..))),
     }
 }
 
 fn is_name(host: &str) -> bool {
     !host.is_empty()
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte))
+        && host.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
+        })
 }
 
 /// `None` for what is no port; the standard parser would take a sign.

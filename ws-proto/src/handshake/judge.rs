@@ -2,14 +2,13 @@ use super::authority::Authority;
 use super::request::{Request, split_target};
 use super::{draft75, draft76, rfc6455};
 use crate::http::first_line::RequestLine;
-use crate::http::grammar::{excerpt, is_printable, list};
+use crate::http::grammar::{excerpt, is_printable};
 use crate::http::{Head, Headers};
 use crate::{Config, HandshakeError, Version};
 
 /// Whether the request asks for a WebSocket of any version, well or badly.
 pub(super) fn asks_for_websocket(headers: &Headers) -> bool {
-    let upgrades = headers.get_all("Upgrade").flat_map(list);
-    upgrades.into_iter().any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+    rfc6455::has_member(headers, "Upgrade", "websocket")
         || [VERSION, KEY, KEY1, KEY2].into_iter().any(|name| headers.contains(name))
 }
 
