@@ -60,6 +60,7 @@ impl Connection {
         } else {
             self.timers.set(Timer::Pong, self.now + self.config.timeouts.pong);
             self.out.put_ping(&Bytes::new());
+            self.expect_pong();
         }
     }
 

@@ -7,11 +7,16 @@ impl Connection {
     /// passed: the peer sends nothing behind its own (RFC 6455 section 5.5.1), and the server ends
     /// the stream first (section 7.1.1), so there is no end of the peer's stream to wait for.
     ///
-    /// Where the peer did send something behind its close frame, the stream is ended and read to
-    /// its end as without this: a socket that is dropped while bytes come would be reset, and the
-    /// peer might lose the close frame.
+    /// Where the peer did send something behind its close frame, or was pinged, so that a pong may
+    /// come behind it, the stream is ended and read to its end as without this: a socket that is
+    /// dropped while bytes come would be reset, and the peer might lose the close frame.
     pub fn set_leaving(&mut self, leaving: bool) {
         self.leaving = leaving && self.role == Role::Server;
+    }
+
+    /// The peer was pinged.
+    pub(super) fn expect_pong(&mut self) {
+        self.leaving = false;
     }
 
     /// Ends the connection if all has been said and written. Answers whether that was so.
@@ -127,6 +132,17 @@ mod tests {
             peer.server.handle_eof(NOW);
             assert_eq!(peer.feed(&[]), Some(true));
         }
+    }
+
+    #[test]
+    fn who_was_pinged_is_read_to_the_end() {
+        let mut peer = Peer::open();
+        peer.server.ping(b"".as_slice().into()).unwrap();
+        peer.transmit().unwrap();
+        assert_eq!(peer.feed(&CLOSE), None);
+        assert_eq!(peer.transmit(), Err(()), "its pong may be on the way");
+        peer.server.handle_eof(NOW);
+        assert_eq!(peer.feed(&[]), Some(true));
     }
 
     #[test]

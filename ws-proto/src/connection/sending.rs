@@ -73,6 +73,7 @@ impl Connection {
     pub fn queue_ping(&mut self, payload: &Bytes) -> Result<SendStatus, SendErrorKind> {
         self.check_control(payload)?;
         self.out.put_ping(payload);
+        self.expect_pong();
         Ok(self.out.status(&self.config.limits))
     }
 
