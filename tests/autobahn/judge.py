@@ -16,9 +16,12 @@ VERDICTS = ("behavior", "behaviorClose")
 # These ask what a peer does where RFC 6455 leaves it free, and have no other verdict.
 INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
 DEFLATE = ("12.", "13.")
+# Where a client's task and that of its connection run on two threads, the answer to a message right in
+# front of a fault may come too late: the suite calls that NON-STRICT, and lets it pass.
+FAULTS = ("3.", "4.", "5.")
+TWO_THREADS = {("async-std", "client")}
 
-
-TABLE_HEAD = "| runtime | role | cases | OK | INFORMATIONAL | failed |\n|---|---|---:|---:|---:|---:|"
+TABLE_HEAD = "| runtime | role | cases | OK | INFORMATIONAL | NON-STRICT | failed |\n|---|---|---:|---:|---:|---:|---:|"
 
 
 @dataclass
@@ -28,14 +31,17 @@ class Verdict:
     passed: int
     failed: int
     informational: int
+    non_strict: int
 
     def row(self, role, runtime):
-        ok = self.passed - self.informational
-        return f"| {runtime} | {role} | {self.passed + self.failed} | {ok} | {self.informational} | {self.failed} |"
+        ok = self.passed - self.informational - self.non_strict
+        counts = [self.passed + self.failed, ok, self.informational, self.non_strict, self.failed]
+        return " | ".join([f"| {runtime} | {role}", *map(str, counts)]) + " |"
 
 
 def report(folder, agent, without_deflate):
-    """Prints what is wrong, and a line per section."""
+    """Prints what is wrong, and a line per section. The folder is called RUNTIME/ROLE."""
+    two_threads = folder.resolve().parts[-2:] in TWO_THREADS
     plan = json.loads((folder / PLAN).read_text())
     found, faults = read_indexes(folder, agent)
     for case in plan:
@@ -44,7 +50,7 @@ def report(folder, agent, without_deflate):
     for case, (entry, part) in found.items():
         if case not in plan:
             faults[case] = "reported, but not planned"
-        elif not is_good(case, entry, without_deflate):
+        elif not is_good(case, entry, without_deflate, two_threads):
             faults[case] = describe(entry, part)
 
     for case in sorted(faults, key=case_number):
@@ -54,8 +60,8 @@ def report(folder, agent, without_deflate):
     for section in sorted(sections | bad, key=int):
         print(f"{'FAIL' if bad[section] else 'ok  '}  {agent} section {section}: {sections[section]} cases, {bad[section]} failed")
     good = [entry for case, (entry, _) in found.items() if case not in faults]
-    informational = sum("INFORMATIONAL" in (entry[verdict] for verdict in VERDICTS) for entry in good)
-    return Verdict(len(good), len(faults), informational)
+    count = lambda word: sum(word in (entry[verdict] for verdict in VERDICTS) for entry in good)
+    return Verdict(len(good), len(faults), count("INFORMATIONAL"), count("NON-STRICT"))
 
 
 def read_indexes(folder, agent):
@@ -69,8 +75,10 @@ def read_indexes(folder, agent):
     return found, faults
 
 
-def is_good(case, entry, without_deflate):
+def is_good(case, entry, without_deflate, two_threads):
     allowed = {"OK"}
+    if two_threads and case.startswith(FAULTS):
+        allowed.add("NON-STRICT")
     if case in INFORMATIONAL:
         allowed.add("INFORMATIONAL")
     if without_deflate and case.startswith(DEFLATE):
