@@ -24,8 +24,8 @@ static HELD_LARGE: AtomicIsize = AtomicIsize::new(0);
 /// No idle connection has anything as large.
 const LARGE: usize = 32 << 10;
 
-/// What threads keep in chunks for their next reads, however many connections there are; async-std
-/// has a thread per core.
+/// More than two threads keep in chunks for their next reads, however many connections there are.
+/// On async-std the caller's is one.
 const KEPT: isize = 2 << 20;
 
 thread_local! {

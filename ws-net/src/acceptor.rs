@@ -7,18 +7,19 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tracing::{debug, error, warn};
+use ws_proto::Instant;
 
-use crate::ServerError;
 use crate::door::Door;
 use crate::driver::Driver;
 use crate::endpoint::Endpoint;
-use crate::gate::Phase;
+use crate::gate::{Gate, Phase, Refused, Seat};
 use crate::link::Security;
 use crate::local::LocalAddress;
 use crate::log;
 use crate::runtime::{Listener, Runtime};
 #[cfg(unix)]
 use crate::unix::SocketFile;
+use crate::{Address, ServerError};
 
 /// The first pause after the system could not accept; doubled from one failure to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -49,7 +50,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     let _removed_at_the_end = bound.file;
     let gate = &endpoint.common.gate;
     // TLS has to say that the stream ends.
-    let leaving = listener.ends_when_dropped() && !security.is_secure();
+    let ends = listener.ends_when_dropped() && !security.is_secure();
     let mut stopped = pin!(gate.phase.wait(|phase| (*phase > Phase::Open).then_some(())));
     let mut pause = FIRST_PAUSE;
     loop {
@@ -58,14 +59,10 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                let mut now = runtime.now();
-                let mut admitted = gate.try_admit(peer, now);
-                if admitted.is_none() {
-                    warn!(target: "ws::server", %peer, "full: clients wait until others leave");
-                    admitted = unless(stopped.as_mut(), gate.admit(peer, now)).await;
-                    now = runtime.now();
-                }
-                let Some(admitted) = admitted else { return };
+                let admitted = admit(&runtime, gate, peer);
+                let Some((admitted, now)) = unless(stopped.as_mut(), admitted).await else {
+                    return;
+                };
                 let seat = match admitted {
                     Ok(seat) => seat,
                     Err(refused) => {
@@ -86,7 +83,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                     }
                 };
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
-                let (door, socket) = (door.clone(), (link, leaving));
+                let (door, socket) = (door.clone(), (link, ends));
                 let driver = Driver::server(own, endpoint, door, seat, socket, peer, now);
                 // A shutdown that began meanwhile has not seen it.
                 if gate.is_open() {
@@ -109,6 +106,20 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
             }
         }
     }
+}
+
+/// A seat as soon as there is one, and the time then.
+async fn admit<R: Runtime>(
+    runtime: &R,
+    gate: &Arc<Gate>,
+    peer: Address,
+) -> (Result<Seat, Refused>, Instant) {
+    let now = runtime.now();
+    if let Some(admitted) = gate.try_admit(peer, now) {
+        return (admitted, now);
+    }
+    warn!(target: "ws::server", %peer, "full: clients wait until others leave");
+    (gate.admit(peer, now).await, runtime.now())
 }
 
 /// What `future` completes with, or `None` when `stopped` completes first.

@@ -30,10 +30,10 @@ pub(crate) struct Entry {
 /// What to let go when no lock is held any more: it may run code of users. Mostly there is nothing,
 /// so it is no more than a pointer then.
 #[derive(Default)]
-pub(crate) struct Freed(Option<Box<Let>>);
+pub(crate) struct Freed(Option<Box<Parts>>);
 
 #[derive(Default)]
-struct Let {
+struct Parts {
     wakers: Vec<Waker>,
     messages: Vec<Prepared>,
     unsent: Vec<SendBuf>,

@@ -1,7 +1,8 @@
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use ws_proto::RecvBuf;
 
 use crate::runtime::{Certificates, Transport};
 
@@ -11,6 +12,10 @@ pub(crate) type BoxStream = Box<dyn Transport>;
 impl Transport for BoxStream {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         (**self).poll_read(cx, buf)
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
+        (**self).poll_fill(cx, input)
     }
 
     fn poll_write_vectored(
@@ -63,6 +68,15 @@ impl<S: Transport> Transport for Prefixed<S> {
             // It may be a part of something larger.
             self.first = Bytes::new();
         }
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
+        if self.first.is_empty() {
+            return self.stream.poll_fill(cx, input);
+        }
+        let n = ready!(self.poll_read(cx, input.spare_mut()))?;
+        input.filled(n);
         Poll::Ready(Ok(n))
     }
 

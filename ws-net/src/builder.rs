@@ -25,6 +25,9 @@ use crate::storage::choice::StorageChoice;
 use crate::tls::Tls;
 use crate::topics::{TopicLimits, Topics};
 
+/// Connections for which the lists of a server keep room.
+const FEW: usize = 32;
+
 impl<R: Runtime + Default> Server<R> {
     /// A server with the default options, bound to `address`; port 0 is any free port, see
     /// [`local_addr`](Self::local_addr). Names are resolved at once, without a pause for others.
@@ -298,8 +301,8 @@ impl<R: Runtime> Builder<R> {
             secure_config: Arc::new(secure_config),
             clock: Box::new(move || runtime.now()),
             alarms: Arc::default(),
-            opening: Roster::default(),
-            members: Roster::default(),
+            opening: Roster::keeping(FEW),
+            members: Roster::keeping(FEW),
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes, shares)),
             storage: self.storage,
             topics: Topics::new(self.topics),

@@ -23,19 +23,12 @@ use crate::membership::Membership;
 use crate::outbox::Outbox;
 use crate::runtime::{Runtime, Transport};
 use crate::shared::{Activity, Common, Owner, Reader, Shared, Wants};
-use crate::turn::{Rest, StreamEnd, Turn, Work};
+use crate::turn::{BUDGET, Rest, StreamEnd, Turn, Work};
 use crate::waiters::Spare;
 use crate::{Address, Connection, Rejected, StateChange};
 
 mod promise;
 mod request;
-
-/// How much one poll does before other tasks get their turn: this many messages and polls of the
-/// handler, or 16 reads, or 4 wide ones.
-const BUDGET: usize = 1024;
-
-/// What reading and writing costs of it.
-const TRANSFER: usize = BUDGET / 16;
 
 pin_project! {
     /// One connection: a future that moves bytes between the socket and the core, tells what
@@ -73,21 +66,20 @@ pub(crate) enum Socket<S> {
 }
 
 impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
-    /// The server's side of a stream that was accepted just now, and may be dropped when both sides
-    /// have closed if it is `leaving`.
+    /// The server's side of a stream that was accepted just now, and whether dropping it ends it.
     pub(crate) fn server(
         runtime: R,
         endpoint: Arc<Endpoint>,
         door: D,
         seat: Seat,
-        (socket, leaving): (S, bool),
+        (socket, ends): (S, bool),
         peer: Address,
         now: Instant,
     ) -> Self {
         let Common { config, secure_config, .. } = &*endpoint.common;
         let config = Arc::clone(if socket.is_secure() { secure_config } else { config });
         let mut core = ws_proto::Connection::server(config, now);
-        core.set_leaving(leaving);
+        core.set_ends_when_dropped(ends);
         Self::new(runtime, endpoint, door, seat, Socket::Open(socket), peer, (core, now))
     }
 
@@ -203,11 +195,11 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                     }
                 }
                 Work::Transfer => {
-                    budget = budget.saturating_sub(if turn.wide { 4 * TRANSFER } else { TRANSFER });
+                    budget = budget.saturating_sub(turn.cost_of_transfer());
                     self.transfer(turn, cx);
                 }
                 Work::TransferAndSleep(deadline) => {
-                    budget = budget.saturating_sub(TRANSFER);
+                    budget = budget.saturating_sub(turn.cost_of_transfer());
                     self.transfer(turn, cx);
                     let shared = self.membership.connection.shared();
                     if turn.has_settled() && shared.note_written(turn.written) {
@@ -273,9 +265,10 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             }
         }
         let Some(input) = &mut turn.input else { return };
+        let direct = input.is_lent();
         match socket.poll_fill(cx, input) {
             Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),
-            Poll::Ready(Ok(n)) => turn.has_read(n),
+            Poll::Ready(Ok(n)) => turn.has_read(n, direct),
             Poll::Ready(Err(error)) => {
                 log_failure(&self.membership.connection, &error, "read from");
                 turn.end = Some(StreamEnd::Lost);

@@ -101,7 +101,7 @@ impl Gate {
         now: Instant,
     ) -> Option<Result<Seat, Refused>> {
         let allowance = self.allowance(peer);
-        let taken = self.load.update(|load| self.take(load, allowance))?;
+        let taken = self.load.change(|load| self.take(load, allowance))?;
         Some(if taken { Ok(self.seat(allowance)) } else { Err(self.refuse(now)) })
     }
 
@@ -163,7 +163,8 @@ pub(crate) struct Seat {
     /// In whose share it is counted.
     source: Option<Source>,
     purpose: Purpose,
-    /// Whether the connection is in the list for that purpose. Here, where there is room for it.
+    /// For [`Membership`](crate::membership::Membership): whether the connection is in the list for
+    /// that purpose. It is here because there is room for it.
     pub(crate) listed: bool,
 }
 

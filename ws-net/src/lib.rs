@@ -109,7 +109,9 @@ pub use manager::Manager;
 mod reader;
 pub use reader::MessageReader;
 
+#[cfg(feature = "readiness")]
 mod readiness;
+#[cfg(feature = "readiness")]
 pub use readiness::{Readiness, ReadyListener, ReadyStream};
 
 mod runtime;

@@ -21,7 +21,9 @@ struct Chunks {
     wide: Option<Box<RecvBuf>>,
     /// The wide one is made before the thread reads for the first time: it is not touched until it
     /// is used, and made then, among large messages, it would keep an allocator that grows upwards
-    /// from giving back what lies below it.
+    /// from giving back what lies below it. It is made twice, because glibc takes the end of the
+    /// first as a sign that blocks of this size come and go: then it gives back what is free above
+    /// twice that, and not the memory of each read's messages for the next to take it anew.
     begun: bool,
 }
 
@@ -37,6 +39,7 @@ thread_local! {
 pub(crate) fn gather<T>(pieces: &[IoSlice<'_>], f: impl FnOnce(&[u8]) -> T) -> T {
     // Taken out, since `f` may be code of users.
     let mut bytes = GATHERED.try_with(Cell::take).unwrap_or_default();
+    bytes.reserve_exact(RecvBuf::DEFAULT_CAPACITY);
     for piece in pieces {
         if !bytes.is_empty() && bytes.len() + piece.len() > RecvBuf::DEFAULT_CAPACITY {
             break;
@@ -54,6 +57,7 @@ pub(crate) fn take(wide: bool) -> Box<RecvBuf> {
     let take = |chunks: &RefCell<Chunks>| {
         let mut chunks = chunks.borrow_mut();
         if !mem::replace(&mut chunks.begun, true) {
+            drop(make(true));
             chunks.wide = Some(make(true));
         }
         if wide { chunks.wide.take() } else { chunks.usual.pop() }

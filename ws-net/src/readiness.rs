@@ -2,15 +2,15 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 
-#[cfg(all(unix, feature = "rustix"))]
+#[cfg(unix)]
 use bytes::buf::Limit;
-#[cfg(all(unix, feature = "rustix"))]
+#[cfg(unix)]
 use rustix::{
     buffer::spare_capacity,
     net::{RecvFlags, recv},
 };
 use socket2::Socket;
-#[cfg(all(unix, feature = "rustix"))]
+#[cfg(unix)]
 use ws_proto::RecvBuf;
 
 use crate::runtime::{Address, Listener, Transport};
@@ -81,7 +81,7 @@ impl<T: Readiness> Transport for ReadyStream<T> {
         self.poll_read_with(cx, buf.len(), |mut socket| socket.read(buf))
     }
 
-    #[cfg(all(unix, feature = "rustix"))]
+    #[cfg(unix)]
     fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
         // No vector promises that it has no more room than was asked for.
         let exact = |message: &Limit<&mut Vec<u8>>| {

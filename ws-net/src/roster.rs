@@ -3,12 +3,11 @@ use std::sync::Mutex;
 use crate::serials::BySerial;
 use crate::waiters::lock;
 
-/// Room that is kept, so that a few who come and go cost no allocations.
-const KEPT: usize = 32;
-
 /// Entries under serial numbers: found and taken out in constant time, gone through without gaps.
 pub(crate) struct Roster<T> {
     table: Mutex<Table<T>>,
+    /// Entries for which room is kept, so that a few who come and go cost no allocations.
+    kept: usize,
 }
 
 struct Table<T> {
@@ -17,6 +16,12 @@ struct Table<T> {
 }
 
 impl<T> Roster<T> {
+    /// One that keeps room for `kept` entries.
+    pub(crate) fn keeping(kept: usize) -> Self {
+        let table = Table { entries: Vec::new(), index: BySerial::default() };
+        Self { table: Mutex::new(table), kept }
+    }
+
     /// Puts an entry in. One with the same serial number is replaced.
     pub(crate) fn insert(&self, serial: u64, entry: T) {
         let table = &mut *lock(&self.table);
@@ -35,8 +40,8 @@ impl<T> Roster<T> {
         if let Some((moved, _)) = table.entries.get(at) {
             table.index.insert(*moved, at as u32);
         }
-        if table.entries.len().max(KEPT / 4) < table.entries.capacity() / 4 {
-            let room = KEPT.max(table.entries.len() * 2);
+        if table.entries.len().max(self.kept / 4) < table.entries.capacity() / 4 {
+            let room = self.kept.max(table.entries.len() * 2);
             table.entries.shrink_to(room);
             table.index.shrink_to(room);
         }
@@ -71,7 +76,7 @@ impl<T> Roster<T> {
 
 impl<T> Default for Roster<T> {
     fn default() -> Self {
-        Self { table: Mutex::new(Table { entries: Vec::new(), index: BySerial::default() }) }
+        Self::keeping(0)
     }
 }
 

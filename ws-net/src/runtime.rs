@@ -116,7 +116,8 @@ pub trait Transport: Send + Unpin + 'static {
     /// [`poll_read`](Self::poll_read) does for [`RecvBuf::spare_mut`]. `input` has room.
     ///
     /// A stream that can append to memory that is not initialised does so with
-    /// [`RecvBuf::message_mut`], which saves a pass over large messages, and reads.
+    /// [`RecvBuf::message_mut`], which saves a pass over large messages, and reads. One that
+    /// initialises what it is lent must not: it may be lent a whole message for every byte.
     fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
         let n = ready!(self.poll_read(cx, input.spare_mut()))?;
         input.filled(n);

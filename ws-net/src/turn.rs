@@ -13,6 +13,10 @@ use crate::shared::{Activity, Attached, Common, Inner, Reader, Shared, Wants};
 use crate::streaming::{Reading, Writing};
 use crate::waiters::Spare;
 
+/// How much one poll does before other tasks get their turn: this many messages and polls of the
+/// handler, or 16 reads, or 4 wide ones.
+pub(crate) const BUDGET: usize = 1024;
+
 /// The longest header of a frame (RFC 6455 section 5.2).
 const HEADER_MAX: usize = 14;
 
@@ -129,9 +133,16 @@ impl Turn {
     }
 
     /// Notes that a read took `n` bytes: as much as the usual chunk has room for, beside the
-    /// beginning of a header that may have been left in it, or less.
-    pub(crate) fn has_read(&mut self, n: usize) {
-        self.wide = n > RecvBuf::DEFAULT_CAPACITY - HEADER_MAX;
+    /// beginning of a header that may have been left in it, or less. One that went straight into a
+    /// message speaks against a wide chunk, since the next message is probably as long, and what
+    /// comes of it in the chunk is copied.
+    pub(crate) fn has_read(&mut self, n: usize, direct: bool) {
+        self.wide = !direct && n > RecvBuf::DEFAULT_CAPACITY - HEADER_MAX;
+    }
+
+    /// What reading and writing costs of [`BUDGET`].
+    pub(crate) fn cost_of_transfer(&self) -> usize {
+        if self.wide { BUDGET / 4 } else { BUDGET / 16 }
     }
 
     /// Whether a transfer has left nothing to look at but how much was written.
@@ -247,6 +258,11 @@ impl Inner {
 
     /// Tells the core what became of the sockets, and the waiting what became of the core.
     fn report(&mut self, common: &Common, turn: &mut Turn) {
+        let has_bytes = turn.input.as_ref().is_some_and(|input| !input.is_empty());
+        if self.core.state() == State::Closing && (turn.wide || has_bytes && turn.written > 0) {
+            // More came than the core has seen, or waits in the socket.
+            self.core.linger();
+        }
         if turn.written > 0 {
             self.core.handle_transmitted(mem::take(&mut turn.written));
         }

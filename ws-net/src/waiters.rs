@@ -117,6 +117,11 @@ impl<T> Watched<T> {
         f(&lock(&self.state).0)
     }
 
+    /// Changes the value in a way that nobody waits for.
+    pub(crate) fn change<V>(&self, f: impl FnOnce(&mut T) -> V) -> V {
+        f(&mut lock(&self.state).0)
+    }
+
     /// Changes the value, then wakes every task that waits.
     pub(crate) fn update<V>(&self, f: impl FnOnce(&mut T) -> V) -> V {
         let mut wakers = Vec::new();

@@ -67,8 +67,10 @@ pub struct Connection {
     stalled: bool,
     /// Nothing can be written any more.
     unwritable: bool,
-    /// The socket may be dropped when both sides have closed.
-    leaving: bool,
+    /// Dropping the socket ends the stream.
+    ends_when_dropped: bool,
+    /// More may come behind the peer's close frame.
+    lingers: bool,
     control_since: Instant,
     control_count: u32,
 }
@@ -150,7 +152,8 @@ impl Connection {
             last_received: now,
             stalled: false,
             unwritable: false,
-            leaving: false,
+            ends_when_dropped: false,
+            lingers: false,
             control_since: now,
             control_count: 0,
         }

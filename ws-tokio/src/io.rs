@@ -1,14 +1,12 @@
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 use ws_net::{Address, Listener, RecvBuf, Transport};
-
-use crate::stream::poll_fill;
 
 /// A stream socket of Tokio.
 #[derive(Debug)]
@@ -40,7 +38,13 @@ impl Transport for TokioStream {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
-        either!(self, socket => poll_fill(socket, cx, input))
+        let n = if let Some(mut message) = input.message_mut() {
+            ready!(either!(self, socket => pin!(socket.read_buf(&mut message)).poll(cx)))?
+        } else {
+            ready!(self.poll_read(cx, input.spare_mut()))?
+        };
+        input.filled(n);
+        Poll::Ready(Ok(n))
     }
 
     fn poll_write_vectored(

@@ -1,9 +1,9 @@
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use ws_net::{RecvBuf, Transport};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use ws_net::Transport;
 
 /// A stream with Tokio's traits for [`Server::upgrade`](ws_net::Server::upgrade): a socket, TLS, a
 /// pipe in memory.
@@ -15,10 +15,6 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for AsyncIo<T
         let mut buf = ReadBuf::new(buf);
         ready!(Pin::new(&mut self.0).poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
-    }
-
-    fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
-        poll_fill(&mut self.0, cx, input)
     }
 
     fn poll_write_vectored(
@@ -41,22 +37,4 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for AsyncIo<T
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
-}
-
-/// Reads to where `input` wants it, without initialising the memory of a message before.
-#[inline]
-pub(crate) fn poll_fill(
-    stream: &mut (impl AsyncRead + Unpin),
-    cx: &mut Context<'_>,
-    input: &mut RecvBuf,
-) -> Poll<io::Result<usize>> {
-    let n = if let Some(mut message) = input.message_mut() {
-        ready!(pin!(stream.read_buf(&mut message)).poll(cx))?
-    } else {
-        let mut buf = ReadBuf::new(input.spare_mut());
-        ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
-        buf.filled().len()
-    };
-    input.filled(n);
-    Poll::Ready(Ok(n))
 }

@@ -21,7 +21,7 @@ pub struct RecvBuf {
 
 /// A message under construction that is read into directly.
 struct Target {
-    /// The first `filled` bytes were received, `parsed` of them before; behind them are zeros.
+    /// The first `filled` bytes were received, `parsed` of them before.
     payload: Vec<u8>,
     filled: usize,
     parsed: usize,
@@ -37,6 +37,9 @@ pub(crate) struct Loan(Arc<()>);
 /// A message's first direct read asks for no more than this, so that claiming a length costs the
 /// peer as much as it costs us.
 const FIRST_STEP: usize = 64 << 10;
+
+/// More room than this is used before more is allocated.
+const FEW: usize = 16 << 10;
 
 /// How much is allocated at once, as a multiple of what has arrived. It is not touched before more
 /// arrives, and each further allocation copies all that is there.
@@ -70,11 +73,17 @@ impl RecvBuf {
 
     /// The message that is being read into, for a reader that appends to it: its memory need not be
     /// initialised, so that one read can take all that it has room for. Report the bytes with
-    /// [`filled`](Self::filled), as those that were read into [`spare_mut`](Self::spare_mut).
+    /// [`filled`](Self::filled), as those that were read into [`spare_mut`](Self::spare_mut), before
+    /// anything else is called. What is appended beyond the limit is cut off.
     ///
     /// `None` when the next bytes belong elsewhere; then use `spare_mut`.
     pub fn message_mut(&mut self) -> Option<Limit<&mut Vec<u8>>> {
         self.message.as_mut().map(Target::append)
+    }
+
+    /// Whether the next bytes go straight into the message that they belong to.
+    pub fn is_lent(&self) -> bool {
+        self.message.is_some()
     }
 
     /// Whether [`spare_mut`](Self::spare_mut) is not empty.
@@ -85,13 +94,11 @@ impl RecvBuf {
         }
     }
 
-    /// Says that the first `n` bytes of [`spare_mut`](Self::spare_mut) were received. More than
-    /// its length counts as its length.
+    /// Says that the first `n` bytes of [`spare_mut`](Self::spare_mut) were received, or that `n`
+    /// bytes were appended to [`message_mut`](Self::message_mut). More than there are counts as all.
     pub fn filled(&mut self, n: usize) {
         match &mut self.message {
-            Some(target) => {
-                target.filled = target.payload.len().min(target.filled.saturating_add(n));
-            }
+            Some(target) => target.filled(n),
             None => self.end = self.chunk.len().min(self.end.saturating_add(n)),
         }
     }
@@ -111,6 +118,12 @@ impl RecvBuf {
     /// Copies as much of `bytes` as there is room for, and answers how much that was. For tests
     /// and for callers that have their bytes elsewhere already.
     pub fn feed(&mut self, bytes: &[u8]) -> usize {
+        if let Some(mut message) = self.message_mut() {
+            let n = message.remaining_mut().min(bytes.len());
+            message.put_slice(bytes.get(..n).unwrap_or_default());
+            self.filled(n);
+            return n;
+        }
         let spare = self.spare_mut();
         let n = spare.len().min(bytes.len());
         if let (Some(to), Some(from)) = (spare.get_mut(..n), bytes.get(..n)) {
@@ -160,11 +173,6 @@ impl RecvBuf {
         self.start = self.end.min(self.start.saturating_add(n));
     }
 
-    /// Whether a message is being read into.
-    pub(crate) fn is_lent(&self) -> bool {
-        self.message.is_some()
-    }
-
     /// Makes the next reads go behind `payload` until it has `want` bytes.
     pub(crate) fn lend(&mut self, payload: Vec<u8>, want: usize) -> Loan {
         debug_assert!(self.is_empty() && payload.len() < want);
@@ -208,21 +216,34 @@ impl Target {
     }
 
     fn spare_mut(&mut self) -> &mut [u8] {
+        self.restore();
         if self.payload.len() == self.filled {
-            let step = self.step();
             self.reserve();
-            self.payload.resize(self.filled + step, 0);
+            let room = self.payload.capacity() - self.filled;
+            self.payload.resize(self.filled + self.step().min(room), 0);
         }
         self.payload.get_mut(self.filled..).unwrap_or_default()
     }
 
     fn append(&mut self) -> Limit<&mut Vec<u8>> {
+        self.restore();
         self.payload.truncate(self.filled);
-        if self.payload.capacity() == self.filled {
-            self.reserve();
-        }
+        self.reserve();
         let room = self.payload.capacity().min(self.want) - self.filled;
         (&mut self.payload).limit(room)
+    }
+
+    /// Who appends has the vector in hand, and could have done with it what it likes.
+    fn restore(&mut self) {
+        self.payload.truncate(self.want);
+        if self.payload.len() < self.filled {
+            self.payload.resize(self.filled, 0);
+        }
+    }
+
+    fn filled(&mut self, n: usize) {
+        self.restore();
+        self.filled = self.payload.len().min(self.filled.saturating_add(n));
     }
 
     /// As much as has arrived, so that the memory that is touched follows the bytes and not the
@@ -231,10 +252,13 @@ impl Target {
         self.filled.clamp(FIRST_STEP, 1 << 20).min(self.want - self.filled)
     }
 
+    /// Makes room for more than a few bytes.
     fn reserve(&mut self) {
-        let capacity =
-            self.filled.saturating_mul(TRUST).clamp(self.filled + self.step(), self.want);
-        self.payload.reserve_exact(capacity - self.filled);
+        if self.payload.capacity() - self.filled < self.step().min(FEW) {
+            let capacity =
+                self.filled.saturating_mul(TRUST).clamp(self.filled + self.step(), self.want);
+            self.payload.reserve_exact(capacity - self.filled);
+        }
     }
 }
 
@@ -308,7 +332,8 @@ mod tests {
         assert!(buf.message_mut().is_none());
         let want = FIRST_STEP * TRUST * 2;
         let loan = buf.lend(vec![1; 10], want);
-        assert_eq!(buf.feed(&[2; 5]), 5);
+        buf.spare_mut()[..5].fill(2);
+        buf.filled(5);
         let mut message = buf.message_mut().unwrap();
         assert!(message.remaining_mut() <= FIRST_STEP);
         message.put_slice(&[3; 7]);
@@ -327,5 +352,24 @@ mod tests {
         assert_eq!(payload.len(), want);
         assert_eq!(payload[..22], [[1; 10].as_slice(), &[2; 5], &[3; 7]].concat());
         assert!(payload[22..].iter().all(|byte| *byte == 4));
+    }
+
+    #[test]
+    fn whoever_misuses_a_lent_message_gets_no_more_than_wrong_bytes() {
+        let mut buf = RecvBuf::with_capacity(16);
+        let loan = buf.lend(vec![1; 10], 20);
+        buf.message_mut().unwrap().get_mut().extend([2; 30]);
+        buf.filled(30);
+        assert_eq!((buf.len(), buf.has_room()), (10, false));
+        buf.consume_fresh();
+        for report in [true, false] {
+            core::mem::take(*buf.message_mut().unwrap().get_mut());
+            if report {
+                buf.filled(7);
+            }
+            assert_eq!((buf.len(), buf.spare_mut().len()), (0, 0));
+            assert_eq!(buf.message_mut().unwrap().remaining_mut(), 0);
+        }
+        assert_eq!(buf.reclaim(&loan).unwrap().len(), 20);
     }
 }

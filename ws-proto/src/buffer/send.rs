@@ -227,6 +227,8 @@ impl fmt::Debug for SendBuf {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn filled() -> (SendBuf, Vec<u8>) {
@@ -255,6 +257,77 @@ mod tests {
                 buf.advance(n);
             }
             assert!(taken == all, "step {step}");
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(usize),
+        Share(usize),
+        Append(usize, usize, usize),
+        Take(usize),
+        Reuse,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let length = || prop_oneof![0..20_usize, 4000..4200_usize, 0..20_000_usize];
+        let step = prop_oneof![
+            3 => length().prop_map(Step::Put),
+            2 => length().prop_map(Step::Share),
+            1 => (length(), length(), length()).prop_map(|(a, b, c)| Step::Append(a, b, c)),
+            3 => length().prop_map(Step::Take),
+            1 => Just(Step::Reuse),
+        ];
+        prop::collection::vec(step, 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn like_one_vector(steps in steps()) {
+            let mut buf = SendBuf::default();
+            let mut twin = Vec::new();
+            let mut next = 0_u8;
+            let mut bytes = |n| {
+                next = next.wrapping_add(1);
+                alloc::vec![next; n]
+            };
+            for step in steps {
+                match step {
+                    Step::Put(n) => {
+                        let bytes = bytes(n);
+                        buf.put(&bytes);
+                        twin.extend(bytes);
+                    }
+                    Step::Share(n) => {
+                        let bytes = bytes(n);
+                        buf.put_shared(bytes.clone().into());
+                        twin.extend(bytes);
+                    }
+                    Step::Append(copied, shared, taken) => {
+                        let (copied, shared) = (bytes(copied), bytes(shared));
+                        let mut other = SendBuf::default();
+                        other.put(&copied);
+                        other.put_shared(shared.clone().into());
+                        other.put(&copied);
+                        let all = [&copied[..], &shared, &copied].concat();
+                        let taken = taken.min(all.len());
+                        other.advance(taken);
+                        buf.append(other);
+                        twin.extend_from_slice(&all[taken..]);
+                    }
+                    Step::Take(n) => {
+                        buf.advance(n);
+                        twin.drain(..n.min(twin.len()));
+                    }
+                    Step::Reuse => {
+                        buf.advance(usize::MAX);
+                        buf.trim();
+                        twin.clear();
+                    }
+                }
+                prop_assert_eq!(buf.remaining(), twin.len());
+                prop_assert!(buf.pieces().collect::<Vec<_>>().concat() == twin);
+            }
         }
     }
 

@@ -60,7 +60,8 @@ impl Connection {
         } else {
             self.timers.set(Timer::Pong, self.now + self.config.timeouts.pong);
             self.out.put_ping(&Bytes::new());
-            self.expect_pong();
+            // Its pong may come behind the close frame.
+            self.linger();
         }
     }
 

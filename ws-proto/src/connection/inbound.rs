@@ -93,7 +93,7 @@ impl Connection {
                 Phase::Discard | Phase::Over(_) => {
                     input.clear();
                     // More may be on its way.
-                    self.leaving = false;
+                    self.linger();
                     None
                 }
             };

@@ -2,26 +2,30 @@ use super::{Connection, Phase};
 use crate::{Role, State, Version};
 
 impl Connection {
-    /// Server: says that dropping the socket ends the stream as well as a shutdown does, and loses
-    /// nothing that was written. The connection is then over as soon as both close frames have
-    /// passed: the peer sends nothing behind its own (RFC 6455 section 5.5.1), and the server ends
-    /// the stream first (section 7.1.1), so there is no end of the peer's stream to wait for.
+    /// Server: says before the first byte whether dropping the socket ends the stream as well as a
+    /// shutdown does, and loses nothing that was written. The connection is then over as soon as
+    /// both close frames have passed: no message follows the peer's (RFC 6455 section 5.5.1), and
+    /// the server ends the stream first (section 7.1.1), so there is no end of the peer's stream to
+    /// wait for.
     ///
-    /// Where the peer did send something behind its close frame, or was pinged, so that a pong may
-    /// come behind it, the stream is ended and read to its end as without this: a socket that is
-    /// dropped while bytes come would be reset, and the peer might lose the close frame.
-    pub fn set_leaving(&mut self, leaving: bool) {
-        self.leaving = leaving && self.role == Role::Server;
+    /// It is ended and read to its end as without this where more may come all the same: a socket
+    /// that is dropped then would be reset, and the peer might lose the close frame. That is where
+    /// something came behind the peer's close frame, where [`linger`](Self::linger) was called, and
+    /// where the peer was ever pinged, whose pong may cross the close frames.
+    pub fn set_ends_when_dropped(&mut self, ends: bool) {
+        self.ends_when_dropped = ends && self.role == Role::Server;
     }
 
-    /// The peer was pinged.
-    pub(super) fn expect_pong(&mut self) {
-        self.leaving = false;
+    /// Says that more may come from the peer than was given to this connection, see
+    /// [`set_ends_when_dropped`](Self::set_ends_when_dropped).
+    pub fn linger(&mut self) {
+        self.lingers = true;
     }
 
     /// Ends the connection if all has been said and written. Answers whether that was so.
     pub(super) fn leave(&mut self) -> bool {
-        let leaves = self.leaving
+        let leaves = self.ends_when_dropped
+            && !self.lingers
             && self.state() == State::Closing
             && self.version().is_some_and(Version::has_frames)
             && self.ending.as_ref().is_some_and(|ending| ending.clean)
@@ -60,7 +64,7 @@ mod tests {
         /// A server that is open, whose answer was written.
         fn open() -> Self {
             let mut server = Connection::server(Arc::new(Config::default()), NOW);
-            server.set_leaving(true);
+            server.set_ends_when_dropped(true);
             let mut peer = Self { server, input: RecvBuf::default() };
             peer.feed(
                 b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -143,6 +147,23 @@ mod tests {
         assert_eq!(peer.transmit(), Err(()), "its pong may be on the way");
         peer.server.handle_eof(NOW);
         assert_eq!(peer.feed(&[]), Some(true));
+    }
+
+    #[test]
+    fn who_is_known_to_go_on_is_read_to_the_end() {
+        let mut peer = Peer::open();
+        assert_eq!(peer.feed(&CLOSE), None);
+        peer.server.linger();
+        assert_eq!(peer.transmit(), Err(()));
+    }
+
+    #[test]
+    fn a_ping_that_was_sent_by_itself_counts() {
+        let mut peer = Peer::open();
+        peer.server.handle_timeout(peer.server.poll_timeout().unwrap());
+        assert_eq!(peer.transmit(), Ok([0x89, 0].into()));
+        assert_eq!(peer.feed(&CLOSE), None);
+        assert_eq!(peer.transmit(), Err(()));
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Connection {
     pub fn queue_ping(&mut self, payload: &Bytes) -> Result<SendStatus, SendErrorKind> {
         self.check_control(payload)?;
         self.out.put_ping(payload);
-        self.expect_pong();
+        // Its pong may come behind the close frame.
+        self.linger();
         Ok(self.out.status(&self.config.limits))
     }
 

@@ -262,3 +262,24 @@ fn a_socket_is_kept_while_its_peer_goes_on_sending() {
     assert!(lock(&ends).pop().unwrap().clean);
     assert_eq!(toy.tasks(), 1);
 }
+
+#[test]
+fn a_socket_is_kept_when_more_comes_while_the_close_frame_leaves() {
+    let (toy, server) = server(|builder| builder);
+    toy.end_when_dropped();
+    let own = server.clone();
+    toy.spawn(async move { own.serve(echo).await.unwrap() });
+    let ends = ends(&server);
+    let client = join(&toy);
+    client.set_room(0);
+    client.send(&frame(0x88, b"\x03\xE8"));
+    toy.settle();
+    client.send(&frame(0x8A, b"a pong that crossed it"));
+    client.set_room(usize::MAX);
+    toy.settle();
+    assert_eq!(client.take().0, b"\x88\x02\x03\xE8");
+    assert!(client.ended() && lock(&ends).is_empty(), "the stream is ended and still read");
+    drop(client);
+    toy.settle();
+    assert!(lock(&ends).pop().unwrap().clean);
+}
