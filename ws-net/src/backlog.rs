@@ -159,8 +159,10 @@ impl Freed {
     }
 
     /// Takes what was queued and will not be sent.
-    pub(crate) fn put_unsent(&mut self, unsent: SendBuf) {
-        self.0.get_or_insert_default().unsent.push(unsent);
+    pub(crate) fn put_unsent(&mut self, unsent: Option<SendBuf>) {
+        if let Some(unsent) = unsent {
+            self.0.get_or_insert_default().unsent.push(unsent);
+        }
     }
 
     /// Wakes and drops. No lock is held.

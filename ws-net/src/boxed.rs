@@ -1,5 +1,5 @@
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use ws_proto::RecvBuf;
@@ -75,9 +75,7 @@ impl<S: Transport> Transport for Prefixed<S> {
         if self.first.is_empty() {
             return self.stream.poll_fill(cx, input);
         }
-        let n = ready!(self.poll_read(cx, input.spare_mut()))?;
-        input.filled(n);
-        Poll::Ready(Ok(n))
+        self.poll_fill_slice(cx, input)
     }
 
     fn poll_write_vectored(

@@ -440,9 +440,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         inner.waiters.take(|_| true, &mut turn.freed);
         let own = inner.listeners.take();
         inner.drop_backlog(&mut turn.freed);
-        if let Some(unsent) = inner.core.take_unsent() {
-            turn.freed.put_unsent(unsent);
-        }
+        turn.freed.put_unsent(inner.core.take_unsent());
         drop(inner);
         discard(own, connection);
         guard("the end of a store", connection, || connection.shared().close_storage());

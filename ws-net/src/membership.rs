@@ -111,9 +111,7 @@ impl Drop for Membership {
         let listeners = inner.listeners.take();
         let mut freed = Freed::default();
         inner.drop_backlog(&mut freed);
-        if let Some(unsent) = inner.core.take_unsent() {
-            freed.put_unsent(unsent);
-        }
+        freed.put_unsent(inner.core.take_unsent());
         drop(inner);
         freed.release();
         drop(waker);

@@ -53,9 +53,7 @@ impl<T: Readiness> ReadyStream<T> {
         // Clients speak first and at once, so something may be there already.
         Ok(Self { socket: T::register(socket.into())?, drained: false })
     }
-}
 
-impl<T: Readiness> ReadyStream<T> {
     /// Reads with `read` as soon as there is something, where there is `room` for so many bytes.
     fn poll_read_with(
         &mut self,
@@ -87,14 +85,13 @@ impl<T: Readiness> Transport for ReadyStream<T> {
         let exact = |message: &Limit<&mut Vec<u8>>| {
             message.get_ref().capacity() - message.get_ref().len() == message.limit()
         };
-        let n = if let Some(mut message) = input.message_mut().filter(exact) {
-            ready!(self.poll_read_with(cx, message.limit(), |socket| {
-                let buf = spare_capacity(message.get_mut());
-                Ok(recv(socket, buf, RecvFlags::empty())?.0)
-            }))?
-        } else {
-            ready!(self.poll_read(cx, input.spare_mut()))?
+        let Some(mut message) = input.message_mut().filter(exact) else {
+            return self.poll_fill_slice(cx, input);
         };
+        let n = ready!(self.poll_read_with(cx, message.limit(), |socket| {
+            let buf = spare_capacity(message.get_mut());
+            Ok(recv(socket, buf, RecvFlags::empty())?.0)
+        }))?;
         input.filled(n);
         Poll::Ready(Ok(n))
     }

@@ -119,6 +119,16 @@ pub trait Transport: Send + Unpin + 'static {
     /// [`RecvBuf::message_mut`], which saves a pass over large messages, and reads. One that
     /// initialises what it is lent must not: it may be lent a whole message for every byte.
     fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
+        self.poll_fill_slice(cx, input)
+    }
+
+    /// The same by way of a slice, for a [`poll_fill`](Self::poll_fill) that cannot append just now.
+    /// There is no reason to write another.
+    fn poll_fill_slice(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &mut RecvBuf,
+    ) -> Poll<io::Result<usize>> {
         let n = ready!(self.poll_read(cx, input.spare_mut()))?;
         input.filled(n);
         Poll::Ready(Ok(n))

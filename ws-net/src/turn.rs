@@ -195,7 +195,7 @@ impl Inner {
             let Some(transmit) = self.core.poll_transmit() else { break };
             if let Some(unsent) = turn.outbox.put(transmit) {
                 self.core.handle_transmitted(unsent.remaining());
-                turn.freed.put_unsent(unsent);
+                turn.freed.put_unsent(Some(unsent));
             }
         }
         let writes = !turn.blocked.write && !turn.outbox.is_idle();
@@ -258,9 +258,11 @@ impl Inner {
 
     /// Tells the core what became of the sockets, and the waiting what became of the core.
     fn report(&mut self, common: &Common, turn: &mut Turn) {
-        let has_bytes = turn.input.as_ref().is_some_and(|input| !input.is_empty());
-        if self.core.state() == State::Closing && (turn.wide || has_bytes && turn.written > 0) {
-            // More came than the core has seen, or waits in the socket.
+        let goes_on = |turn: &Turn| {
+            let unseen = turn.input.as_ref().is_some_and(|input| !input.is_empty());
+            turn.wide || turn.written > 0 && unseen
+        };
+        if self.core.state() == State::Closing && goes_on(turn) {
             self.core.linger();
         }
         if turn.written > 0 {

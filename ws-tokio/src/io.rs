@@ -38,11 +38,10 @@ impl Transport for TokioStream {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
-        let n = if let Some(mut message) = input.message_mut() {
-            ready!(either!(self, socket => pin!(socket.read_buf(&mut message)).poll(cx)))?
-        } else {
-            ready!(self.poll_read(cx, input.spare_mut()))?
+        let Some(mut message) = input.message_mut() else {
+            return self.poll_fill_slice(cx, input);
         };
+        let n = ready!(either!(self, socket => pin!(socket.read_buf(&mut message)).poll(cx)))?;
         input.filled(n);
         Poll::Ready(Ok(n))
     }

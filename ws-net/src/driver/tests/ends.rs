@@ -224,15 +224,32 @@ fn a_store_that_is_made_while_the_connection_ends_is_let_go() {
     assert_eq!((connection.state(), Arc::strong_count(&store)), (State::Closed, held));
 }
 
+/// A server whose sockets need not be ended before they are dropped, how its connections ended,
+/// and a client.
+fn sudden() -> (Toy, Server<Toy>, Arc<Mutex<Vec<Closed>>>, Pipe) {
+    let (toy, server) = server(|builder| builder);
+    toy.end_when_dropped();
+    let own = server.clone();
+    toy.spawn(async move { own.serve(echo).await.unwrap() });
+    let ends = ends(&server);
+    let client = join(&toy);
+    (toy, server, ends, client)
+}
+
+/// The close frame has come, and the connection is over when the client is gone.
+fn is_read_to_the_end(toy: &Toy, ends: &Mutex<Vec<Closed>>, client: Pipe) {
+    assert_eq!(client.take().0, b"\x88\x02\x03\xE8");
+    assert!(client.ended() && lock(ends).is_empty(), "the stream is ended and still read");
+    drop(client);
+    toy.settle();
+    assert!(lock(ends).pop().unwrap().clean);
+    assert_eq!(toy.tasks(), 1);
+}
+
 #[test]
 fn a_socket_is_let_go_with_the_last_close_frame() {
     for starts in [false, true] {
-        let (toy, server) = server(|builder| builder);
-        toy.end_when_dropped();
-        let own = server.clone();
-        toy.spawn(async move { own.serve(echo).await.unwrap() });
-        let ends = ends(&server);
-        let client = join(&toy);
+        let (toy, server, ends, client) = sudden();
         if starts {
             server.manager().snapshot().pop().unwrap().close(Close::normal());
             toy.settle();
@@ -247,39 +264,20 @@ fn a_socket_is_let_go_with_the_last_close_frame() {
 
 #[test]
 fn a_socket_is_kept_while_its_peer_goes_on_sending() {
-    let (toy, server) = server(|builder| builder);
-    toy.end_when_dropped();
-    let own = server.clone();
-    toy.spawn(async move { own.serve(echo).await.unwrap() });
-    let ends = ends(&server);
-    let client = join(&toy);
+    let (toy, _server, ends, client) = sudden();
     client.send(&[frame(0x88, b"\x03\xE8"), frame(0x81, b"and another thing")].concat());
     toy.settle();
-    assert_eq!(client.take().0, b"\x88\x02\x03\xE8");
-    assert!(client.ended() && lock(&ends).is_empty(), "the stream is ended and still read");
-    drop(client);
-    toy.settle();
-    assert!(lock(&ends).pop().unwrap().clean);
-    assert_eq!(toy.tasks(), 1);
+    is_read_to_the_end(&toy, &ends, client);
 }
 
 #[test]
 fn a_socket_is_kept_when_more_comes_while_the_close_frame_leaves() {
-    let (toy, server) = server(|builder| builder);
-    toy.end_when_dropped();
-    let own = server.clone();
-    toy.spawn(async move { own.serve(echo).await.unwrap() });
-    let ends = ends(&server);
-    let client = join(&toy);
+    let (toy, _server, ends, client) = sudden();
     client.set_room(0);
     client.send(&frame(0x88, b"\x03\xE8"));
     toy.settle();
     client.send(&frame(0x8A, b"a pong that crossed it"));
     client.set_room(usize::MAX);
     toy.settle();
-    assert_eq!(client.take().0, b"\x88\x02\x03\xE8");
-    assert!(client.ended() && lock(&ends).is_empty(), "the stream is ended and still read");
-    drop(client);
-    toy.settle();
-    assert!(lock(&ends).pop().unwrap().clean);
+    is_read_to_the_end(&toy, &ends, client);
 }
