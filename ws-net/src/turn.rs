@@ -140,9 +140,11 @@ impl Turn {
         self.wide = !direct && n > RecvBuf::DEFAULT_CAPACITY - HEADER_MAX;
     }
 
-    /// What reading and writing costs of [`BUDGET`].
+    /// What reading and writing costs of [`BUDGET`]. A read straight into a message costs no more
+    /// than a usual one: a turn that is cut short there leaves a large message unfinished in memory.
     pub(crate) fn cost_of_transfer(&self) -> usize {
-        if self.wide { BUDGET / 4 } else { BUDGET / 16 }
+        let direct = self.input.as_ref().is_some_and(|input| input.is_lent());
+        if self.wide && !direct { BUDGET / 4 } else { BUDGET / 16 }
     }
 
     /// Whether a transfer has left nothing to look at but how much was written.
