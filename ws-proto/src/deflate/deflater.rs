@@ -71,24 +71,20 @@ impl Deflater {
         }
         let kind = self.kind;
         let form = forms.of(kind.window_bits, || {
-            let mut context = pool::compressor(kind);
-            let smaller = compress(&mut context, payload, Tail::Left);
-            pool::put_compressor(kind, context);
-            smaller
+            let context = pool::compressor(kind);
+            let flush = FlushCompress::Full;
+            compress_and_put(kind, context, payload, (flush, Tail::Left)).0
         })?;
         self.forget();
         Some(form)
     }
 
     fn compress(&mut self, payload: &[u8], tail: Tail) -> Option<Bytes> {
-        let mut context = self.context.take().unwrap_or_else(|| pool::compressor(self.kind));
-        let smaller = compress(&mut context, payload, tail);
-        if smaller.is_some() && !self.no_context_takeover {
-            self.context = Some(context);
-        } else {
-            // The peer does not learn what was not sent, so nothing may refer to it.
-            pool::put_compressor(self.kind, context);
-        }
+        let context = self.context.take().unwrap_or_else(|| pool::compressor(self.kind));
+        let flush =
+            if self.no_context_takeover { FlushCompress::Full } else { FlushCompress::Sync };
+        let (smaller, context) = compress_and_put(self.kind, context, payload, (flush, tail));
+        self.context = context;
         smaller
     }
 
@@ -100,7 +96,7 @@ impl Deflater {
     }
 }
 
-/// What becomes of the end of a sync flush.
+/// What becomes of the end of a flush.
 #[derive(Clone, Copy, PartialEq)]
 enum Tail {
     /// It is left out at the end of a message.
@@ -109,27 +105,58 @@ enum Tail {
     Kept,
 }
 
-/// Compresses up to a sync flush; `None` as soon as it is no shorter.
-fn compress(context: &mut Compress, payload: &[u8], tail: Tail) -> Option<Bytes> {
+/// Compresses up to a flush; `None` as soon as it is no shorter. The context comes back when what
+/// follows may refer to it, and goes to the pool otherwise.
+fn compress_and_put(
+    kind: Kind,
+    mut context: Box<Compress>,
+    payload: &[u8],
+    (flush, tail): (FlushCompress, Tail),
+) -> (Option<Bytes>, Option<Box<Compress>>) {
     let most = payload.len() + TAIL.len();
-    pool::with_buffer(FIRST.min(most), |out| {
-        let start = context.total_in();
-        loop {
-            let used = (context.total_in() - start) as usize;
-            let rest = payload.get(used..)?;
-            context.compress_vec(rest, out, FlushCompress::Sync).ok()?;
-            if out.len() < out.capacity() {
-                break;
-            }
-            if out.len() >= most {
-                return None;
-            }
-            grow(out, most);
+    let (flushed, smaller) = pool::with_buffer(FIRST.min(most), |out| {
+        if !flush_into(out, most, &mut context, payload, flush) {
+            return (false, None);
         }
-        let whole = out.strip_suffix(&TAIL)?;
+        let whole = out.strip_suffix(&TAIL).unwrap_or(out);
         let body = if tail == Tail::Left { whole } else { out };
-        (body.len() < payload.len()).then(|| Bytes::copy_from_slice(body))
-    })
+        (true, (body.len() < payload.len()).then(|| Bytes::copy_from_slice(body)))
+    });
+    if flush == FlushCompress::Full && flushed {
+        // It has forgotten everything, at less than what a reset costs.
+        pool::put_fresh_compressor(kind, context);
+    } else if smaller.is_none() || flush == FlushCompress::Full {
+        // The peer does not learn what was not sent, so nothing may refer to it.
+        pool::put_compressor(kind, context);
+    } else {
+        return (smaller, Some(context));
+    }
+    (smaller, None)
+}
+
+/// Whether the flush came to its end within `most` bytes.
+fn flush_into(
+    out: &mut Vec<u8>,
+    most: usize,
+    context: &mut Compress,
+    payload: &[u8],
+    flush: FlushCompress,
+) -> bool {
+    let start = context.total_in();
+    loop {
+        let used = (context.total_in() - start) as usize;
+        let rest = payload.get(used..).unwrap_or_default();
+        if context.compress_vec(rest, out, flush).is_err() {
+            return false;
+        }
+        if out.len() < out.capacity() {
+            return out.ends_with(&TAIL);
+        }
+        if out.len() >= most {
+            return false;
+        }
+        grow(out, most);
+    }
 }
 
 /// The bytes as they are, in blocks that end where they do.
@@ -151,6 +178,8 @@ fn grow(out: &mut Vec<u8>, most: usize) {
 
 #[cfg(test)]
 mod tests {
+    use flate2::Compression;
+
     use super::*;
     use crate::deflate::Inflater;
 
@@ -192,6 +221,50 @@ mod tests {
             assert!(deflater.context.is_none(), "a short part was stored");
             deflater.deflate_part(text.as_bytes(), false);
             assert_eq!(deflater.context.is_some(), !alone, "nothing is held without takeover");
+        }
+    }
+
+    #[test]
+    fn a_message_by_itself_refers_to_none_before_it() {
+        let mut seed = 7_u32;
+        let mut random = move |below: u32| {
+            seed = seed.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+            (seed >> 8) % below
+        };
+        let messages: Vec<Vec<u8>> = (0..24)
+            .map(|n| {
+                let length = if n % 8 == 7 { random(150_000) } else { 1 + random(900) };
+                // Some are noise, which is given up in the middle.
+                let letters = [3, 12, 256][n % 3];
+                (0..length).map(|_| b'a'.wrapping_add(random(letters) as u8)).collect()
+            })
+            .collect();
+        let shown = if cfg!(miri) { 5 } else { messages.len() };
+        for (level, window_bits) in (2..=9).flat_map(|level| [9, 12, 15].map(|bits| (level, bits)))
+        {
+            let kind = Kind { level, window_bits };
+            let direction = Direction { no_context_takeover: true, window_bits };
+            let params = DeflateParams { server: direction, client: direction };
+            let options = Deflate::new().level(level).threshold(0);
+            let mut sender = Deflater::new(&options, params, Role::Server).unwrap();
+            let mut receiver = Inflater::new(params, Role::Client);
+            for message in &messages[..shown] {
+                let level = Compression::new(level.into());
+                let new = Compress::new_with_window_bits(level, false, window_bits);
+                let how = (FlushCompress::Sync, Tail::Left);
+                let (expected, _) = compress_and_put(kind, Box::new(new), message, how);
+                let sent = sender.deflate(message);
+                assert!(sent == expected, "{kind:?}, {} bytes", message.len());
+                let Some(sent) = sent else { continue };
+                let mut out = Vec::new();
+                let mut sink = |piece: &[u8]| {
+                    out.extend_from_slice(piece);
+                    Ok(())
+                };
+                receiver.inflate(&sent, &mut sink).unwrap();
+                receiver.finish(&mut sink).unwrap();
+                assert!(out == *message);
+            }
         }
     }
 

@@ -10,9 +10,9 @@ use crate::{ProtocolError, Role};
 /// What the sender left out at the end of each message (RFC 7692 section 7.2.1).
 pub(super) const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
-/// An empty last block. Behind a complete message it is the end of the stream; behind one that was
-/// cut off it is not.
-const END: [u8; 5] = [1, 0, 0, 0xFF, 0xFF];
+/// The same and an empty last block. Behind a complete message that is the end of the stream; behind
+/// one that was cut off it is not.
+const END: [u8; 9] = [0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF];
 
 /// What is decompressed at a time: over the limit of a message by no more than this.
 const STEP: usize = 32 << 10;
@@ -123,18 +123,14 @@ impl Inflater {
         }
         // A sender may end with a last block and forget the empty one behind it.
         if !self.ended {
-            self.inflate(&TAIL, sink)?;
+            self.inflate(if self.no_context_takeover { &END } else { &TAIL }, sink)?;
         }
         self.empty = true;
-        if self.no_context_takeover { self.end(sink) } else { Ok(()) }
+        if self.no_context_takeover { self.end() } else { Ok(()) }
     }
 
-    /// Gives the context back, if the message does not end in the middle of a block.
-    fn end(&mut self, sink: &mut Sink<'_>) -> Result<(), ProtocolError> {
-        if !self.ended {
-            self.inflate(&END, sink)?;
-            self.empty = true;
-        }
+    /// Gives the context back, if the message did not end in the middle of a block.
+    fn end(&mut self) -> Result<(), ProtocolError> {
         if !core::mem::take(&mut self.ended) {
             return Err(ProtocolError::InvalidDeflate);
         }

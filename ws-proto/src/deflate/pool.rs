@@ -48,6 +48,11 @@ pub(super) fn compressor(kind: Kind) -> Box<Compress> {
 /// Takes a compressor back, for whichever connection of this thread needs one next.
 pub(super) fn put_compressor(kind: Kind, mut compressor: Box<Compress>) {
     compressor.reset();
+    put_fresh_compressor(kind, compressor);
+}
+
+/// The same of one that has no context.
+pub(super) fn put_fresh_compressor(kind: Kind, compressor: Box<Compress>) {
     put(|pool| &mut pool.compressors, (kind, compressor));
 }
 
