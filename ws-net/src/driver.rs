@@ -146,7 +146,7 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
         let mut this = self.project();
         let mut turn = Turn::begin(this.rest, this.runtime.now());
         if turn.reads_first(this.rest) {
-            this.transfer(&mut turn, cx);
+            this.transfer(&mut turn, true, cx);
         }
         let watch = burst::Watch::over(this.membership.connection.shared());
         let deadline = this.work(&mut turn, cx);
@@ -196,11 +196,11 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 }
                 Work::Transfer => {
                     budget = budget.saturating_sub(turn.cost_of_transfer());
-                    self.transfer(turn, cx);
+                    self.transfer(turn, budget > 0, cx);
                 }
                 Work::TransferAndSleep(deadline) => {
                     budget = budget.saturating_sub(turn.cost_of_transfer());
-                    self.transfer(turn, cx);
+                    self.transfer(turn, budget > 0, cx);
                     let shared = self.membership.connection.shared();
                     if turn.has_settled() && shared.note_written(turn.written) {
                         return Poll::Ready(deadline);
@@ -247,8 +247,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         work
     }
 
-    /// Writes what is there, then reads once if a chunk was lent.
-    fn transfer(&mut self, turn: &mut Turn, cx: &mut Context<'_>) {
+    /// Writes what is there, then reads once if a chunk was lent. At its end a turn `reads` no more:
+    /// what it read would lie in its chunk while others have their turns.
+    fn transfer(&mut self, turn: &mut Turn, reads: bool, cx: &mut Context<'_>) {
         let Socket::Open(socket) = self.socket else {
             return turn.end = Some(StreamEnd::Lost);
         };
@@ -264,7 +265,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 Poll::Pending => turn.blocked.write = true,
             }
         }
-        let Some(input) = &mut turn.input else { return };
+        let Some(input) = turn.input.as_mut().filter(|_| reads) else { return };
         let direct = input.is_lent();
         match socket.poll_fill(cx, input) {
             Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),

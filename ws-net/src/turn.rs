@@ -14,7 +14,7 @@ use crate::streaming::{Reading, Writing};
 use crate::waiters::Spare;
 
 /// How much one poll does before other tasks get their turn: this many messages and polls of the
-/// handler, or 16 reads, or 4 wide ones.
+/// handler, or 16 reads, or 8 wide ones.
 pub(crate) const BUDGET: usize = 1024;
 
 /// The longest header of a frame (RFC 6455 section 5.2).
@@ -143,8 +143,8 @@ impl Turn {
     /// What reading and writing costs of [`BUDGET`]. A read straight into a message costs no more
     /// than a usual one: a turn that is cut short there leaves a large message unfinished in memory.
     pub(crate) fn cost_of_transfer(&self) -> usize {
-        let direct = self.input.as_ref().is_some_and(|input| input.is_lent());
-        if self.wide && !direct { BUDGET / 4 } else { BUDGET / 16 }
+        let into_chunk = self.input.as_ref().is_some_and(|input| !input.is_lent());
+        if self.wide && into_chunk { BUDGET / 8 } else { BUDGET / 16 }
     }
 
     /// Whether a transfer has left nothing to look at but how much was written.
@@ -227,6 +227,7 @@ impl Inner {
     /// The turn was long enough. The task wakes itself.
     pub(crate) fn interrupt(&mut self, common: &Common, turn: &mut Turn) {
         self.report(common, turn);
+        turn.input = self.input.take_if(|input| input.is_idle());
         self.driver = Activity::Woken;
     }
 

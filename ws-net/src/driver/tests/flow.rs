@@ -74,6 +74,35 @@ fn a_long_turn_is_interrupted_and_loses_nothing() {
 }
 
 #[test]
+fn a_long_turn_ends_with_nothing_in_its_chunk() {
+    for on_message in [false, true] {
+        let (toy, server) = if on_message { running(|builder| builder) } else { serving(echo) };
+        server.on_message(|connection, message| {
+            connection.try_send(message).unwrap();
+        });
+        let client = join(&toy);
+        let (connection, rounds) = (only(&server), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&rounds);
+        // Looks between the turns, for as long as there are some.
+        toy.spawn(poll_fn(move |cx| {
+            let before = seen.load(Relaxed);
+            let end = connection.shared().lock().input.is_none();
+            assert!(end, "a chunk was kept after {before} turns");
+            if before == 4 {
+                return Poll::Ready(());
+            }
+            seen.store(before + 1, Relaxed);
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }));
+        client.send(&frame(0x82, &[0; 20_000]).repeat(400));
+        assert!(toy.settle() > 4 + 3, "the driver has turns meanwhile");
+        assert_eq!(rounds.load(Relaxed), 4);
+        assert_eq!(client.take().0.len(), 400 * 20_004);
+    }
+}
+
+#[test]
 fn nothing_is_read_during_a_pause_and_nobody_is_kept_awake() {
     let (toy, server) = running(|builder| builder);
     let _told = counting(&server);
