@@ -3,6 +3,7 @@ use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -145,7 +146,8 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let mut turn = Turn::begin(this.rest, this.runtime.now());
-        if turn.reads_first(this.rest) {
+        let summoned = this.membership.connection.shared().summoned.load(Ordering::Relaxed);
+        if turn.reads_first(this.rest, summoned) {
             this.transfer(&mut turn, true, cx);
         }
         let watch = burst::Watch::over(this.membership.connection.shared());
@@ -235,7 +237,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let shared = self.membership.connection.shared();
         let mut spare = Spare::default();
         let mut inner = shared.lock();
-        while turn.moved.is_none() && !inner.wake_up(turn, waker, &mut spare) {
+        while turn.moved.is_none() && !inner.wake_up(shared, turn, waker, &mut spare) {
             drop(inner);
             spare.renew(waker);
             inner = shared.lock();

@@ -44,7 +44,7 @@ impl<'a> Fanout<'a> {
     pub(crate) fn offer(&mut self, member: &Arc<Shared>) {
         let mut inner = member.lock();
         let outcome = inner.offer(self.message, &member.common, self.slow, &mut self.freed);
-        let waker = inner.called_driver();
+        let waker = inner.called_driver(member);
         drop(inner);
         self.freed.extend(waker);
         let delivery = &mut self.delivery;

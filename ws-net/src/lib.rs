@@ -52,6 +52,7 @@ mod toy;
 mod turn;
 #[cfg(unix)]
 mod unix;
+mod wait;
 mod waiters;
 
 #[cfg(feature = "futures-io")]

@@ -1,10 +1,8 @@
 use std::any::Any;
-use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use ws_proto::{
     Close, Closed, Config, Event, Instant, Message, RecvBuf, Request, SendError, SendErrorKind,
@@ -23,7 +21,7 @@ use crate::storage::choice::StorageChoice;
 use crate::storage::slot::StorageSlot;
 use crate::streaming::{Reading, Streaming};
 use crate::topics::Topics;
-use crate::waiters::{Key, Spare, Waiters, lock};
+use crate::waiters::{Waiters, lock};
 use crate::{Address, ConnectionId};
 
 /// What the connections of one server have in common.
@@ -60,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) handles: AtomicUsize,
     /// Somebody took the lock while a thread had a loan of this connection.
     pub(crate) contested: AtomicBool,
+    /// The driver was called while it slept: there is more to do than to read.
+    pub(crate) summoned: AtomicBool,
     /// Bytes that the driver has written since it held the lock last.
     written: AtomicU32,
     inner: Mutex<Inner>,
@@ -213,6 +213,7 @@ impl Shared {
             rare: OnceLock::new(),
             handles: AtomicUsize::new(0),
             contested: AtomicBool::new(false),
+            summoned: AtomicBool::new(false),
             written: AtomicU32::new(0),
             inner: Mutex::new(inner),
         }
@@ -222,7 +223,7 @@ impl Shared {
     pub(crate) fn visit<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.lock();
         let answer = f(&mut inner);
-        let waker = inner.called_driver();
+        let waker = inner.called_driver(self);
         drop(inner);
         if let Some(waker) = waker {
             waker.wake();
@@ -237,61 +238,6 @@ impl Shared {
             let now = inner.now(&self.common);
             f(inner, now)
         })
-    }
-
-    /// Completes with what `attempt` answers, tried now and whenever what it `wants` may be there.
-    pub(crate) fn wait<T, F>(&self, wants: Wants, attempt: F) -> Wait<'_, F>
-    where
-        F: FnMut(&mut Inner, &Common) -> Poll<T> + Unpin,
-    {
-        Wait { place: self.place(), wants, attempt }
-    }
-
-    /// A place for one future that may have to wait.
-    pub(crate) fn place(&self) -> Place<'_> {
-        Place { shared: self, key: 0 }
-    }
-
-    /// One poll of such a wait, which goes by the name of `key`.
-    pub(crate) fn poll_wait<T>(
-        &self,
-        key: &mut Key,
-        wants: Wants,
-        cx: &mut Context<'_>,
-        mut attempt: impl FnMut(&mut Inner, &Common) -> Poll<T>,
-    ) -> Poll<T> {
-        let mut spare = Spare::default();
-        loop {
-            let (answer, noted) = self.visit(|inner| {
-                let answer = attempt(inner, &self.common);
-                let noted = inner.note(self, answer.is_pending(), (key, wants), cx, &mut spare);
-                (answer, noted)
-            });
-            if noted {
-                return answer;
-            }
-            // The task has to wait, which is the only time that the lock is taken twice.
-            spare.renew(cx.waker());
-        }
-    }
-
-    /// Ends the wait of this name.
-    #[inline]
-    pub(crate) fn forget(&self, key: Key) {
-        if key != 0 {
-            let mut spare = Spare::default();
-            self.lock().waiters.forget(key, &mut spare);
-        }
-    }
-
-    /// Waits until both sides have shaken hands, or until the connection ended before.
-    pub(crate) async fn opened(&self) -> Result<(), Arc<Closed>> {
-        let opened = self.wait(Wants::Open, |inner, _| match &inner.end {
-            _ if inner.announced == State::Connected => Poll::Ready(Ok(())),
-            Some(end) => Poll::Ready(Err(Arc::clone(end))),
-            None => Poll::Pending,
-        });
-        opened.await
     }
 
     /// What only some connections have, made now if need be.
@@ -368,34 +314,6 @@ impl Shared {
 }
 
 impl Inner {
-    /// Notes whether a task waits. `false` when that takes a clone of its waker, see
-    /// [`Waiters::wait`].
-    fn note(
-        &mut self,
-        shared: &Shared,
-        pending: bool,
-        (key, wants): (&mut Key, Wants),
-        cx: &Context<'_>,
-        spare: &mut Spare,
-    ) -> bool {
-        let in_turn = self.driver == Activity::Running
-            && self.waker.as_ref().is_some_and(|driver| driver.will_wake(cx.waker()));
-        if wants == Wants::Message {
-            self.taken_by_handler(in_turn);
-        }
-        if in_turn && !pending {
-            self.lend(shared);
-        }
-        if pending && !in_turn {
-            return self.waiters.wait(key, wants, cx.waker(), spare);
-        }
-        if *key != 0 {
-            // The driver polls its handler whenever there is something to wait for.
-            self.waiters.forget(mem::take(key), spare);
-        }
-        true
-    }
-
     /// The next message as a whole.
     pub(crate) fn poll_recv(
         &mut self,
@@ -532,56 +450,13 @@ impl Inner {
 
     /// Answers the waker of the driver if it was called and sleeps. It is the runtime's, which uses
     /// no connection when its wakers are cloned.
-    pub(crate) fn called_driver(&mut self) -> Option<Waker> {
+    pub(crate) fn called_driver(&mut self, shared: &Shared) -> Option<Waker> {
         if !mem::take(&mut self.called) || self.driver != Activity::Asleep {
             return None;
         }
         self.driver = Activity::Woken;
+        shared.summoned.store(true, Ordering::Relaxed);
         self.waker.clone()
-    }
-}
-
-/// A place among those who wait, which is left when it is dropped.
-pub(crate) struct Place<'a> {
-    pub(crate) shared: &'a Shared,
-    key: Key,
-}
-
-impl Place<'_> {
-    /// As [`Shared::poll_wait`].
-    pub(crate) fn poll<T>(
-        &mut self,
-        wants: Wants,
-        cx: &mut Context<'_>,
-        attempt: impl FnMut(&mut Inner, &Common) -> Poll<T>,
-    ) -> Poll<T> {
-        self.shared.poll_wait(&mut self.key, wants, cx, attempt)
-    }
-}
-
-impl Drop for Place<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.shared.forget(self.key);
-    }
-}
-
-/// The future of [`Shared::wait`]. Dropping it loses nothing.
-pub(crate) struct Wait<'a, F> {
-    place: Place<'a>,
-    wants: Wants,
-    attempt: F,
-}
-
-impl<T, F> Future for Wait<'_, F>
-where
-    F: FnMut(&mut Inner, &Common) -> Poll<T> + Unpin,
-{
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Self { place, wants, attempt } = &mut *self;
-        place.poll(*wants, cx, attempt)
     }
 }
 

@@ -1,5 +1,6 @@
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use bytes::Buf;
@@ -125,10 +126,12 @@ impl Turn {
         }
     }
 
-    /// Whether to read before anything else; there is room for it then.
-    pub(crate) fn reads_first(&mut self, rest: &mut Rest) -> bool {
+    /// Whether to read before anything else; there is room for it then. Who was `summoned` has
+    /// something to write, and reads behind it.
+    pub(crate) fn reads_first(&mut self, rest: &mut Rest, summoned: bool) -> bool {
         let wide = self.wide;
         mem::take(&mut rest.reads_first)
+            && !summoned
             && self.input.get_or_insert_with(|| pool::take(wide)).has_room()
     }
 
@@ -233,12 +236,19 @@ impl Inner {
 
     /// The driver's task was woken. `false` when it is another one than before, and `spare` has no
     /// clone of its waker: make one without the lock, and call again.
-    pub(crate) fn wake_up(&mut self, turn: &mut Turn, waker: &Waker, spare: &mut Spare) -> bool {
+    pub(crate) fn wake_up(
+        &mut self,
+        shared: &Shared,
+        turn: &mut Turn,
+        waker: &Waker,
+        spare: &mut Spare,
+    ) -> bool {
         let known = self.waker.as_ref().is_some_and(|known| known.will_wake(waker));
         if !known && !spare.put(&mut self.waker) {
             return false;
         }
         self.driver = Activity::Running;
+        shared.summoned.store(false, Ordering::Relaxed);
         self.now = turn.now;
         turn.moved = Some(!known);
         true

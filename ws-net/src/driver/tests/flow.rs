@@ -95,7 +95,7 @@ fn a_long_turn_ends_with_nothing_in_its_chunk() {
             cx.waker().wake_by_ref();
             Poll::Pending
         }));
-        client.send(&frame(0x82, &[0; 20_000]).repeat(400));
+        client.send(&frame(0x82, &vec![0; 20_000]).repeat(400));
         assert!(toy.settle() > 4 + 3, "the driver has turns meanwhile");
         assert_eq!(rounds.load(Relaxed), 4);
         assert_eq!(client.take().0.len(), 400 * 20_004);
