@@ -6,6 +6,11 @@ use crate::{HandshakeError, Limits};
 pub(crate) trait FirstLine: Default {
     /// Takes the byte at offset `at`; answers whether it was the last of the line.
     fn take(&mut self, byte: u8, at: usize, limits: &Limits) -> Result<bool, HandshakeError>;
+
+    /// The same for a usual line that `head` has whole, and its length. `None` decides nothing.
+    fn whole(_head: &[u8], _limits: &Limits) -> Option<(Self, usize)> {
+        None
+    }
 }
 
 /// `METHOD SP target SP HTTP/d.d CRLF`, exactly (RFC 9112 section 3).
@@ -64,6 +69,24 @@ impl FirstLine for RequestLine {
             }
         };
         if good { Ok(false) } else { Err(HandshakeError::RequestLine { at, byte }) }
+    }
+
+    fn whole(head: &[u8], limits: &Limits) -> Option<(Self, usize)> {
+        const METHOD: &[u8] = b"GET";
+        const REST: &[u8] = b" HTTP/1.1\r\n";
+        let behind = head.strip_prefix(METHOD)?.strip_prefix(b" ")?;
+        let target = behind.iter().position(|byte| !byte.is_ascii_graphic())?;
+        if target == 0 || target > limits.max_uri || !behind.get(target..)?.starts_with(REST) {
+            return None;
+        }
+        let target_end = METHOD.len() + 1 + target;
+        let line = Self {
+            part: Part::Rest(9),
+            method_end: METHOD.len() as u32,
+            target_end: target_end as u32,
+            http: HttpVersion { major: 1, minor: 1 },
+        };
+        Some((line, target_end + REST.len()))
     }
 }
 

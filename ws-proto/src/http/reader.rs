@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use memchr::memchr;
 
 use super::first_line::{FirstLine, RequestLine};
-use super::grammar::{excerpt, is_token, is_value};
+use super::grammar::{excerpt, is_value, token_len};
 use super::headers::Headers;
 use crate::{HandshakeError, Limits, RecvBuf};
 
@@ -127,7 +127,9 @@ impl<L: FirstLine> Parser<L> {
             };
             let end = self.scanned + at;
             let line = head.get(self.start..end).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").ok_or(HandshakeError::BareLineFeed)?;
+            let Some(line) = line.strip_suffix(b"\r") else {
+                return Err(HandshakeError::BareLineFeed);
+            };
             if line.is_empty() {
                 self.starts.push(self.start as u32);
                 return Ok(Some(end + 1));
@@ -146,17 +148,29 @@ impl<L: FirstLine> Parser<L> {
     }
 
     fn first_line(&mut self, head: &[u8], limits: &Limits) -> Result<(), HandshakeError> {
+        if self.scanned == 0
+            && let Some((line, len)) = L::whole(head, limits)
+        {
+            self.line = line;
+            self.begin(len);
+            return Ok(());
+        }
         for byte in head.get(self.scanned..).unwrap_or_default() {
             let at = self.scanned;
             self.scanned += 1;
             if self.line.take(*byte, at, limits)? {
-                self.begun = true;
-                self.start = self.scanned;
-                self.starts.reserve(16);
+                self.begin(self.scanned);
                 break;
             }
         }
         Ok(())
+    }
+
+    /// The first line ends before `start`.
+    fn begin(&mut self, start: usize) {
+        self.begun = true;
+        (self.start, self.scanned) = (start, start);
+        self.starts.reserve(16);
     }
 
     fn finish(&mut self, head: &[u8]) -> Head<L> {
@@ -167,16 +181,21 @@ impl<L: FirstLine> Parser<L> {
 
 /// `name ":" value` without a blank before the colon and without folding (RFC 9112 section 5).
 fn check_field(line: &[u8]) -> Result<(), HandshakeError> {
+    match line.split_at_checked(token_len(line)) {
+        Some(([_, ..], [b':', value @ ..])) if is_value(value) => Ok(()),
+        Some((name @ [_, ..], [b':', ..])) => Err(HandshakeError::HeaderValue(excerpt(name))),
+        _ => Err(no_name(line)),
+    }
+}
+
+/// What is wrong in front of the colon.
+#[cold]
+fn no_name(line: &[u8]) -> HandshakeError {
     if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err(HandshakeError::FoldedHeader);
+        return HandshakeError::FoldedHeader;
     }
-    let named = memchr(b':', line).and_then(|colon| line.split_at_checked(colon));
-    match named {
-        Some((name, _)) if !is_token(name) => Err(HandshakeError::HeaderName(excerpt(name))),
-        Some((name, value)) if !is_value(value) => Err(HandshakeError::HeaderValue(excerpt(name))),
-        Some(_) => Ok(()),
-        None => Err(HandshakeError::HeaderName(excerpt(line))),
-    }
+    let name = memchr(b':', line).and_then(|colon| line.get(..colon));
+    HandshakeError::HeaderName(excerpt(name.unwrap_or(line)))
 }
 
 #[cfg(test)]
