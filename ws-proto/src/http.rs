@@ -7,6 +7,7 @@ pub(crate) mod grammar;
 
 mod headers;
 pub use headers::Headers;
+pub(crate) use headers::is_same;
 
 mod reader;
 pub(crate) use reader::{Head, HeadReader};

@@ -8,13 +8,18 @@ use crate::{Config, HandshakeError, Version};
 
 /// Whether the request asks for a WebSocket of any version, well or badly.
 pub(super) fn asks_for_websocket(headers: &Headers) -> bool {
-    rfc6455::has_member(headers, "Upgrade", "websocket")
-        || [VERSION, KEY, KEY1, KEY2].into_iter().any(|name| headers.contains(name))
+    rfc6455::has_upgrade(headers) || has_own_header(headers)
+}
+
+/// Whether a header is there that only such requests have.
+fn has_own_header(headers: &Headers) -> bool {
+    [VERSION, KEY, KEY1, KEY2].into_iter().any(|name| headers.contains(name))
 }
 
 /// The one validator for requests of all versions: whatever is refused is refused here.
 pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request, HandshakeError> {
-    if !asks_for_websocket(&head.headers) {
+    let has_upgrade = rfc6455::has_upgrade(&head.headers);
+    if !has_upgrade && !has_own_header(&head.headers) {
         return Err(HandshakeError::NoUpgrade);
     }
     if head.line.http.minor == 0 {
@@ -34,6 +39,7 @@ pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request,
     let key_parts = match version {
         Version::Draft75 => draft75::check_request(headers).map(|()| [0; 2])?,
         Version::Draft76 => draft76::check_request(headers)?,
+        _ if !has_upgrade => return Err(HandshakeError::UpgradeMissing),
         Version::Hybi07 | Version::Hybi08 | Version::Rfc6455 => {
             rfc6455::check_request(headers, version).map(|()| [0; 2])?
         }
@@ -52,10 +58,12 @@ const KEY2: &str = "Sec-WebSocket-Key2";
 /// Tells the version by the headers that only it has. A request that has some of a later version
 /// is never taken for an older one.
 fn detect(headers: &Headers) -> Result<Version, HandshakeError> {
-    if headers.contains(VERSION) || headers.contains(KEY) {
-        let number = headers.single(VERSION)?.ok_or(HandshakeError::NoVersion)?;
+    if let Some(number) = headers.single(VERSION)? {
         let unsupported = || HandshakeError::UnsupportedVersion(excerpt(number));
         return rfc6455::version(number).ok_or_else(unsupported);
+    }
+    if headers.contains(KEY) {
+        return Err(HandshakeError::NoVersion);
     }
     // hybi 2 and 3 have the keys of draft76 and other frames.
     if let Some(draft) = headers.get("Sec-WebSocket-Draft") {

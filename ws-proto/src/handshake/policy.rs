@@ -227,6 +227,10 @@ impl SubprotocolPolicy {
 
     /// Refuses requests that cannot be answered with a subprotocol that satisfies both sides.
     pub(super) fn judge(&self, request: &Request) -> Result<(), HandshakeError> {
+        if !self.required && request.version().has_frames() {
+            // The answer may choose none of those that are offered.
+            return Ok(());
+        }
         let offered = request.subprotocols().next();
         let satisfied = match &self.choice {
             Choice::Application => offered.is_some(),

@@ -14,7 +14,7 @@ use super::request::Request;
 use crate::deflate::{Deflate, DeflateParams};
 use crate::http::first_line::StatusLine;
 use crate::http::grammar::{excerpt, is_token, list};
-use crate::http::{Head, Headers, write_field};
+use crate::http::{Head, Headers, is_same, write_field};
 use crate::{Entropy, HandshakeError, Version};
 
 /// The base64 of a SHA-1 digest.
@@ -33,11 +33,9 @@ pub(super) fn version(number: &[u8]) -> Option<Version> {
     }
 }
 
-/// Checks what these versions want of a request beside what all versions want (section 4.2.1).
+/// Checks what these versions want of a request beside what all versions want, and beside the
+/// `Upgrade` (section 4.2.1).
 pub(super) fn check_request(headers: &Headers, version: Version) -> Result<(), HandshakeError> {
-    if !has_member(headers, "Upgrade", "websocket") {
-        return Err(HandshakeError::UpgradeMissing);
-    }
     if !has_member(headers, "Connection", "Upgrade") {
         return Err(HandshakeError::ConnectionMissing);
     }
@@ -182,9 +180,14 @@ const fn is_base64(byte: u8) -> bool {
     matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/')
 }
 
+/// Whether this asks for this protocol, as requests of these versions have to.
+pub(super) fn has_upgrade(headers: &Headers) -> bool {
+    has_member(headers, "Upgrade", "websocket")
+}
+
 /// Whether one of the lists under this name has this member, in any case.
-pub(super) fn has_member(headers: &Headers, name: &str, member: &str) -> bool {
-    let is_it = |found: &[u8]| found.eq_ignore_ascii_case(member.as_bytes());
+fn has_member(headers: &Headers, name: &str, member: &str) -> bool {
+    let is_it = |found: &[u8]| is_same(found, member.as_bytes());
     // Most lists have one member.
     headers.get_all(name).any(|value| is_it(value) || list(value).any(is_it))
 }

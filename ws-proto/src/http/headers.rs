@@ -85,7 +85,10 @@ impl Headers {
 
     /// The value of the field with this name, which must be there once.
     pub(crate) fn required(&self, name: &'static str) -> Result<&[u8], HandshakeError> {
-        self.single(name)?.ok_or(HandshakeError::Missing(name))
+        match self.single(name)? {
+            Some(value) => Ok(value),
+            None => Err(HandshakeError::Missing(name)),
+        }
     }
 
     /// The values of all fields with this name, with the blanks around them.
@@ -99,7 +102,7 @@ impl Headers {
             if head.get(colon) != Some(&b':') {
                 return None;
             }
-            let same = head.get(start..colon)?.eq_ignore_ascii_case(name.as_bytes());
+            let same = is_same(head.get(start..colon)?, name.as_bytes());
             if same { head.get(colon + 1..offset(next) - LINE_END.len()) } else { None }
         })
     }
@@ -122,6 +125,11 @@ impl Headers {
         let (head, starts) = self.piece.split_at_checked(end).unwrap_or_default();
         (head, starts.as_chunks().0)
     }
+}
+
+/// Whether these are the same but for the case of letters, which mostly is the same, too.
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one == other || one.eq_ignore_ascii_case(other)
 }
 
 fn offset(start: [u8; 4]) -> usize {
