@@ -77,8 +77,9 @@ pub struct Connection {
 
 /// What the next bytes from the peer are.
 enum Phase {
-    /// Server: a request head.
-    Request(Box<ServerHandshake>),
+    /// Server: a request head. `None` while nothing of it came: most come whole, and are never kept
+    /// here.
+    Request(Option<Box<ServerHandshake>>),
     /// Server: nothing, until the application decides about this request.
     Decide(Request),
     /// Server: nothing, until somebody else has written the answer that accepts.
@@ -98,8 +99,7 @@ enum Phase {
 impl Connection {
     /// A server's side, from the first byte of the request on.
     pub fn server(config: Arc<Config>, now: Instant) -> Self {
-        let phase = Phase::Request(Box::new(ServerHandshake::new()));
-        Self::new(config, Role::Server, phase, now)
+        Self::new(config, Role::Server, Phase::Request(None), now)
     }
 
     /// A server's side whose request was read and judged elsewhere, see
@@ -239,8 +239,7 @@ impl Connection {
             return Err(CommandError::NoRequest(self.state()));
         };
         let request = request.clone();
-        let config = Arc::clone(&self.config);
-        let agreed = self.answer(|out| handshake::answer(&request, accept, &config, out))?;
+        let agreed = self.answer(|config, out| handshake::answer(&request, accept, config, out))?;
         if self.writer.is_other() {
             self.steps.enter(State::Waiting);
             self.agreed = Some(agreed);
@@ -261,7 +260,7 @@ impl Connection {
         if !matches!(self.phase, Phase::Request(_) | Phase::Decide(_)) {
             return Err(CommandError::NoRequest(self.state()));
         }
-        self.answer(|out| handshake::reject(reject, out));
+        self.answer(|_, out| handshake::reject(reject, out));
         self.begin_closing(Cause::Rejected(reject.status()));
         self.end_stream();
         Ok(())
@@ -278,7 +277,7 @@ impl Connection {
             State::Closing | State::Closed => {}
             _ => {
                 if self.is_unanswered() {
-                    self.answer(|out| handshake::reject(&Reject::new(503), out));
+                    self.answer(|_, out| handshake::reject(&Reject::new(503), out));
                 }
                 self.begin_closing(Cause::Local);
                 self.end_stream();
@@ -405,8 +404,7 @@ impl Connection {
         if self.state() < State::Closing {
             let was_open = self.state() == State::Connected;
             if let (Cause::Handshake(error), Role::Server) = (&cause, self.role) {
-                let config = Arc::clone(&self.config);
-                self.answer(|out| handshake::refuse(error, &config, out));
+                self.answer(|config, out| handshake::refuse(error, config, out));
             }
             if let (Cause::Timeout(Expired::Handshake), Role::Server) = (&cause, self.role) {
                 self.answer_late_handshake();
@@ -437,7 +435,7 @@ impl Connection {
             (Phase::Request(_), State::Opening) => 408,
             _ => return,
         };
-        self.answer(|out| handshake::reject(&Reject::new(status), out));
+        self.answer(|_, out| handshake::reject(&Reject::new(status), out));
     }
 
     /// Leaves the states in which anything can be sent, and remembers the first cause.

@@ -89,12 +89,12 @@ impl Connection {
     }
 
     /// Writes an answer, or keeps it for the one who does.
-    pub(super) fn answer<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    pub(super) fn answer<T>(&mut self, write: impl FnOnce(&Config, &mut Vec<u8>) -> T) -> T {
         let Writer::Other(answer) = &mut self.writer else {
-            return self.out.buf().put_with(write);
+            return self.out.buf().put_with(|out| write(&self.config, out));
         };
         let mut out = Vec::new();
-        let result = write(&mut out);
+        let result = write(&self.config, &mut out);
         if !out.is_empty() {
             **answer = Some(Answer::take_apart(out));
         }

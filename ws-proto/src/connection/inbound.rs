@@ -1,11 +1,11 @@
-use alloc::sync::Arc;
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use bytes::Bytes;
 
 use super::{Connection, Phase};
-use crate::handshake::ServerStep;
 use crate::handshake::client::ClientStep;
+use crate::handshake::{ServerHandshake, ServerStep};
 use crate::wire::Item;
 use crate::{Cause, Close, Event, Instant, Message, ProtocolError, RecvBuf, Role, State, Version};
 
@@ -128,9 +128,18 @@ impl Connection {
             self.steps.enter(State::Opening);
             return self.poll_own_event();
         }
-        let config = Arc::clone(&self.config);
-        let Phase::Request(handshake) = &mut self.phase else { return None };
-        match handshake.poll(input, &config) {
+        let Phase::Request(begun) = &mut self.phase else { return None };
+        let step = if let Some(handshake) = begun {
+            handshake.poll(input, &self.config)
+        } else {
+            let mut handshake = ServerHandshake::new();
+            let step = handshake.poll(input, &self.config);
+            if matches!(step, Ok(ServerStep::NeedInput)) {
+                *begun = Some(Box::new(handshake));
+            }
+            step
+        };
+        match step {
             Ok(ServerStep::NeedInput) => None,
             Ok(ServerStep::Request(request)) => {
                 self.phase = Phase::Decide(request.clone());
@@ -151,9 +160,8 @@ impl Connection {
     }
 
     fn pull_response(&mut self, input: &mut RecvBuf) -> Option<Event> {
-        let config = Arc::clone(&self.config);
         let Phase::Response(handshake) = &mut self.phase else { return None };
-        match handshake.poll(input, &config) {
+        match handshake.poll(input, &self.config) {
             Ok(ClientStep::NeedInput) => {}
             Ok(ClientStep::Waiting) => self.steps.enter(State::Waiting),
             Ok(ClientStep::Done(agreed)) => self.open(agreed),
