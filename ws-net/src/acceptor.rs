@@ -55,12 +55,12 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     let mut pause = FIRST_PAUSE;
     loop {
         let accepted = poll_fn(|cx| listener.poll_accept(cx));
-        let Some(accepted) = unless(stopped.as_mut(), accepted).await else { return };
+        let Some(accepted) = unless(gate, stopped.as_mut(), accepted).await else { return };
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
                 let admitted = admit(&runtime, gate, peer);
-                let Some((admitted, now)) = unless(stopped.as_mut(), admitted).await else {
+                let Some((admitted, now)) = unless(gate, stopped.as_mut(), admitted).await else {
                     return;
                 };
                 let seat = match admitted {
@@ -99,7 +99,8 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 endpoint.listeners.tell_error(&error);
                 drop(error);
                 let deadline = runtime.now() + pause;
-                if unless(stopped.as_mut(), runtime.sleep_until(deadline)).await.is_none() {
+                let pausing = runtime.sleep_until(deadline);
+                if unless(gate, stopped.as_mut(), pausing).await.is_none() {
                     return;
                 }
                 pause = LONGEST_PAUSE.min(pause * 2);
@@ -122,17 +123,21 @@ async fn admit<R: Runtime>(
     (gate.admit(peer, now).await, runtime.now())
 }
 
-/// What `future` completes with, or `None` when `stopped` completes first.
+/// What `future` completes with, or `None` when the gate closed before, as `stopped` tells.
 async fn unless<F: Future>(
+    gate: &Gate,
     mut stopped: Pin<&mut impl Future<Output = ()>>,
     future: F,
 ) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(move |cx| {
-        if stopped.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(None);
+        // What is ready need not be among those that are told.
+        if gate.is_open()
+            && let Poll::Ready(output) = future.as_mut().poll(cx)
+        {
+            return Poll::Ready(Some(output));
         }
-        future.as_mut().poll(cx).map(Some)
+        stopped.as_mut().poll(cx).map(|()| None)
     })
     .await
 }

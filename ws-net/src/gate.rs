@@ -1,4 +1,5 @@
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ws_proto::Instant;
@@ -10,6 +11,8 @@ use crate::waiters::{Watched, lock};
 /// Who may come in, and whether the server still runs.
 pub(crate) struct Gate {
     pub(crate) phase: Watched<Phase>,
+    /// The phase is not the first one any more. Who accepts looks at it for each stream.
+    closed: AtomicBool,
     load: Watched<Load>,
     max_connections: usize,
     max_handshakes: usize,
@@ -57,6 +60,7 @@ impl Gate {
     pub(crate) fn new(max_connections: usize, max_handshakes: usize, shares: Shares) -> Self {
         Self {
             phase: Watched::default(),
+            closed: AtomicBool::new(false),
             load: Watched::default(),
             max_connections,
             max_handshakes,
@@ -67,11 +71,17 @@ impl Gate {
 
     /// Goes on to `phase`, unless the server is there already. Answers whether it was open.
     pub(crate) fn advance(&self, phase: Phase) -> bool {
-        self.phase.update(|current| mem::replace(current, phase.max(*current)) == Phase::Open)
+        self.phase.update(|current| {
+            let before = mem::replace(current, phase.max(*current));
+            self.closed.store(*current > Phase::Open, Ordering::Release);
+            before == Phase::Open
+        })
     }
 
+    /// Whether connections are accepted. Who has entered one into a list and finds the server open
+    /// then is seen by those who go through that list after they closed it.
     pub(crate) fn is_open(&self) -> bool {
-        self.phase.read(|phase| *phase == Phase::Open)
+        !self.closed.load(Ordering::Acquire)
     }
 
     /// A seat for `peer`, as soon as there is one, or at once the news that its address has its
