@@ -169,8 +169,16 @@ impl Freed {
     #[inline]
     pub(crate) fn release(&mut self) {
         if let Some(freed) = self.0.take() {
-            freed.wakers.into_iter().for_each(Waker::wake);
+            freed.release();
         }
+    }
+}
+
+impl Parts {
+    /// Out of line, since mostly there is nothing.
+    #[inline(never)]
+    fn release(self) {
+        self.wakers.into_iter().for_each(Waker::wake);
     }
 }
 
