@@ -1,5 +1,5 @@
 use std::future::Future;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
@@ -63,9 +63,8 @@ impl Runtime for Tokio {
 
     /// No two runtimes of a process have the same.
     fn key(&self) -> u64 {
-        let hash =
-            |handle: Handle| BuildHasherDefault::<DefaultHasher>::default().hash_one(handle.id());
-        Handle::try_current().map_or(0, hash)
+        Handle::try_current()
+            .map_or(0, |handle| BuildHasherDefault::<Number>::default().hash_one(handle.id()))
     }
 
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<TokioListener> {
@@ -113,6 +112,26 @@ impl Future for TokioSleep {
 impl Sleep for TokioSleep {
     fn reset(self: Pin<&mut Self>, deadline: Instant) {
         self.project().sleep.reset(to_tokio(deadline));
+    }
+}
+
+/// Takes the number that an identity is, which it tells nobody but a hasher.
+#[derive(Default)]
+struct Number(u64);
+
+impl Hasher for Number {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
