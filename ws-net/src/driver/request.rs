@@ -41,14 +41,15 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
     }
 
-    /// Asks the predicate of users, if there is one; `false` when the request was refused.
+    /// Asks the predicate of users, if there is one; `false` when the request was refused, or waits
+    /// no more.
     fn judge_origin(&self, request: &Request, now: Instant) -> bool {
         let Some(policy) = &self.endpoint.origin else { return true };
         let connection = &self.membership.connection;
         match guard("the origin policy", connection, || policy.judge(request)) {
-            Some(Ok(())) => return true,
+            // It may have been ended by the predicate.
+            Some(Ok(())) => return connection.state() < State::Closing,
             Some(Err(error)) => {
-                // It may have been ended by the predicate.
                 let _ = connection.shared().lock().core.refuse(error, now);
             }
             None => connection.reject(&Reject::new(500)),
@@ -69,6 +70,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let dropped = self.drop_verdict();
         let connection = &self.membership.connection;
         match (decision, connection.request().cloned()) {
+            // The deadline has passed, or somebody has ended it.
+            (Some(Ok(_)), _) if connection.state() >= State::Closing => {}
             (Some(Ok(accept)), Some(request)) if dropped => self.proceed(request, accept, now),
             (Some(Err(reject)), _) if dropped => connection.reject(&reject),
             _ => connection.reject(&Reject::new(500)),
@@ -99,10 +102,6 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// Accepts the request, unless somebody else decides about it.
     fn proceed(&mut self, request: Request, accept: Accept, now: Instant) {
         let connection = &self.membership.connection;
-        // The deadline has passed, or a listener has ended it.
-        if connection.state() >= State::Closing {
-            return;
-        }
         let Some(accept) = self.door.request(connection, request, accept) else { return };
         let mut inner = connection.shared().lock();
         let Err(error) = inner.core.accept(&accept, now) else { return };
