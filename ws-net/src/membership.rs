@@ -94,7 +94,8 @@ impl Drop for Membership {
         let mut wakers = Vec::new();
         let mut inner = self.connection.shared().lock();
         inner.end_loan();
-        if inner.end.is_none() {
+        let lost = inner.end.is_none();
+        if lost {
             // The runtime ended the task: the waiting must not wait for ever.
             inner.core.abort();
             let mut input =
@@ -118,9 +119,11 @@ impl Drop for Membership {
         if listeners.is_some() {
             guard("a listener's end", &self.connection, || drop(listeners));
         }
-        // Until here somebody could subscribe.
-        let shared = self.connection.shared();
-        shared.common.topics.leave(shared.id.serial());
+        if lost {
+            // Until here somebody could subscribe.
+            let shared = self.connection.shared();
+            shared.common.topics.leave(shared.id.serial());
+        }
         wakers.into_iter().for_each(std::task::Waker::wake);
     }
 }
