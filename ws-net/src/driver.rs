@@ -23,7 +23,7 @@ use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
 use crate::runtime::{Runtime, Transport};
-use crate::shared::{Activity, Common, Owner, Reader, Shared, Wants};
+use crate::shared::{Activity, Common, Reader, Shared};
 use crate::turn::{BUDGET, Rest, StreamEnd, Turn, Work};
 use crate::waiters::Spare;
 use crate::{Address, Connection, Rejected, StateChange};
@@ -320,18 +320,17 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         match change.to {
             State::Opening => self.tell_known_request(turn),
             State::Connected => {
-                self.open(turn);
-                let mut inner = self.membership.connection.shared().lock();
-                inner.announced = State::Connected;
-                inner.waiters.take(|wants| wants == Wants::Open, &mut turn.freed);
+                let started = self.open(turn);
+                let shared = self.membership.connection.shared();
+                shared.visit(|inner| inner.announce(started, shared, &mut turn.freed));
             }
             // Who waits for the handshake's end waits for this one or for the end of all.
             _ => {}
         }
     }
 
-    /// Tells the connection listeners, then starts the handler.
-    fn open(&mut self, turn: &mut Turn) {
+    /// Tells the connection listeners, then starts the handler, if there is one.
+    fn open(&mut self, turn: &mut Turn) -> bool {
         let connection = &self.membership.connection;
         log::opened(connection);
         for (_, listener) in &self.listeners.connection {
@@ -341,13 +340,14 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
         match guard("the handler", connection, || self.door.open(connection)) {
             Some(Some(handler)) => {
-                connection.shared().hand_over(Owner::Handler);
                 self.handler.set(Some(handler));
                 turn.handler_due = true;
+                return true;
             }
             Some(None) => {}
             None => close_after_panic(connection, turn.now),
         }
+        false
     }
 
     /// Tells the message listeners of `first`, and of what was lent behind it.
@@ -457,6 +457,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
 }
 
 /// Drops listeners, which is code of users.
+#[inline]
 fn discard<T>(listeners: Option<T>, connection: &Connection) {
     if listeners.is_some() {
         guard("a listener's end", connection, || drop(listeners));

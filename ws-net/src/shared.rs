@@ -303,12 +303,7 @@ impl Shared {
     /// From now on it is the `owner` who keeps the connection.
     pub(crate) fn hand_over(&self, owner: Owner) {
         let mut freed = Freed::default();
-        self.visit(|inner| {
-            inner.owner = owner;
-            if self.handles.load(Ordering::Acquire) == 1 {
-                inner.abandon(&self.common, &mut freed);
-            }
-        });
+        self.visit(|inner| inner.pass_to(owner, self, &mut freed));
         freed.release();
     }
 }
@@ -425,7 +420,7 @@ impl Inner {
     }
 
     /// The last handle is gone.
-    fn abandon(&mut self, common: &Common, freed: &mut Freed) {
+    pub(crate) fn abandon(&mut self, common: &Common, freed: &mut Freed) {
         // When it is over, the driver may have dropped its handle and another one be left.
         if self.owner == Owner::Server || self.end.is_some() {
             return;

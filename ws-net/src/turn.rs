@@ -10,7 +10,7 @@ use crate::backlog::Freed;
 use crate::burst;
 use crate::outbox::Outbox;
 use crate::pool;
-use crate::shared::{Activity, Attached, Common, Inner, Reader, Shared, Wants};
+use crate::shared::{Activity, Attached, Common, Inner, Owner, Reader, Shared, Wants};
 use crate::streaming::{Reading, Writing};
 use crate::waiters::Spare;
 
@@ -225,6 +225,24 @@ impl Inner {
             && self.backlog.is_none()
             && !self.streaming.is_writing()
             && self.streaming.reading() == Reading::Whole
+    }
+
+    /// What happens with the news that the connection is open. A handler that was started owns it
+    /// from now on.
+    pub(crate) fn announce(&mut self, started: bool, shared: &Shared, freed: &mut Freed) {
+        self.announced = State::Connected;
+        self.waiters.take(|wants| wants == Wants::Open, freed);
+        if started {
+            self.pass_to(Owner::Handler, shared, freed);
+        }
+    }
+
+    /// From now on it is the `owner` who keeps the connection.
+    pub(crate) fn pass_to(&mut self, owner: Owner, shared: &Shared, freed: &mut Freed) {
+        self.owner = owner;
+        if shared.handles.load(Ordering::Acquire) == 1 {
+            self.abandon(&shared.common, freed);
+        }
     }
 
     /// The turn was long enough. The task wakes itself.
