@@ -235,6 +235,16 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// One look at the connection, under its lock.
     fn next_work(&mut self, turn: &mut Turn, waker: &Waker) -> Work {
         let shared = self.membership.connection.shared();
+        let (known, newest, verdict) = (&*self.listeners, &self.endpoint.listeners, &*self.verdict);
+        let passes = |to| {
+            let concerns = match to {
+                State::Opening => shared.request.get().is_some(),
+                State::Connected => true,
+                State::Closing => verdict.is_some(),
+                _ => false,
+            };
+            !concerns && !log::tells_steps() && newest.hears_no_steps(known)
+        };
         let mut spare = Spare::default();
         let mut inner = shared.lock();
         while turn.moved.is_none() && !inner.wake_up(shared, turn, waker, &mut spare) {
@@ -242,7 +252,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             spare.renew(waker);
             inner = shared.lock();
         }
-        let work = inner.next_work(shared, turn, self.rest);
+        let work = inner.next_work(shared, turn, self.rest, &passes);
         drop(inner);
         drop(spare);
         turn.freed.release();
@@ -422,6 +432,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// The connection is over and nothing more will happen to it.
     fn finish(&mut self, end: Arc<Closed>, own: Own<'_>, turn: &mut Turn) {
         self.pass_answer();
+        // Unless that was done when the state was told.
+        self.membership.detach();
         let connection = &self.membership.connection;
         log::closed(connection, &end);
         if self.membership.was_open() {

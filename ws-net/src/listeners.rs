@@ -162,6 +162,11 @@ impl Listeners {
         Some(std::mem::replace(table, self.table()))
     }
 
+    /// Whether `table` is the newest, and nobody in it is told of the steps of the state.
+    pub(crate) fn hears_no_steps(&self, table: &Table) -> bool {
+        table.state_change.is_empty() && self.version.load(Ordering::Acquire) == table.version
+    }
+
     /// Tells that the server listens on `address`.
     pub(crate) fn tell_listening(&self, address: &LocalAddress) {
         let table = self.table();

@@ -1,9 +1,15 @@
+use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, warn};
 use ws_proto::{Cause, Closed, Expired};
 
 use crate::gate::Refused;
 use crate::shared::Common;
 use crate::{Address, Connection, ConnectionId, Rejected};
+
+/// Whether anybody may read the line for each step of the state. Asks nobody.
+pub(crate) fn tells_steps() -> bool {
+    LevelFilter::current() >= LevelFilter::DEBUG
+}
 
 /// One line for a connection that was opened.
 pub(crate) fn opened(connection: &Connection) {

@@ -99,6 +99,10 @@ pub(crate) struct Blocked {
     pub(crate) write: bool,
 }
 
+/// Whether a step into this state need not be told: it concerns nobody, and nothing is done then.
+/// It is asked under the lock, so it runs no code of users.
+pub(crate) type Passes<'a> = &'a dyn Fn(State) -> bool;
+
 impl Rest {
     /// For a connection that has received nothing yet.
     pub(crate) fn new() -> Self {
@@ -177,13 +181,21 @@ impl Inner {
     /// What to do next. Everything received is used up before anything is written, so that the
     /// replies to all messages of one read leave in one write. A receiver that is slow to take them
     /// holds its own sending back as soon as the handler waits for room.
-    pub(crate) fn next_work(&mut self, shared: &Shared, turn: &mut Turn, rest: &mut Rest) -> Work {
+    pub(crate) fn next_work(
+        &mut self,
+        shared: &Shared,
+        turn: &mut Turn,
+        rest: &mut Rest,
+        passes: Passes<'_>,
+    ) -> Work {
         let common = &shared.common;
         if mem::take(&mut turn.goes_on) {
             self.driver = Activity::Running;
         }
         self.report(common, turn);
-        let news = self.next_event(common, turn).or_else(|| self.judge_deadline(common, turn));
+        let news = self
+            .next_event(common, turn, passes)
+            .or_else(|| self.judge_deadline(common, turn, passes));
         if let Some(work) = news {
             turn.listeners.clone_from(&self.listeners);
             if matches!(work, Work::Message(_)) {
@@ -274,7 +286,12 @@ impl Inner {
 
     /// Judges the deadline once in a turn, by the clock and not by the timer, which may be late,
     /// and after the bytes that came before it: a busy thread must not blame its peers.
-    fn judge_deadline(&mut self, common: &Common, turn: &mut Turn) -> Option<Work> {
+    fn judge_deadline(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn,
+        passes: Passes<'_>,
+    ) -> Option<Work> {
         let due = self.core.poll_timeout().is_some_and(|deadline| deadline <= turn.now);
         if mem::replace(&mut turn.judged, true) || !due {
             return None;
@@ -284,7 +301,7 @@ impl Inner {
             self.push_backlog(&mut turn.freed);
         }
         self.core.handle_timeout(turn.now);
-        self.next_event(common, turn)
+        self.next_event(common, turn, passes)
     }
 
     /// Tells the core what became of the sockets, and the waiting what became of the core.
@@ -343,7 +360,7 @@ impl Inner {
     }
 
     /// Takes events until one has to be told, a message is put aside, or nothing is left.
-    fn next_event(&mut self, common: &Common, turn: &mut Turn) -> Option<Work> {
+    fn next_event(&mut self, common: &Common, turn: &mut Turn, passes: Passes<'_>) -> Option<Work> {
         if let Some(event) = self.stash.take() {
             if self.paused {
                 // Only `recv` goes on behind it.
@@ -374,6 +391,7 @@ impl Inner {
                     }
                 },
                 Event::Writable => {}
+                Event::State { to, .. } if self.listeners.is_none() && passes(to) => {}
                 event => return Some(Work::Event(event)),
             }
         }
