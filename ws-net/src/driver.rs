@@ -16,7 +16,7 @@ use crate::burst;
 use crate::candidate::Verdict;
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
-use crate::gate::{Purpose, Seat};
+use crate::gate::Seat;
 use crate::guard::guard;
 use crate::listeners::{Own, Table};
 use crate::log;
@@ -426,7 +426,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             entrance: self.entrance(stream.peer_certificates()),
         };
         *self.socket = Socket::Http(http.take_over(stream, received, client));
-        self.membership.settle(Purpose::Http);
+        self.membership.leave_to_http();
     }
 
     /// The connection is over and nothing more will happen to it.

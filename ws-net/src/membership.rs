@@ -47,10 +47,11 @@ impl Membership {
 
     /// The connection is open: everybody can find it.
     pub(crate) fn attach(&mut self) {
-        let shared = self.connection.shared();
-        shared.common.members.insert(shared.id.serial(), Arc::clone(shared));
-        log::attached(shared.id, &shared.common);
-        self.settle(Purpose::WebSocket);
+        let Shared { common, id, .. } = &**self.connection.shared();
+        common.opening.pass_on(id.serial(), &common.members);
+        log::attached(*id, common);
+        self.seat.listed = true;
+        self.seat.settle(Purpose::WebSocket);
     }
 
     /// Whether the connection was ever attached.
@@ -58,14 +59,10 @@ impl Membership {
         self.seat.purpose() == Purpose::WebSocket
     }
 
-    /// The handshake is over; the connection goes on with `purpose`.
-    pub(crate) fn settle(&mut self, purpose: Purpose) {
-        if self.seat.listed && self.seat.purpose() == Purpose::Handshake {
-            let shared = self.connection.shared();
-            shared.common.opening.remove(shared.id.serial());
-        }
-        self.seat.listed = purpose == Purpose::WebSocket;
-        self.seat.settle(purpose);
+    /// The handshake is over; the connection goes on with ordinary requests.
+    pub(crate) fn leave_to_http(&mut self) {
+        self.detach();
+        self.seat.settle(Purpose::Http);
     }
 
     /// The connection is closed: nobody finds it any more.

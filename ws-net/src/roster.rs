@@ -34,18 +34,15 @@ impl<T> Roster<T> {
 
     /// Takes an entry out.
     pub(crate) fn remove(&self, serial: u64) -> Option<T> {
-        let table = &mut *lock(&self.table);
-        let at = table.index.remove(&serial)? as usize;
-        let (_, entry) = table.entries.swap_remove(at);
-        if let Some((moved, _)) = table.entries.get(at) {
-            table.index.insert(*moved, at as u32);
+        lock(&self.table).remove(serial, self.kept)
+    }
+
+    /// Moves an entry. Who goes through this roster and then through the other one meets it.
+    pub(crate) fn pass_on(&self, serial: u64, other: &Self) {
+        let mut table = lock(&self.table);
+        if let Some(entry) = table.remove(serial, self.kept) {
+            other.insert(serial, entry);
         }
-        if table.entries.len().max(self.kept / 4) < table.entries.capacity() / 4 {
-            let room = self.kept.max(table.entries.len() * 2);
-            table.entries.shrink_to(room);
-            table.index.shrink_to(room);
-        }
-        Some(entry)
     }
 
     /// Number of entries.
@@ -71,6 +68,22 @@ impl<T> Roster<T> {
     pub(crate) fn hold<V>(&self, f: impl FnOnce() -> V) -> V {
         let _table = lock(&self.table);
         f()
+    }
+}
+
+impl<T> Table<T> {
+    fn remove(&mut self, serial: u64, kept: usize) -> Option<T> {
+        let at = self.index.remove(&serial)? as usize;
+        let (_, entry) = self.entries.swap_remove(at);
+        if let Some((moved, _)) = self.entries.get(at) {
+            self.index.insert(*moved, at as u32);
+        }
+        if self.entries.len().max(kept / 4) < self.entries.capacity() / 4 {
+            let room = kept.max(self.entries.len() * 2);
+            self.entries.shrink_to(room);
+            self.index.shrink_to(room);
+        }
+        Some(entry)
     }
 }
 
@@ -117,6 +130,15 @@ mod tests {
         (10..10_000).for_each(|serial| assert!(roster.remove(serial).is_some()));
         assert!(lock(&roster.table).entries.capacity() < 100);
         assert_eq!(serials(&roster), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn entries_are_passed_on() {
+        let [one, other] = [Roster::default(), Roster::default()];
+        one.insert(1, 10);
+        one.pass_on(1, &other);
+        one.pass_on(2, &other);
+        assert_eq!((one.len(), serials(&other)), (0, vec![1]));
     }
 
     #[test]
