@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ws_proto::{ConfigError, State};
@@ -48,6 +49,9 @@ pub(crate) struct TopicLimits {
 /// Locks are taken in the order stripe, table, roster; a connection's own lock is taken last.
 pub(crate) struct Topics<T> {
     limits: TopicLimits,
+    /// Somebody has subscribed to something, or tried to. Set before the connection's own lock is
+    /// taken to see whether it is open, so that whoever has closed it under that lock sees it.
+    used: AtomicBool,
     table: Mutex<HashMap<Arc<str>, Topic<T>>>,
     /// The topics of each connection, by its serial number.
     stripes: [Mutex<Stripe>; STRIPES],
@@ -80,7 +84,8 @@ impl Default for TopicLimits {
 
 impl<T> Topics<T> {
     pub(crate) fn new(limits: TopicLimits) -> Self {
-        Self { limits, table: Mutex::default(), stripes: Default::default() }
+        let used = AtomicBool::new(false);
+        Self { limits, used, table: Mutex::default(), stripes: Default::default() }
     }
 
     /// Adds a subscription; `false` when it was there. `state` is asked under the lock that
@@ -98,6 +103,7 @@ impl<T> Topics<T> {
             return Err(SubscribeError::NameTooLong { length: topic.len(), limit });
         }
         let mut stripe = lock(self.stripe(serial));
+        self.used.store(true, Ordering::Relaxed);
         let state = state();
         if state != State::Connected {
             return Err(SubscribeError::NotConnected(state));
@@ -130,6 +136,9 @@ impl<T> Topics<T> {
 
     /// Ends all subscriptions of a connection, which is not connected any more.
     pub(crate) fn leave(&self, serial: u64) {
+        if !self.used.load(Ordering::Relaxed) {
+            return;
+        }
         let topics = take_out(&mut lock(self.stripe(serial)), &serial);
         for topic in topics.into_iter().flatten() {
             self.part(serial, &topic);
