@@ -22,7 +22,7 @@ pub(crate) trait Door: Clone + Send + 'static {
     fn request(
         &self,
         connection: &Connection,
-        request: Request,
+        request: &Request,
         accept: ws_proto::Accept,
     ) -> Option<ws_proto::Accept>;
 
@@ -106,7 +106,7 @@ where
     fn request(
         &self,
         _: &Connection,
-        _: Request,
+        _: &Request,
         accept: ws_proto::Accept,
     ) -> Option<ws_proto::Accept> {
         Some(accept)
@@ -125,10 +125,10 @@ impl Door for Accept {
     fn request(
         &self,
         connection: &Connection,
-        request: Request,
+        request: &Request,
         accept: ws_proto::Accept,
     ) -> Option<ws_proto::Accept> {
-        let incoming = Incoming::new(connection.clone(), request, accept);
+        let incoming = Incoming::new(connection.clone(), request.clone(), accept);
         let late = self.0.update(|queue| {
             if queue.closed {
                 return vec![incoming];
@@ -155,7 +155,7 @@ impl Door for Listen {
     fn request(
         &self,
         _: &Connection,
-        _: Request,
+        _: &Request,
         accept: ws_proto::Accept,
     ) -> Option<ws_proto::Accept> {
         Some(accept)
@@ -175,7 +175,7 @@ impl Door for Dialled {
     fn request(
         &self,
         _: &Connection,
-        _: Request,
+        _: &Request,
         accept: ws_proto::Accept,
     ) -> Option<ws_proto::Accept> {
         Some(accept)
@@ -198,7 +198,7 @@ where
     fn request(
         &self,
         _: &Connection,
-        _: Request,
+        _: &Request,
         accept: ws_proto::Accept,
     ) -> Option<ws_proto::Accept> {
         Some(accept)

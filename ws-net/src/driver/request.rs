@@ -23,15 +23,15 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         {
             let _ = shared.rare().certificates.set(certificates);
         }
-        // It comes once.
-        let _ = shared.request.set(request.clone());
-        if !self.judge_origin(&request, turn.now) {
+        // It comes once, or was there before.
+        let request = shared.request.get_or_init(|| request);
+        if !self.judge_origin(request, turn.now) {
             return;
         }
         let Some(authorize) = &self.endpoint.authorize else {
             return self.proceed(request, Accept::new(), turn.now);
         };
-        let candidate = Candidate::new(connection.clone(), request);
+        let candidate = Candidate::new(connection.clone(), request.clone());
         match guard("the authorisation", connection, || authorize(candidate)) {
             Some(verdict) => {
                 *self.verdict = Some(Box::new(verdict));
@@ -69,7 +69,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             };
         let dropped = self.drop_verdict();
         let connection = &self.membership.connection;
-        match (decision, connection.request().cloned()) {
+        match (decision, connection.request()) {
             // The deadline has passed, or somebody has ended it.
             (Some(Ok(_)), _) if connection.state() >= State::Closing => {}
             (Some(Ok(accept)), Some(request)) if dropped => self.proceed(request, accept, now),
@@ -100,7 +100,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     }
 
     /// Accepts the request, unless somebody else decides about it.
-    fn proceed(&mut self, request: Request, accept: Accept, now: Instant) {
+    fn proceed(&self, request: &Request, accept: Accept, now: Instant) {
         let connection = &self.membership.connection;
         let Some(accept) = self.door.request(connection, request, accept) else { return };
         let mut inner = connection.shared().lock();
