@@ -246,6 +246,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             !concerns && !log::tells_steps() && newest.hears_no_steps(known)
         };
         let mut spare = Spare::default();
+        if self.rest.begins() {
+            spare.renew(waker);
+        }
         let mut inner = shared.lock();
         while turn.moved.is_none() && !inner.wake_up(shared, turn, waker, &mut spare) {
             drop(inner);

@@ -79,6 +79,8 @@ pub(crate) struct Rest {
     reads_first: bool,
     /// Reads fill the usual chunk.
     wide: bool,
+    /// Nobody has looked at the connection yet.
+    fresh: bool,
 }
 
 /// How a stream ends.
@@ -106,7 +108,12 @@ pub(crate) type Passes<'a> = &'a dyn Fn(State) -> bool;
 impl Rest {
     /// For a connection that has received nothing yet.
     pub(crate) fn new() -> Self {
-        Self { reads_first: true, ..Self::default() }
+        Self { reads_first: true, fresh: true, ..Self::default() }
+    }
+
+    /// Whether this is the first look at the connection, which does not know the task's waker then.
+    pub(crate) fn begins(&mut self) -> bool {
+        mem::take(&mut self.fresh)
     }
 }
 
