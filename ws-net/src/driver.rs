@@ -81,7 +81,8 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         let config = Arc::clone(if socket.is_secure() { secure_config } else { config });
         let mut core = ws_proto::Connection::server(config, now);
         core.set_ends_when_dropped(ends);
-        Self::new(runtime, endpoint, door, seat, Socket::Open(socket), peer, (core, now))
+        let shared = Shared::new(Arc::clone(&endpoint.common), core, peer, D::READER, now);
+        Self::new(runtime, endpoint, door, seat, Socket::Open(socket), Arc::new(shared))
     }
 
     /// The server's side of a stream whose request was read elsewhere.
@@ -103,24 +104,22 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
             Socket::Promised(_) => ws_proto::Connection::server_apart(Arc::clone(config), own, now),
             _ => ws_proto::Connection::server_from(Arc::clone(config), own, now),
         };
-        let driver = Self::new(runtime, endpoint, door, seat, socket, peer, (core, now));
+        let shared = Shared::new(Arc::clone(&endpoint.common), core, peer, D::READER, now);
+        let driver = Self::new(runtime, endpoint, door, seat, socket, Arc::new(shared));
         // It is judged when the first state is told.
         let _ = driver.connection().shared().request.set(request);
         Self { rest: Rest::default(), ..driver }
     }
 
-    /// One side of a stream, whose core is at its beginning, now.
+    /// One side of a stream, whose core is at its beginning.
     pub(crate) fn new(
         runtime: R,
         endpoint: Arc<Endpoint>,
         door: D,
         seat: Seat,
         socket: Socket<S>,
-        peer: Address,
-        (core, now): (ws_proto::Connection, Instant),
+        shared: Arc<Shared>,
     ) -> Self {
-        let common = Arc::clone(&endpoint.common);
-        let shared = Arc::new(Shared::new(common, core, peer, D::READER, now));
         Self {
             listeners: endpoint.listeners.table(),
             membership: Membership::enter(shared, seat),

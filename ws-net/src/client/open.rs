@@ -9,13 +9,13 @@ use super::redirect::RedirectError;
 use crate::Connection;
 use crate::alarm::Alarms;
 use crate::delivery::SlowOptions;
-use crate::door::Dialled;
+use crate::door::{Dialled, Door as _};
 use crate::driver::{Driver, Socket};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::roster::Roster;
 use crate::runtime::{Address, Runtime, Transport};
-use crate::shared::{Common, Owner};
+use crate::shared::{Common, Owner, Shared};
 use crate::shares::Shares;
 use crate::topics::{TopicLimits, Topics};
 
@@ -59,8 +59,9 @@ pub(super) async fn open<R: Runtime, S: Transport>(
     };
     let core = with_entropy(core).map_err(|error| Failure::Error(ConnectError::Entropy(error)))?;
     let socket = Socket::Open(stream);
-    let core = (core, runtime.now());
-    let driver = Driver::new(runtime.clone(), endpoint, Dialled, seat, socket, peer, core);
+    let (common, now) = (Arc::clone(&endpoint.common), runtime.now());
+    let shared = Arc::new(Shared::new(common, core, peer, Dialled::READER, now));
+    let driver = Driver::new(runtime.clone(), endpoint, Dialled, seat, socket, shared);
     let opening = Opening { connection: driver.connection().clone(), waits: true };
     opening.connection.shared().hand_over(Owner::Handles);
     runtime.spawn(driver);
