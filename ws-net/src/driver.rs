@@ -186,12 +186,20 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         while budget > 0 {
             budget -= 1;
             match self.next_work(turn, cx.waker()) {
-                Work::Event(event) => self.tell(event, turn),
+                Work::Event(event) => {
+                    let is_last = matches!(event, Event::Closed(_));
+                    self.tell(event, turn);
+                    if is_last {
+                        // There is nothing else that the handler could wait for.
+                        turn.freed.release();
+                        if self.serve(turn, cx) {
+                            return Poll::Ready(None);
+                        }
+                    }
+                }
                 Work::Message(message) => self.deliver(message, turn, &mut budget),
                 Work::Handler => {
-                    self.poll_handler(turn.now, cx);
-                    burst::end(self.membership.connection.shared());
-                    if self.is_over(turn) {
+                    if self.serve(turn, cx) {
                         return Poll::Ready(None);
                     }
                 }
@@ -215,6 +223,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         shared.lock().interrupt(&shared.common, turn);
         turn.freed.release();
         Poll::Pending
+    }
+
+    /// Polls the handler. Answers whether nothing can happen any more.
+    fn serve(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+        self.poll_handler(turn.now, cx);
+        burst::end(self.membership.connection.shared());
+        self.is_over(turn)
     }
 
     /// Whether nothing can happen any more. The chunk goes back to the thread then.
@@ -451,7 +466,6 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             *self.socket = Socket::Gone;
         }
         turn.outbox = Outbox::default();
-        turn.handler_due = true;
         let mut inner = connection.shared().lock();
         inner.end = Some(end);
         inner.waiters.take(|_| true, &mut turn.freed);
