@@ -225,25 +225,29 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         Poll::Pending
     }
 
-    /// Polls the handler. Answers whether nothing can happen any more.
+    /// Polls the handler, and closes the connection when that has returned. Answers whether nothing
+    /// can happen any more; the chunk goes back to the thread then.
     fn serve(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
-        self.poll_handler(turn.now, cx);
-        burst::end(self.membership.connection.shared());
-        self.is_over(turn)
-    }
-
-    /// Whether nothing can happen any more. The chunk goes back to the thread then.
-    fn is_over(&self, turn: &mut Turn) -> bool {
-        if self.handler.is_some() || !matches!(self.socket, Socket::Gone) {
+        let returned = self.poll_handler(turn.now, cx);
+        let shared = self.membership.connection.shared();
+        burst::end(shared);
+        let gone = self.handler.is_none() && matches!(self.socket, Socket::Gone);
+        if !returned && !gone {
             return false;
         }
-        let mut inner = self.membership.connection.shared().lock();
-        if inner.end.is_none() {
-            return false;
+        let mut inner = shared.lock();
+        if returned {
+            inner.stop_reading();
+            inner.close(Close::normal(), turn.now, &mut turn.freed);
         }
-        inner.driver = Activity::Asleep;
-        turn.input = inner.input.take();
-        true
+        let over = gone && inner.end.is_some();
+        if over {
+            inner.driver = Activity::Asleep;
+            turn.input = inner.input.take();
+        }
+        drop(inner);
+        turn.freed.release();
+        over
     }
 
     /// One look at the connection, under its lock.
@@ -408,27 +412,24 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
     }
 
-    fn poll_handler(&mut self, now: Instant, cx: &mut Context<'_>) {
+    /// Polls the handler; `true` when it has returned now.
+    fn poll_handler(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         if self.poll_verdict(now, cx) {
-            return;
+            return false;
         }
-        let Some(handler) = self.handler.as_mut().as_pin_mut() else { return };
+        let Some(handler) = self.handler.as_mut().as_pin_mut() else { return false };
         let connection = &self.membership.connection;
         let poll = guard("the handler", connection, || handler.poll(cx).is_ready());
         if poll == Some(false) {
-            return;
+            return false;
         }
         // What the future still holds is code of users, too.
         let dropped = guard("the handler's end", connection, || self.handler.set(None));
-        if poll.and(dropped).is_none() {
-            return close_after_panic(connection, now);
+        let returned = poll.and(dropped).is_some();
+        if !returned {
+            close_after_panic(connection, now);
         }
-        let mut freed = Freed::default();
-        let mut inner = connection.shared().lock();
-        inner.stop_reading();
-        inner.close(Close::normal(), now, &mut freed);
-        drop(inner);
-        freed.release();
+        returned
     }
 
     /// The client speaks ordinary HTTP; for the core the connection is over.
