@@ -18,7 +18,7 @@ use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
 use crate::gate::Seat;
 use crate::guard::guard;
-use crate::listeners::{Own, Table};
+use crate::listeners::{Listeners, Own, Table};
 use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
@@ -253,16 +253,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// One look at the connection, under its lock.
     fn next_work(&mut self, turn: &mut Turn, waker: &Waker) -> Work {
         let shared = self.membership.connection.shared();
-        let (known, newest, verdict) = (&*self.listeners, &self.endpoint.listeners, &*self.verdict);
-        let passes = |to| {
-            let concerns = match to {
-                State::Opening => shared.request.get().is_some(),
-                State::Connected => true,
-                State::Closing => verdict.is_some(),
-                _ => false,
-            };
-            !concerns && !log::tells_steps() && newest.hears_no_steps(known)
-        };
+        let decides = self.verdict.is_some();
+        let passes = passes(shared, self.listeners, &self.endpoint.listeners, decides);
         let mut spare = Spare::default();
         if self.rest.begins() {
             spare.renew(waker);
@@ -312,20 +304,24 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
     }
 
+    /// Tells an event, and what follows from it at once.
     fn tell(&mut self, event: Event, turn: &mut Turn) {
-        self.renew_listeners();
-        let own = turn.listeners.take();
-        match event {
-            Event::State { from, to } => {
-                self.tell_state(StateChange { from, to }, own.as_ref(), turn);
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            self.renew_listeners();
+            let own = turn.listeners.take();
+            match event {
+                Event::State { from, to } => {
+                    self.tell_state(StateChange { from, to }, own.as_ref(), turn);
+                }
+                Event::Request(request) => next = self.tell_request(request, turn),
+                Event::Http(received) => self.hand_over(received),
+                Event::Closed(closed) => self.finish(Arc::from(closed), own.as_ref(), turn),
+                // Pings are answered by the core, and nobody asked for pongs.
+                _ => {}
             }
-            Event::Request(request) => self.tell_request(request, turn),
-            Event::Http(received) => self.hand_over(received),
-            Event::Closed(closed) => self.finish(Arc::from(closed), own.as_ref(), turn),
-            // Pings are answered by the core, and nobody asked for pongs.
-            _ => {}
+            discard(own, &self.membership.connection);
         }
-        discard(own, &self.membership.connection);
     }
 
     fn renew_listeners(&mut self) {
@@ -482,6 +478,24 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let Socket::Http(http) = self.socket else { return Poll::Ready(()) };
         let connection = &self.membership.connection;
         guard("an HTTP service", connection, || http.as_mut().poll(cx)).unwrap_or(Poll::Ready(()))
+    }
+}
+
+/// What need not be told: `decides` says that a function of users decides about the request.
+fn passes<'a>(
+    shared: &'a Shared,
+    known: &'a Table,
+    newest: &'a Listeners,
+    decides: bool,
+) -> impl Fn(State) -> bool + 'a {
+    move |to| {
+        let concerns = match to {
+            State::Opening => shared.request.get().is_some(),
+            State::Connected => true,
+            State::Closing => decides,
+            _ => false,
+        };
+        !concerns && !log::tells_steps() && newest.hears_no_steps(known)
     }
 }
 

@@ -405,6 +405,21 @@ impl Inner {
         None
     }
 
+    /// The next step of the state that has to be told, if there is one already.
+    pub(crate) fn next_step(&mut self, turn: &mut Turn, passes: Passes<'_>) -> Option<Event> {
+        // What was put aside comes first.
+        while self.stash.is_none() && self.core.has_news() {
+            match self.poll_event()? {
+                Event::State { to, .. } if self.listeners.is_none() && passes(to) => {}
+                event => {
+                    turn.listeners.clone_from(&self.listeners);
+                    return Some(event);
+                }
+            }
+        }
+        None
+    }
+
     /// Tells that there is a piece; `true` when nobody wants it and it was discarded.
     #[cold]
     fn pass_piece(&mut self, turn: &mut Turn) -> bool {

@@ -22,7 +22,10 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         if let Some(request) = shared.request.get()
             && waits()
         {
-            self.tell_request(request.clone(), turn);
+            let request = request.clone();
+            if let Some(event) = self.tell_request(request, turn) {
+                self.tell(event, turn);
+            }
         }
     }
 

@@ -4,18 +4,19 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use tracing::{debug, error, warn};
-use ws_proto::{Accept, CommandError, Instant, Reject, Request, State};
+use ws_proto::{Accept, CommandError, Event, Instant, Reject, Request, State};
 
-use super::{DriverProjection, Socket};
+use super::{DriverProjection, Socket, passes};
 use crate::candidate::Candidate;
 use crate::door::Door;
 use crate::guard::guard;
 use crate::runtime::{Runtime, Transport};
+use crate::shared::Inner;
 use crate::turn::Turn;
 
 impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
-    /// Asks the function of users, if there is one, and otherwise goes on.
-    pub(super) fn tell_request(&mut self, request: Request, turn: &mut Turn) {
+    /// Asks the function of users, if there is one, and otherwise goes on. Answers what follows.
+    pub(super) fn tell_request(&mut self, request: Request, turn: &mut Turn) -> Option<Event> {
         let connection = &self.membership.connection;
         let shared = connection.shared();
         if let Socket::Open(socket) = &self.socket
@@ -26,10 +27,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         // It comes once, or was there before.
         let request = shared.request.get_or_init(|| request);
         if !self.judge_origin(request, turn.now) {
-            return;
+            return None;
         }
         let Some(authorize) = &self.endpoint.authorize else {
-            return self.proceed(request, Accept::new(), turn.now);
+            let passes = passes(shared, self.listeners, &self.endpoint.listeners, false);
+            let now = turn.now;
+            return self
+                .proceed(request, Accept::new(), now, |inner| inner.next_step(turn, &passes));
         };
         let candidate = Candidate::new(connection.clone(), request.clone());
         match guard("the authorisation", connection, || authorize(candidate)) {
@@ -39,6 +43,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             }
             None => connection.reject(&Reject::new(500)),
         }
+        None
     }
 
     /// Asks the predicate of users, if there is one; `false` when the request was refused, or waits
@@ -72,7 +77,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         match (decision, connection.request()) {
             // The deadline has passed, or somebody has ended it.
             (Some(Ok(_)), _) if connection.state() >= State::Closing => {}
-            (Some(Ok(accept)), Some(request)) if dropped => self.proceed(request, accept, now),
+            (Some(Ok(accept)), Some(request)) if dropped => {
+                self.proceed(request, accept, now, |_| None);
+            }
             (Some(Err(reject)), _) if dropped => connection.reject(&reject),
             _ => connection.reject(&Reject::new(500)),
         }
@@ -99,13 +106,32 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         guard("the authorisation's end", &self.membership.connection, || drop(verdict)).is_some()
     }
 
-    /// Accepts the request, unless somebody else decides about it.
-    fn proceed(&self, request: &Request, accept: Accept, now: Instant) {
+    /// Accepts the request, unless somebody else decides about it. Answers what `then` answers when
+    /// it was accepted.
+    fn proceed(
+        &self,
+        request: &Request,
+        accept: Accept,
+        now: Instant,
+        then: impl FnOnce(&mut Inner) -> Option<Event>,
+    ) -> Option<Event> {
         let connection = &self.membership.connection;
-        let Some(accept) = self.door.request(connection, request, accept) else { return };
+        let accept = self.door.request(connection, request, accept)?;
         let mut inner = connection.shared().lock();
-        let Err(error) = inner.core.accept(&accept, now) else { return };
-        drop(inner);
+        match inner.core.accept(&accept, now) {
+            Ok(()) => return then(&mut inner),
+            Err(error) => {
+                drop(inner);
+                self.take_back(&error);
+            }
+        }
+        None
+    }
+
+    /// The request was accepted and could not be.
+    #[cold]
+    fn take_back(&self, error: &CommandError) {
+        let connection = &self.membership.connection;
         let (id, peer) = (connection.id(), connection.peer_addr());
         match error {
             CommandError::NoRequest(_) => {
