@@ -97,8 +97,8 @@ pub(crate) fn location(secure: bool, authority: &Authority<'_>, resource: &str) 
 
 /// Splits at the colon before the port, which is not one inside of brackets.
 fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
-    let bracket = memchr(b']', text.as_bytes()).map_or(0, |at| at + 1);
-    let (inside, rest) = text.split_at_checked(bracket)?;
+    let end = if text.starts_with('[') { memchr(b']', text.as_bytes()) } else { None };
+    let (inside, rest) = text.split_at_checked(end.map_or(0, |at| at + 1))?;
     match memchr(b':', rest.as_bytes()) {
         None => Some((text, None)),
         Some(at) => Some((text.get(..inside.len() + at)?, rest.get(at + 1..))),
