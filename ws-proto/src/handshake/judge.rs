@@ -34,14 +34,14 @@ pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request,
         return Err(HandshakeError::UnsupportedVersion(version.name().into()));
     }
     check_host(&head)?;
-    check_no_body(headers, version)?;
-    check_origin(headers)?;
+    check_no_body(&head, version)?;
+    check_origin(&head)?;
     let key_parts = match version {
         Version::Draft75 => draft75::check_request(headers).map(|()| [0; 2])?,
         Version::Draft76 => draft76::check_request(headers)?,
         _ if !has_upgrade => return Err(HandshakeError::UpgradeMissing),
         Version::Hybi07 | Version::Hybi08 | Version::Rfc6455 => {
-            rfc6455::check_request(headers, version).map(|()| [0; 2])?
+            rfc6455::check_request(&head, version).map(|()| [0; 2])?
         }
     };
     let request = Request::new(head, version, key_parts);
@@ -93,9 +93,9 @@ fn check_host(head: &Head<RequestLine>) -> Result<(), HandshakeError> {
 }
 
 /// A body would be read as frames. Some clients count the 8 bytes of draft76 as one.
-fn check_no_body(headers: &Headers, version: Version) -> Result<(), HandshakeError> {
-    match headers.single("Content-Length")? {
-        _ if headers.contains("Transfer-Encoding") => Err(HandshakeError::Body),
+fn check_no_body(head: &Head<RequestLine>, version: Version) -> Result<(), HandshakeError> {
+    match head.single("Content-Length")? {
+        _ if head.contains("Transfer-Encoding") => Err(HandshakeError::Body),
         None | Some(b"0") => Ok(()),
         Some(b"8") if version == Version::Draft76 => Ok(()),
         Some(_) => Err(HandshakeError::Body),
@@ -103,9 +103,9 @@ fn check_no_body(headers: &Headers, version: Version) -> Result<(), HandshakeErr
 }
 
 /// Origins are compared, echoed and shown, so they are text.
-fn check_origin(headers: &Headers) -> Result<(), HandshakeError> {
+fn check_origin(head: &Head<RequestLine>) -> Result<(), HandshakeError> {
     for name in ["Origin", "Sec-WebSocket-Origin"] {
-        if let Some(origin) = headers.single(name)?
+        if let Some(origin) = head.single(name)?
             && !is_printable(origin)
         {
             return Err(HandshakeError::InvalidOrigin(excerpt(origin)));

@@ -25,7 +25,7 @@ struct Inner {
 
 impl Request {
     pub(crate) fn new(head: Head<RequestLine>, version: Version, key_parts: [u32; 2]) -> Self {
-        let Head { line, headers } = head;
+        let Head { line, headers, .. } = head;
         Self { inner: Arc::new(Inner { headers, line, version, key_parts }) }
     }
 

@@ -127,6 +127,28 @@ impl Headers {
     }
 }
 
+/// Which names a head may have: a bit for the length and the first letter of each, so that most
+/// that are not there need not be looked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Names(u64);
+
+impl Names {
+    /// Adds a name.
+    pub(super) fn add(&mut self, name: &[u8]) {
+        self.0 |= Self::bit(name);
+    }
+
+    /// False when the name is not there.
+    pub(super) fn may_have(self, name: &str) -> bool {
+        self.0 & Self::bit(name.as_bytes()) != 0
+    }
+
+    fn bit(name: &[u8]) -> u64 {
+        let first = name.first().map_or(0, u8::to_ascii_lowercase);
+        1 << ((name.len() + usize::from(first) * 8) % 64)
+    }
+}
+
 /// Whether these are the same but for the case of letters, which mostly is the same, too.
 pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
     one == other || one.eq_ignore_ascii_case(other)
