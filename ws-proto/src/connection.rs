@@ -235,11 +235,21 @@ impl Connection {
     /// then still be rejected.
     pub fn accept(&mut self, accept: &Accept, now: Instant) -> Result<(), CommandError> {
         self.now = now;
-        let Phase::Decide(request) = &self.phase else {
-            return Err(CommandError::NoRequest(self.state()));
+        let request = match core::mem::replace(&mut self.phase, Phase::Discard) {
+            Phase::Decide(request) => request,
+            phase => {
+                self.phase = phase;
+                return Err(CommandError::NoRequest(self.state()));
+            }
         };
-        let request = request.clone();
-        let agreed = self.answer(|config, out| handshake::answer(&request, accept, config, out))?;
+        let agreed = self.answer(|config, out| handshake::answer(&request, accept, config, out));
+        let agreed = match agreed {
+            Ok(agreed) => agreed,
+            Err(error) => {
+                self.phase = Phase::Decide(request);
+                return Err(error);
+            }
+        };
         if self.writer.is_other() {
             self.steps.enter(State::Waiting);
             self.agreed = Some(agreed);
