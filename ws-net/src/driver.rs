@@ -18,7 +18,7 @@ use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
 use crate::gate::Seat;
 use crate::guard::guard;
-use crate::listeners::{Listeners, Own, Table};
+use crate::listeners::{Known, Listeners, Own, Table};
 use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
@@ -43,7 +43,7 @@ pin_project! {
         runtime: R,
         door: D,
         endpoint: Arc<Endpoint>,
-        listeners: Arc<Table>,
+        listeners: Known,
         membership: Membership,
         socket: Socket<S>,
         rest: Rest,
@@ -121,7 +121,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         shared: Arc<Shared>,
     ) -> Self {
         Self {
-            listeners: endpoint.listeners.table(),
+            listeners: endpoint.listeners.known(),
             membership: Membership::enter(shared, seat),
             runtime,
             door,
