@@ -527,7 +527,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         assert!(size_of::<Phase>() <= 24, "{}", size_of::<Phase>());
-        assert!(size_of::<Outbound>() <= 112, "{}", size_of::<Outbound>());
-        assert!(size_of::<Connection>() <= 272, "{}", size_of::<Connection>());
+        assert!(size_of::<Outbound>() <= 80, "{}", size_of::<Outbound>());
+        assert!(size_of::<Connection>() <= 232, "{}", size_of::<Connection>());
     }
 }

@@ -28,21 +28,39 @@ const MAX_PONGS: u8 = 16;
 #[derive(Default)]
 pub(crate) struct Outbound {
     buf: SendBuf,
+    /// Handed out and not yet reported as written.
+    in_flight: usize,
+    rare: Option<Box<Rare>>,
+    /// Pongs queued since bytes were last handed out.
+    pongs: u8,
+    refused: bool,
+    writable: bool,
+    end: End,
+}
+
+/// What most servers' connections do without most of the time.
+#[derive(Default)]
+struct Rare {
     /// Clients mask with keys drawn from it.
     entropy: Option<Box<dyn Entropy>>,
     /// Only when compression was agreed to.
     deflater: Option<Box<Deflater>>,
-    /// Handed out and not yet reported as written.
-    in_flight: usize,
-    /// Pongs queued since bytes were last handed out.
-    pongs: u8,
-    /// The answer to the newest ping, when there were too many. Boxed, since there seldom are.
-    pong: Option<Box<Bytes>>,
+    /// The answer to the newest ping, when there were too many.
+    pong: Option<Bytes>,
     /// A message that is being sent in fragments.
     partial: Option<Partial>,
-    refused: bool,
-    writable: bool,
-    end: End,
+}
+
+/// There is no random key.
+struct Unready;
+
+impl Rare {
+    fn is_empty(&self) -> bool {
+        self.entropy.is_none()
+            && self.deflater.is_none()
+            && self.pong.is_none()
+            && self.partial.is_none()
+    }
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -63,17 +81,19 @@ impl Outbound {
 
     /// Makes this the queue of a client.
     pub(crate) fn mask_with(&mut self, entropy: Box<dyn Entropy>) {
-        self.entropy = Some(entropy);
+        self.rare.get_or_insert_default().entropy = Some(entropy);
     }
 
     /// Compresses messages from now on.
     pub(crate) fn deflate_with(&mut self, deflater: Option<Box<Deflater>>) {
-        self.deflater = deflater;
+        if deflater.is_some() {
+            self.rare.get_or_insert_default().deflater = deflater;
+        }
     }
 
     /// Gives back what is held only to make the next messages smaller.
     pub(crate) fn rest(&mut self) {
-        if let Some(deflater) = &mut self.deflater {
+        if let Some(deflater) = self.deflater() {
             deflater.forget();
         }
     }
@@ -126,7 +146,7 @@ impl Outbound {
     /// Whether a frame can be masked, if it has to be.
     #[inline]
     pub(crate) fn check_entropy(&mut self) -> Result<(), SendErrorKind> {
-        let ready = self.entropy.as_mut().is_none_or(|entropy| entropy.is_ready());
+        let ready = self.entropy().is_none_or(|entropy| entropy.is_ready());
         if ready { Ok(()) } else { Err(SendErrorKind::NoEntropy) }
     }
 
@@ -137,8 +157,18 @@ impl Outbound {
 
     #[inline]
     pub(crate) fn put_message(&mut self, message: &Message, version: Version) {
-        self.answer_ping();
-        if let Some(deflater) = &mut self.deflater
+        if let Some(rare) = &self.rare
+            && (rare.pong.is_some() || rare.deflater.is_some())
+        {
+            return self.put_rare(message, version);
+        }
+        self.put_plain(message, version);
+    }
+
+    /// The same behind a pong, or compressed.
+    fn put_rare(&mut self, message: &Message, version: Version) {
+        self.put_newest_pong();
+        if let Some(deflater) = self.deflater()
             && let Some(payload) = deflater.deflate(message.payload())
         {
             return self.put_deflated(message, &payload);
@@ -158,7 +188,7 @@ impl Outbound {
     pub(crate) fn put_prepared(&mut self, prepared: &Prepared, version: Version, role: Role) {
         self.answer_ping();
         let message = prepared.message();
-        if let (Some(deflater), Some(forms)) = (&mut self.deflater, prepared.forms())
+        if let (Some(deflater), Some(forms)) = (self.deflater(), prepared.forms())
             && let Some(payload) = deflater.deflate_shared(message.payload(), forms)
         {
             return self.put_deflated(message, &payload);
@@ -174,10 +204,7 @@ impl Outbound {
 
     /// Whether messages need a header and nothing else.
     pub(super) fn is_plain(&self) -> bool {
-        self.pong.is_none()
-            && self.entropy.is_none()
-            && self.deflater.is_none()
-            && !self.is_partial()
+        self.rare.as_ref().is_none_or(|rare| rare.is_empty())
     }
 
     /// Moves what is queued to `bytes`, which is empty, and answers how much it was. It counts as
@@ -242,7 +269,7 @@ impl Outbound {
             self.pongs += 1;
             self.put_frame(Opcode::Pong, &payload);
         } else {
-            self.pong = Some(Box::new(payload));
+            self.rare.get_or_insert_default().pong = Some(payload);
         }
     }
 
@@ -271,46 +298,62 @@ impl Outbound {
     /// The pong goes before whatever is queued after its ping.
     #[inline]
     fn answer_ping(&mut self) {
-        if self.pong.is_some() {
+        if self.rare.as_ref().is_some_and(|rare| rare.pong.is_some()) {
             self.put_newest_pong();
         }
     }
 
     fn put_newest_pong(&mut self) {
-        if let Some(payload) = self.pong.take() {
+        if let Some(payload) = self.rare.as_mut().and_then(|rare| rare.pong.take()) {
             self.put_frame(Opcode::Pong, &payload);
+            self.tidy();
         }
     }
 
     #[inline]
+    fn entropy(&mut self) -> Option<&mut Box<dyn Entropy>> {
+        self.rare.as_mut()?.entropy.as_mut()
+    }
+
+    #[inline]
+    fn deflater(&mut self) -> Option<&mut Box<Deflater>> {
+        self.rare.as_mut()?.deflater.as_mut()
+    }
+
+    fn partial(&mut self) -> Option<&mut Partial> {
+        self.rare.as_mut()?.partial.as_mut()
+    }
+
+    /// Gives the memory back for what was there for a while only.
+    fn tidy(&mut self) {
+        self.rare.take_if(|rare| rare.is_empty());
+    }
+
+    #[inline]
     fn put_frame(&mut self, opcode: Opcode, payload: &Bytes) {
-        if self.entropy.is_none() {
-            return put_unmasked(&mut self.buf, opcode, payload);
+        match self.key() {
+            Ok(None) => put_unmasked(&mut self.buf, opcode, payload),
+            Ok(key) => self.put_masked(&Header::new(opcode, payload.len(), key), key, payload),
+            Err(Unready) => {}
         }
-        let key = self.key();
-        self.put_masked(&Header::new(opcode, payload.len(), key), key, payload);
     }
 
     fn put_deflated(&mut self, message: &Message, payload: &Bytes) {
-        let key = self.key();
+        let Ok(key) = self.key() else { return };
         let header = Header::new(Opcode::of(message.kind()), payload.len(), key).deflated();
         self.put_masked(&header, key, payload);
     }
 
-    /// The masking key of the next frame, if this side masks.
-    fn key(&mut self) -> Option<[u8; 4]> {
-        self.entropy.as_mut().map(|entropy| {
-            let mut key = [0; 4];
-            entropy.fill(&mut key);
-            key
-        })
+    /// The masking key of the next frame, if this side masks. Without one that it needs, a frame is
+    /// not queued.
+    fn key(&mut self) -> Result<Option<[u8; 4]>, Unready> {
+        let Some(entropy) = self.entropy() else { return Ok(None) };
+        let mut key = [0; 4];
+        entropy.fill(&mut key);
+        if entropy.is_ready() { Ok(Some(key)) } else { Err(Unready) }
     }
 
-    /// Puts nothing when the frame cannot be masked.
     fn put_masked(&mut self, header: &Header, key: Option<[u8; 4]>, payload: &Bytes) {
-        if self.check_entropy().is_err() {
-            return;
-        }
         let Some(key) = key else {
             return self.buf.put_frame(header.as_bytes(), payload);
         };
