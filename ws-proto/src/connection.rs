@@ -333,7 +333,7 @@ impl Connection {
 
     /// The subprotocol that both sides agreed to.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.agreed.as_ref()?.subprotocol.as_deref()
+        self.agreed.as_ref()?.subprotocol()
     }
 
     /// Bytes queued or handed out by [`poll_transmit`](Self::poll_transmit) and not yet reported
@@ -371,11 +371,11 @@ impl Connection {
     /// The handshake is done: messages may flow.
     fn open(&mut self, agreed: Agreed) {
         let version = agreed.version;
-        self.phase = Phase::Open(Decoder::new(version, self.role, agreed.deflate));
+        self.phase = Phase::Open(Decoder::new(version, self.role, agreed.deflate()));
         if self.streaming {
             self.set_streaming(true, self.now);
         }
-        if let (Some(options), Some(params)) = (&self.config.deflate, agreed.deflate) {
+        if let (Some(options), Some(params)) = (&self.config.deflate, agreed.deflate()) {
             self.out.deflate_with(Deflater::new(options, params, self.role));
         }
         self.agreed = Some(agreed);
@@ -528,6 +528,6 @@ mod tests {
     fn an_idle_connection_is_small() {
         assert!(size_of::<Phase>() <= 24, "{}", size_of::<Phase>());
         assert!(size_of::<Outbound>() <= 80, "{}", size_of::<Outbound>());
-        assert!(size_of::<Connection>() <= 232, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 224, "{}", size_of::<Connection>());
     }
 }

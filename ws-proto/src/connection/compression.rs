@@ -30,6 +30,6 @@ impl Connection {
 
     /// What both sides agreed to about compression, if they did (RFC 7692).
     pub fn deflate(&self) -> Option<DeflateParams> {
-        self.agreed.as_ref()?.deflate
+        self.agreed.as_ref()?.deflate()
     }
 }

@@ -162,7 +162,7 @@ mod tests {
                         .unwrap();
                     let (_, bytes) = ask(&request);
                     let (agreed, answer) = served(&bytes, &config);
-                    assert_eq!(agreed.subprotocol.as_deref(), Some("v2"));
+                    assert_eq!(agreed.subprotocol(), Some("v2"));
                     assert_eq!(answered(&request, &answer), Ok(agreed), "{version} {url}");
                 }
             }

@@ -79,7 +79,7 @@ pub(super) fn check_answer(
     hixie::check_echo(headers, "WebSocket-Origin", &request.page())?;
     hixie::check_echo(headers, "WebSocket-Location", &request.url())?;
     let subprotocol = hixie::check_answered_subprotocol(headers, "WebSocket-Protocol", request)?;
-    Ok(Agreed { version: Version::Draft75, subprotocol, deflate: None })
+    Ok(Agreed::new(Version::Draft75, subprotocol, None))
 }
 
 #[cfg(test)]
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn the_client_takes_that_answer_and_no_other() {
         let agreed = answered(&request(), ANSWER).unwrap();
-        assert_eq!(agreed.subprotocol.as_deref(), Some("sample"));
+        assert_eq!(agreed.subprotocol(), Some("sample"));
         for (from, to, error) in [
             ("Web Socket", "WebSocket", HandshakeError::WrongPreamble),
             ("HTTP/1.1", "HTTP/1.0", HandshakeError::WrongPreamble),
@@ -179,7 +179,7 @@ mod tests {
     fn a_subprotocol_that_was_not_asked_for_is_not_looked_at() {
         let request = ClientRequest::new("ws://example.com:8080/demo?a=b").unwrap();
         let agreed = answered(&request.version(Version::Draft75), ANSWER).unwrap();
-        let none = Agreed { version: Version::Draft75, subprotocol: None, deflate: None };
+        let none = Agreed::new(Version::Draft75, None, None);
         assert_eq!(agreed, none);
     }
 }

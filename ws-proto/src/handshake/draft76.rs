@@ -147,7 +147,7 @@ pub(super) fn check_answer(
     hixie::check_echo(headers, "Sec-WebSocket-Location", &request.url())?;
     let subprotocol =
         hixie::check_answered_subprotocol(headers, "Sec-WebSocket-Protocol", request)?;
-    Ok(Agreed { version: Version::Draft76, subprotocol, deflate: None })
+    Ok(Agreed::new(Version::Draft76, subprotocol, None))
 }
 
 fn not_as_draft76(header: &'static str, value: &[u8], wanted: &'static str) -> HandshakeError {
@@ -410,7 +410,7 @@ mod tests {
     fn the_client_takes_a_good_answer_and_no_other() {
         let answer = good_answer();
         let agreed = answered(&request(), &answer).unwrap();
-        assert_eq!(agreed.subprotocol.as_deref(), Some("chat"));
+        assert_eq!(agreed.subprotocol(), Some("chat"));
 
         let (head, proof) = answer.split_last_chunk::<16>().unwrap();
         let head = str::from_utf8(head).unwrap();

@@ -159,7 +159,7 @@ pub(super) fn check_answer(
             Some(Arc::clone(offered.ok_or_else(not_offered)?))
         }
     };
-    Ok(Agreed { version: request.asked_version(), subprotocol, deflate })
+    Ok(Agreed::new(request.asked_version(), subprotocol, deflate))
 }
 
 /// Proves that the key was read as part of this protocol (section 4.2.2, point 5.4).
@@ -281,7 +281,7 @@ mod tests {
     fn the_client_takes_a_good_answer_and_no_other() {
         let answer = good_answer();
         let agreed = answered(&request(), &answer).unwrap();
-        assert_eq!(agreed.subprotocol.as_deref(), Some("superchat"));
+        assert_eq!(agreed.subprotocol(), Some("superchat"));
         for (from, to, error) in [
             ("HTTP/1.1 101", "HTTP/1.1 200", HandshakeError::Status(200)),
             ("HTTP/1.1", "HTTP/1.0", HandshakeError::HttpVersion { major: 1, minor: 0 }),
@@ -323,7 +323,7 @@ mod tests {
     fn a_client_may_be_left_without_its_subprotocol() {
         let answer = good_answer().replace("Sec-WebSocket-Protocol", "X");
         let agreed = answered(&request(), answer).unwrap();
-        let none = Agreed { version: Version::Rfc6455, subprotocol: None, deflate: None };
+        let none = Agreed::new(Version::Rfc6455, None, None);
         assert_eq!(agreed, none);
     }
 }

@@ -98,7 +98,7 @@ pub(crate) fn answer(
             rfc6455::write_answer(request, name, deflate, extra, out);
         }
     }
-    Ok(Agreed { version, subprotocol, deflate })
+    Ok(Agreed::new(version, subprotocol, deflate))
 }
 
 fn choose_subprotocol(
@@ -158,7 +158,8 @@ mod tests {
         match agreed {
             Ok(agreed) => {
                 assert_eq!(agreed.version, version);
-                let line = agreed.subprotocol.map(|name| format!("WebSocket-Protocol: {name}\r\n"));
+                let line =
+                    agreed.subprotocol().map(|name| format!("WebSocket-Protocol: {name}\r\n"));
                 assert_eq!(out.contains("WebSocket-Protocol"), line.is_some());
                 assert!(out.contains(&line.unwrap_or_default()), "{out}");
                 Ok(out.replacen("before", "", 1))
