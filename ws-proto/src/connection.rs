@@ -528,6 +528,6 @@ mod tests {
     fn an_idle_connection_is_small() {
         assert!(size_of::<Phase>() <= 24, "{}", size_of::<Phase>());
         assert!(size_of::<Outbound>() <= 80, "{}", size_of::<Outbound>());
-        assert!(size_of::<Connection>() <= 224, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 216, "{}", size_of::<Connection>());
     }
 }

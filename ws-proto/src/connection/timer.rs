@@ -1,3 +1,5 @@
+use alloc::boxed::Box;
+
 use crate::Instant;
 
 /// What a connection can wait for.
@@ -35,9 +37,19 @@ impl Timer {
 /// The deadlines of one connection; `None` means not waiting.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    table: [Option<Instant>; 4],
-    /// Whose deadline the first place holds: of those that share it, one runs at a time.
-    shared: Timer,
+    /// One place for several of which one runs at a time.
+    shared: Option<Instant>,
+    stall: Option<Instant>,
+    rare: Option<Box<Rare>>,
+    /// Whose deadline the shared place holds.
+    sharer: Timer,
+}
+
+/// What connections wait for only if the configuration says so.
+#[derive(Debug, Default)]
+struct Rare {
+    idle: Option<Instant>,
+    lifetime: Option<Instant>,
 }
 
 impl Timers {
@@ -70,7 +82,9 @@ impl Timers {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.table.iter().flatten().min().copied()
+        let two = earlier(self.shared, self.stall);
+        let Some(rare) = &self.rare else { return two };
+        earlier(earlier(two, rare.idle), rare.lifetime)
     }
 
     /// Whether this deadline has come.
@@ -89,35 +103,40 @@ impl Timers {
     }
 
     fn of(&self, timer: Timer) -> Option<Instant> {
-        let [shared, idle, stall, lifetime] = self.table;
         match timer {
-            Timer::Idle => idle,
-            Timer::Stall => stall,
-            Timer::Lifetime => lifetime,
-            _ => shared.filter(|_| self.shared == timer),
+            Timer::Stall => self.stall,
+            Timer::Idle => self.rare.as_ref()?.idle,
+            Timer::Lifetime => self.rare.as_ref()?.lifetime,
+            _ => self.shared.filter(|_| self.sharer == timer),
         }
     }
 
     fn put(&mut self, timer: Timer, deadline: Option<Instant>) {
-        let [shared, idle, stall, lifetime] = &mut self.table;
         let place = match timer {
-            Timer::Idle => idle,
-            Timer::Stall => stall,
-            Timer::Lifetime => lifetime,
+            Timer::Stall => &mut self.stall,
+            Timer::Idle => &mut self.rare.get_or_insert_default().idle,
+            Timer::Lifetime => &mut self.rare.get_or_insert_default().lifetime,
             _ => {
-                debug_assert!(shared.is_none() || self.shared == timer, "{:?}", self.shared);
-                self.shared = timer;
-                shared
+                debug_assert!(self.shared.is_none() || self.sharer == timer, "{:?}", self.sharer);
+                self.sharer = timer;
+                &mut self.shared
             }
         };
         *place = deadline;
     }
 }
 
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// Nothing is waited for.
 impl Default for Timers {
     fn default() -> Self {
-        Self { table: [None; 4], shared: Timer::Handshake }
+        Self { shared: None, stall: None, rare: None, sharer: Timer::Handshake }
     }
 }
 
@@ -153,6 +172,6 @@ mod tests {
         timers.set(Timer::Pong, at(7));
         timers.set_sooner(Timer::Pong, at(8));
         assert_eq!(timers.take_expired(at(9)), Some((Timer::Pong, at(7))));
-        assert!(size_of::<Timers>() <= 40, "every connection holds one");
+        assert!(size_of::<Timers>() <= 32, "every connection holds one");
     }
 }
