@@ -463,7 +463,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         assert!(size_of::<Waiters<Wants>>() <= 8);
-        assert!(size_of::<Inner>() <= 376, "{}", size_of::<Inner>());
-        assert!(size_of::<Shared>() <= 488, "{}", size_of::<Shared>());
+        assert!(size_of::<Inner>() <= 360, "{}", size_of::<Inner>());
+        assert!(size_of::<Shared>() <= 480, "{}", size_of::<Shared>());
     }
 }

@@ -15,9 +15,8 @@ use crate::http::grammar::excerpt;
 use crate::http::{Head, Headers, write_field};
 use crate::{Entropy, HandshakeError, RecvBuf, Version};
 
-/// Checks what draft76 wants of a request beside what all versions want; answers what the two
-/// keys come to (section 5.2).
-pub(super) fn check_request(headers: &Headers) -> Result<[u32; 2], HandshakeError> {
+/// Checks what draft76 wants of a request beside what all versions want.
+pub(super) fn check_request(headers: &Headers) -> Result<(), HandshakeError> {
     let upgrade = headers.single("Upgrade")?.unwrap_or_default();
     if !upgrade.eq_ignore_ascii_case(b"WebSocket") {
         return Err(HandshakeError::UpgradeMissing);
@@ -28,8 +27,26 @@ pub(super) fn check_request(headers: &Headers) -> Result<[u32; 2], HandshakeErro
     }
     headers.required("Origin")?;
     hixie::check_subprotocol(headers, "Sec-WebSocket-Protocol")?;
-    Ok([key_part(headers, "Sec-WebSocket-Key1")?, key_part(headers, "Sec-WebSocket-Key2")?])
+    for name in KEYS {
+        let mut values = headers.raw(name);
+        let key = values.next().ok_or(HandshakeError::Missing(name))?;
+        if values.next().is_some() {
+            return Err(HandshakeError::Duplicate(name));
+        }
+        key_part(key, name)?;
+    }
+    Ok(())
 }
+
+/// What the two keys of a request come to that was checked (section 5.2).
+fn key_parts(headers: &Headers) -> [u32; 2] {
+    KEYS.map(|name| {
+        let key = headers.raw(name).next().unwrap_or_default();
+        key_part(key, name).unwrap_or_default()
+    })
+}
+
+const KEYS: [&str; 2] = ["Sec-WebSocket-Key1", "Sec-WebSocket-Key2"];
 
 /// Appends the head of the answer that accepts. The 16 bytes of [`Challenge`] go behind it, maybe
 /// later: a proxy can hold the client's 8 bytes back until it sees this head.
@@ -63,9 +80,9 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
-    /// Starts to wait.
+    /// Starts to wait behind a request that was checked.
     pub(crate) fn new(request: &Request) -> Self {
-        Self { parts: request.key_parts(), key3: [0; 8], filled: 0 }
+        Self { parts: key_parts(request.headers()), key3: [0; 8], filled: 0 }
     }
 
     /// Takes of the input what is wanted; answers the 16 bytes that go behind the answer's head
@@ -158,24 +175,25 @@ fn not_as_draft76(header: &'static str, value: &[u8], wanted: &'static str) -> H
 ///
 /// Blanks at the ends count: clients from before 15 April 2010 put some there. So only the one
 /// behind the colon is taken off.
-fn key_part(headers: &Headers, name: &'static str) -> Result<u32, HandshakeError> {
-    headers.required(name)?;
-    let raw = headers.raw(name).next().unwrap_or_default();
+fn key_part(raw: &[u8], name: &'static str) -> Result<u32, HandshakeError> {
     let key = raw.strip_prefix(b" ").unwrap_or(raw);
-    let (mut number, mut spaces) = (None, 0_u32);
+    let (mut number, mut digits, mut spaces) = (0_u64, 0_u32, 0_u32);
     for byte in key {
-        match byte {
-            b' ' => spaces += 1,
-            b'0'..=b'9' => {
-                let digit = u32::from(byte - b'0');
-                let shifted = number.unwrap_or(0_u32).checked_mul(10);
-                let sum = shifted.and_then(|shifted| shifted.checked_add(digit));
-                number = Some(sum.ok_or(HandshakeError::KeyTooLarge(name))?);
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            digits += 1;
+            number = number * 10 + u64::from(digit);
+            if number > u64::from(u32::MAX) {
+                return Err(HandshakeError::KeyTooLarge(name));
             }
-            _ => {}
+        } else if *byte == b' ' {
+            spaces += 1;
         }
     }
-    let number = number.ok_or(HandshakeError::KeyWithoutDigits(name))?;
+    if digits == 0 {
+        return Err(HandshakeError::KeyWithoutDigits(name));
+    }
+    let number = number as u32;
     match (number.checked_rem(spaces), number.checked_div(spaces)) {
         (Some(0), Some(part)) => Ok(part),
         (Some(_), _) => Err(HandshakeError::KeyNotDivisible(name)),
@@ -309,7 +327,7 @@ mod tests {
     fn key3_may_come_late_and_in_any_cut() {
         for (key1, key2, key3, parts, response) in VECTORS {
             let request = serve_default(head(key1, key2)).unwrap();
-            assert_eq!(request.key_parts(), parts);
+            assert_eq!(key_parts(request.headers()), parts);
             for size in 1..=key3.len() + 4 {
                 assert_eq!(response_in_pieces(&request, key3, size), response.as_bytes());
             }
@@ -326,10 +344,10 @@ mod tests {
     fn blanks_at_the_ends_of_a_key_count() {
         for (key, part) in [(" 12 ", 6), (" 7", 7), ("12  ", 6), ("1 :,;\"2 ", 6)] {
             let request = serve_default(head(key, "1 0")).unwrap();
-            assert_eq!(request.key_parts(), [part, 10], "{key:?}");
+            assert_eq!(key_parts(request.headers()), [part, 10], "{key:?}");
         }
         let without_space = head("@", "1 0").replace("Key1: @", "Key1:1 2");
-        assert_eq!(serve_default(without_space).unwrap().key_parts(), [12, 10]);
+        assert_eq!(key_parts(serve_default(without_space).unwrap().headers()), [12, 10]);
     }
 
     #[test]
@@ -367,7 +385,7 @@ mod tests {
     fn field_order_and_case_of_names_do_not_matter() {
         let (key1, key2, .., parts, _) = VECTORS[0];
         let request = head(key1, key2).replace("Sec-WebSocket-", "SEC-websocket-");
-        assert_eq!(serve_default(request).unwrap().key_parts(), parts);
+        assert_eq!(key_parts(serve_default(request).unwrap().headers()), parts);
     }
 
     #[test]
@@ -402,7 +420,7 @@ mod tests {
         let request = crate::handshake::testing::serve(head, &config).unwrap();
         let mut out = Vec::new();
         answer(&request, &Accept::new(), &config, &mut out).unwrap();
-        out.extend(response(request.key_parts(), *key3));
+        out.extend(response(key_parts(request.headers()), *key3));
         out
     }
 
@@ -479,7 +497,7 @@ mod tests {
             let noise = key.text.bytes().filter(|b| *b != b' ' && !b.is_ascii_digit()).count();
             prop_assert!((1..=12).contains(&noise));
             let request = serve_default(head(&key.text, "1 0")).unwrap();
-            prop_assert_eq!(request.key_parts(), [key.part, 10]);
+            prop_assert_eq!(key_parts(request.headers()), [key.part, 10]);
         }
     }
 }

@@ -36,15 +36,15 @@ pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request,
     check_host(&head)?;
     check_no_body(&head, version)?;
     check_origin(&head)?;
-    let key_parts = match version {
-        Version::Draft75 => draft75::check_request(headers).map(|()| [0; 2])?,
+    match version {
+        Version::Draft75 => draft75::check_request(headers)?,
         Version::Draft76 => draft76::check_request(headers)?,
         _ if !has_upgrade => return Err(HandshakeError::UpgradeMissing),
         Version::Hybi07 | Version::Hybi08 | Version::Rfc6455 => {
-            rfc6455::check_request(&head, version).map(|()| [0; 2])?
+            rfc6455::check_request(&head, version)?;
         }
-    };
-    let request = Request::new(head, version, key_parts);
+    }
+    let request = Request::new(head, version);
     config.origin.judge(&request)?;
     config.subprotocols.judge(&request)?;
     Ok(request)

@@ -1,5 +1,4 @@
 use alloc::borrow::Cow;
-use alloc::sync::Arc;
 use core::fmt;
 
 use crate::Version;
@@ -11,37 +10,32 @@ use crate::http::{Head, Headers};
 /// Cloning shares it. A connection keeps its request for as long as it lives.
 #[derive(Clone)]
 pub struct Request {
-    inner: Arc<Inner>,
-}
-
-/// Flat, so that it is 64 bytes with what an allocation adds.
-struct Inner {
+    /// With the version as its mark, so that a request is one allocation. What else is known about
+    /// it is read again, by the few who ask.
     headers: Headers,
-    line: RequestLine,
-    version: Version,
-    /// draft76: what the two keys come to; zero otherwise.
-    key_parts: [u32; 2],
 }
 
 impl Request {
-    pub(crate) fn new(head: Head<RequestLine>, version: Version, key_parts: [u32; 2]) -> Self {
-        let Head { line, headers, .. } = head;
-        Self { inner: Arc::new(Inner { headers, line, version, key_parts }) }
+    pub(crate) fn new(head: Head<RequestLine>, version: Version) -> Self {
+        let mut headers = head.headers;
+        headers.set_mark(version as u8);
+        Self { headers }
     }
 
     /// The version that is spoken once the request is accepted.
     pub fn version(&self) -> Version {
-        self.inner.version
+        Version::ALL.get(usize::from(self.headers.mark())).copied().unwrap_or(Version::Rfc6455)
     }
 
     /// The header fields as they were received.
     pub fn headers(&self) -> &Headers {
-        &self.inner.headers
+        &self.headers
     }
 
     /// The target of the request line as it was received: a path with its query, or a whole URL.
     pub fn target(&self) -> &str {
-        text(self.inner.line.target(&self.inner.headers))
+        let mut words = self.headers.head().split(|byte| *byte == b' ');
+        text(words.nth(1).unwrap_or_default())
     }
 
     /// The path, without the query and still percent-encoded.
@@ -111,10 +105,6 @@ impl Request {
     /// The path with its query, also when the target is a whole URL.
     pub(crate) fn resource(&self) -> &str {
         split_target(self.target()).1
-    }
-
-    pub(crate) fn key_parts(&self) -> [u32; 2] {
-        self.inner.key_parts
     }
 
     /// A value that was checked to be printable ASCII.
@@ -200,9 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn a_request_costs_little_beside_its_head_and_4_bytes_a_line() {
-        assert_eq!(size_of::<Request>(), size_of::<usize>());
-        assert!(size_of::<Inner>() <= 40, "{}", size_of::<Inner>());
+    fn a_request_is_one_allocation() {
+        assert_eq!(size_of::<Request>(), 2 * size_of::<usize>());
+        let mut request = request("/x", &[]);
+        for version in Version::ALL {
+            request.headers.set_mark(version as u8);
+            assert_eq!((request.version(), request.target()), (version, "/x"));
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -10,12 +10,12 @@ use crate::HandshakeError;
 /// The fields of an HTTP head as they were received: in order, with names and values untouched.
 ///
 /// Names are found in any case (RFC 9110 section 5.1). The head is kept as one piece with 4 bytes
-/// for each line, because every open connection keeps its request.
+/// for each line, because every open connection keeps its request. Cloning shares it.
 #[derive(Clone)]
 pub struct Headers {
     /// The head from the first line to the blank line. Behind it where each line but the first
-    /// starts, in 4 bytes (little-endian); the last one is the blank line.
-    piece: Box<[u8]>,
+    /// starts, in 4 bytes (little-endian); the last one is the blank line. Then the mark.
+    piece: Arc<[u8]>,
 }
 
 /// A line end, which each line has.
@@ -26,10 +26,23 @@ impl Headers {
     /// and a colon in front, and the blank line behind them.
     pub(super) fn new(head: &[u8], starts: &[u32]) -> Self {
         let starts = starts.iter().copied().map(u32::to_le_bytes);
-        let mut piece = Vec::with_capacity(head.len() + starts.len() * size_of::<u32>());
+        let mut piece = Vec::with_capacity(head.len() + starts.len() * size_of::<u32>() + 1);
         piece.extend_from_slice(head);
         piece.extend(starts.flatten());
-        Self { piece: piece.into_boxed_slice() }
+        piece.push(0);
+        Self { piece: piece.into() }
+    }
+
+    /// Notes a fact about the head beside it. Nothing else shares the head yet.
+    pub(crate) fn set_mark(&mut self, mark: u8) {
+        if let Some(last) = Arc::get_mut(&mut self.piece).and_then(<[u8]>::last_mut) {
+            *last = mark;
+        }
+    }
+
+    /// What was noted, or 0.
+    pub(crate) fn mark(&self) -> u8 {
+        self.piece.last().copied().unwrap_or_default()
     }
 
     /// The value of the first field with this name, without the blanks around it. It can hold any
@@ -121,8 +134,9 @@ impl Headers {
 
     /// The head, and where its lines start.
     fn parts(&self) -> (&[u8], &[[u8; 4]]) {
-        let end = self.piece.last_chunk().map_or(0, |blank| offset(*blank) + LINE_END.len());
-        let (head, starts) = self.piece.split_at_checked(end).unwrap_or_default();
+        let (_, piece) = self.piece.split_last().unwrap_or((&0, &[]));
+        let end = piece.last_chunk().map_or(0, |blank| offset(*blank) + LINE_END.len());
+        let (head, starts) = piece.split_at_checked(end).unwrap_or_default();
         (head, starts.as_chunks().0)
     }
 }
