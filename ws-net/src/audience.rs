@@ -253,8 +253,8 @@ impl Connection {
     /// [`SubscribeError`] when the connection is not open, or says which limit it would exceed.
     pub fn subscribe(&self, topic: &str) -> Result<bool, SubscribeError> {
         let shared = self.shared();
-        let (id, entry) = (shared.id, Arc::clone(shared));
-        shared.common.topics.subscribe(id.serial(), topic, || self.state(), entry)
+        let (serial, entry) = (shared.serial, Arc::clone(shared));
+        shared.common.topics.subscribe(serial, topic, || self.state(), entry)
     }
 
     /// Ends a subscription; `false` when there is none. What was published before may still

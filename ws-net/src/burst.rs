@@ -60,18 +60,18 @@ impl Burst {
     /// Whether this connection has lent, and nobody else has used it since.
     #[inline]
     fn is_of(&self, shared: &Shared) -> bool {
-        self.lender.get() == shared.id.serial() && !shared.contested.load(Ordering::Acquire)
+        self.lender.get() == shared.serial && !shared.contested.load(Ordering::Acquire)
     }
 
     fn lend(&self, shared: &Shared, inner: &mut Inner) {
         if self.lender.get() != 0
-            || self.runs.get() != shared.id.serial()
+            || self.runs.get() != shared.serial
             || inner.streaming.reading() != Reading::Whole
             || inner.streaming.is_writing()
         {
             return;
         }
-        self.lender.set(shared.id.serial());
+        self.lender.set(shared.serial);
         inner.loan.lent = true;
         shared.contested.store(false, Ordering::Relaxed);
         let waker = inner.waker.as_ref().map(identity);
@@ -94,7 +94,7 @@ impl Burst {
 pub(crate) fn begin(shared: &Shared) {
     let _ = BURST.try_with(|burst| {
         if burst.runs.get() == 0 {
-            burst.runs.set(shared.id.serial());
+            burst.runs.set(shared.serial);
         }
     });
 }
@@ -103,7 +103,7 @@ pub(crate) fn begin(shared: &Shared) {
 /// does before anything else.
 pub(crate) fn end(shared: &Shared) {
     let _ = BURST.try_with(|burst| {
-        if burst.runs.get() == shared.id.serial() {
+        if burst.runs.get() == shared.serial {
             burst.runs.set(0);
         }
     });
@@ -115,7 +115,7 @@ pub(crate) struct Watch(u64);
 
 impl Watch {
     pub(crate) fn over(shared: &Shared) -> Self {
-        Self(shared.id.serial())
+        Self(shared.serial)
     }
 }
 
@@ -198,7 +198,7 @@ impl Shared {
     #[cold]
     pub(crate) fn call_in(&self, inner: &mut Inner) {
         let settled = BURST.try_with(|burst| {
-            let own = burst.lender.get() == self.id.serial();
+            let own = burst.lender.get() == self.serial;
             if own {
                 burst.settle(inner);
             }

@@ -205,7 +205,7 @@ impl Connection {
 
     /// The name of this connection, unique for the life of the process.
     pub fn id(&self) -> ConnectionId {
-        self.shared.id
+        ConnectionId::of(self.shared.serial, self.shared.peer)
     }
 
     /// The state.
@@ -252,7 +252,7 @@ impl Connection {
             return None;
         }
         let choice = &self.shared.common.storage;
-        let store = self.shared.rare().storage.open(|| choice.open(self.shared.id, request));
+        let store = self.shared.rare().storage.open(|| choice.open(self.id(), request));
         // It may have ended meanwhile, and what was made since then nobody would let go.
         if self.shared.lock().end.is_some() {
             self.shared.close_storage();
@@ -304,7 +304,7 @@ impl Drop for Connection {
 /// Handles of the same connection are equal.
 impl PartialEq for Connection {
     fn eq(&self, other: &Self) -> bool {
-        self.shared.id == other.shared.id
+        self.shared.serial == other.shared.serial
     }
 }
 

@@ -28,7 +28,11 @@ impl ConnectionId {
     /// A name that no connection had before.
     pub(crate) fn next(peer: Address) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        Self::of(SERIAL.fetch_add(1, Ordering::Relaxed), peer)
+    }
+
+    /// The name of the connection with this counter.
+    pub(crate) fn of(serial: u64, peer: Address) -> Self {
         Self { serial, port: peer.port().unwrap_or(0) }
     }
 }

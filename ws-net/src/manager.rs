@@ -37,7 +37,10 @@ impl Manager {
     pub fn find(&self, id: ConnectionId) -> Option<Connection> {
         self.common
             .members
-            .find(id.serial(), |member| (member.id == id).then(|| Connection::new(member.clone())))
+            .find(id.serial(), |member| {
+                (ConnectionId::of(member.serial, member.peer) == id)
+                    .then(|| Connection::new(member.clone()))
+            })
             .flatten()
     }
 

@@ -25,7 +25,7 @@ impl Membership {
     /// Enters a connection that shakes hands.
     pub(crate) fn enter(shared: Arc<Shared>, mut seat: Seat) -> Self {
         seat.listed = true;
-        shared.common.opening.insert(shared.id.serial(), Arc::clone(&shared));
+        shared.common.opening.insert(shared.serial, Arc::clone(&shared));
         Self { connection: Connection::new(shared), seat, alarm: Alarm::default() }
     }
 
@@ -36,8 +36,8 @@ impl Membership {
         time: (&R, Instant),
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        let Shared { common, id, .. } = &**self.connection.shared();
-        self.alarm.poll_set(&common.alarms, id.serial(), deadline, time, cx)
+        let Shared { common, serial, .. } = &**self.connection.shared();
+        self.alarm.poll_set(&common.alarms, *serial, deadline, time, cx)
     }
 
     /// The task is another one than before: the alarm is set for that one from now on.
@@ -47,9 +47,9 @@ impl Membership {
 
     /// The connection is open: everybody can find it.
     pub(crate) fn attach(&mut self) {
-        let Shared { common, id, .. } = &**self.connection.shared();
-        common.opening.pass_on(id.serial(), &common.members);
-        log::attached(*id, common);
+        let Shared { common, serial, .. } = &**self.connection.shared();
+        common.opening.pass_on(*serial, &common.members);
+        log::attached(self.connection.id(), common);
         self.seat.listed = true;
         self.seat.settle(Purpose::WebSocket);
     }
@@ -70,13 +70,14 @@ impl Membership {
         if !mem::take(&mut self.seat.listed) {
             return;
         }
-        let Shared { common, id, .. } = &**self.connection.shared();
+        let shared = self.connection.shared();
+        let Shared { common, serial, .. } = &**shared;
         match self.seat.purpose() {
-            Purpose::Handshake => drop(common.opening.remove(id.serial())),
+            Purpose::Handshake => drop(common.opening.remove(*serial)),
             Purpose::WebSocket => {
-                drop(common.members.remove(id.serial()));
-                log::detached(*id, common);
-                common.topics.leave(id.serial());
+                drop(common.members.remove(*serial));
+                log::detached(self.connection.id(), common);
+                common.topics.leave(*serial);
             }
             Purpose::Http => {}
         }
@@ -86,8 +87,8 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.detach();
-        let Shared { common, id, .. } = &**self.connection.shared();
-        self.alarm.cancel(&common.alarms, id.serial());
+        let Shared { common, serial, .. } = &**self.connection.shared();
+        self.alarm.cancel(&common.alarms, *serial);
         let mut wakers = Vec::new();
         let mut inner = self.connection.shared().lock();
         inner.end_loan();
@@ -119,7 +120,7 @@ impl Drop for Membership {
         if lost {
             // Until here somebody could subscribe.
             let shared = self.connection.shared();
-            shared.common.topics.leave(shared.id.serial());
+            shared.common.topics.leave(shared.serial);
         }
         wakers.into_iter().for_each(std::task::Waker::wake);
     }

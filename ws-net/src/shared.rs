@@ -48,7 +48,8 @@ pub(crate) struct Common {
 ///
 /// No lock is held while code of users runs, wakers included.
 pub(crate) struct Shared {
-    pub(crate) id: ConnectionId,
+    /// The counter of its id.
+    pub(crate) serial: u64,
     pub(crate) peer: Address,
     pub(crate) common: Arc<Common>,
     /// Set before the request is judged.
@@ -206,7 +207,7 @@ impl Shared {
             called: false,
         };
         Self {
-            id: ConnectionId::next(peer),
+            serial: ConnectionId::next(peer).serial(),
             peer,
             common,
             request: OnceLock::new(),
@@ -459,11 +460,11 @@ impl Inner {
 mod tests {
     use super::*;
 
-    /// What every idle connection holds beside its task; what only some need is boxed.
+    /// What every idle connection holds beside its task; what only some need is boxed. In glibc it
+    /// just fills what lies between two that tokio aligns to 128: 16 bytes more or less cost 120.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Waiters<Wants>>() <= 8);
-        assert!(size_of::<Inner>() <= 360, "{}", size_of::<Inner>());
-        assert!(size_of::<Shared>() <= 480, "{}", size_of::<Shared>());
+        #[cfg(target_pointer_width = "64")]
+        assert!(matches!(size_of::<Shared>(), 457..=472), "{}", size_of::<Shared>());
     }
 }
