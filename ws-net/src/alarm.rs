@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -11,6 +10,7 @@ use tracing::error;
 use ws_proto::Instant;
 
 use crate::contain::{catch, contain};
+use crate::queue::{Key, Queue};
 use crate::runtime::{Runtime, Sleep};
 use crate::waiters::lock;
 
@@ -30,8 +30,8 @@ pub(crate) struct Alarms {
 struct Table {
     /// See [`Runtime::key`].
     runtime: u64,
-    /// Whom to wake at what time; serial numbers tell those of the same time apart.
-    queue: BTreeMap<Key, Waker>,
+    /// Whom to wake at what time.
+    queue: Queue<Waker>,
     /// What the task sleeps for; `None` when there is no task.
     sleeping: Option<Sleeping>,
     /// How many tasks in a row were dropped before they were polled.
@@ -39,8 +39,6 @@ struct Table {
     /// The runtime has no timers.
     broken: bool,
 }
-
-type Key = (Instant, u64);
 
 struct Sleeping {
     until: Instant,
@@ -132,7 +130,7 @@ impl Alarms {
         // Dropped when the lock is free.
         let replaced;
         let mut tables = lock(&self.tables);
-        replaced = old.and_then(|(table, key)| tables.get_mut(table as usize)?.queue.remove(&key));
+        replaced = old.and_then(|(table, key)| tables.get_mut(table as usize)?.queue.remove(key));
         let at = place_of(&mut tables, runtime);
         let table = tables.get_mut(at).filter(|table| !table.broken)?;
         table.queue.insert(new, waker);
@@ -154,7 +152,7 @@ impl Alarms {
     fn cancel(&self, table: u32, key: Key) {
         let mut tables = lock(&self.tables);
         let Some(table) = tables.get_mut(table as usize) else { return };
-        let _old = table.queue.remove(&key);
+        let _old = table.queue.remove(key);
         let last = table.queue.is_empty();
         let task =
             table.sleeping.as_mut().filter(|_| last).and_then(|sleeping| sleeping.task.take());
@@ -175,10 +173,10 @@ impl Alarms {
         let mut tables = lock(&self.tables);
         let table = tables.get_mut(table as usize)?;
         table.unborn = 0;
-        while let Some(first) = table.queue.first_entry().filter(|first| first.key().0 <= now) {
-            due.push(first.remove());
+        while let Some(first) = table.queue.pop(now) {
+            due.push(first);
         }
-        let until = table.queue.first_key_value().map(|(key, _)| key.0);
+        let until = table.queue.first();
         let sleeping = until.map(|until| Sleeping { until, task: waker.take() });
         let old = mem::replace(&mut table.sleeping, sleeping);
         drop(tables);
@@ -379,7 +377,7 @@ mod tests {
         assert_eq!(toy.tasks(), 1);
         own[0].cancel(&alarms, 0);
         toy.settle();
-        assert_eq!((toy.tasks(), lock(&alarms.tables)[0].queue.len()), (0, 0));
+        assert_eq!((toy.tasks(), lock(&alarms.tables)[0].queue.is_empty()), (0, true));
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod log;
 mod membership;
 mod outbox;
 mod pool;
+mod queue;
 mod roster;
 mod serials;
 mod shared;
