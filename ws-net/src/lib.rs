@@ -34,6 +34,7 @@ mod endpoint;
 mod fanout;
 mod gate;
 mod guard;
+mod index;
 mod link;
 mod loan;
 mod local;

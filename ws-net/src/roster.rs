@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use crate::serials::BySerial;
+use crate::index::Index;
 use crate::waiters::lock;
 
 /// Entries under serial numbers: found and taken out in constant time, gone through without gaps.
@@ -12,24 +12,26 @@ pub(crate) struct Roster<T> {
 
 struct Table<T> {
     entries: Vec<(u64, T)>,
-    index: BySerial<u32>,
+    index: Index,
 }
 
 impl<T> Roster<T> {
     /// One that keeps room for `kept` entries.
     pub(crate) fn keeping(kept: usize) -> Self {
-        let table = Table { entries: Vec::new(), index: BySerial::default() };
+        let table = Table { entries: Vec::new(), index: Index::default() };
         Self { table: Mutex::new(table), kept }
     }
 
     /// Puts an entry in. One with the same serial number is replaced.
     pub(crate) fn insert(&self, serial: u64, entry: T) {
         let table = &mut *lock(&self.table);
-        let at = *table.index.entry(serial).or_insert(table.entries.len() as u32) as usize;
-        match table.entries.get_mut(at) {
-            Some(old) => old.1 = entry,
-            None => table.entries.push((serial, entry)),
+        let at = table.index.find(serial, &table.entries);
+        if let Some(old) = at.and_then(|at| table.entries.get_mut(at)) {
+            old.1 = entry;
+            return;
         }
+        table.entries.push((serial, entry));
+        table.index.push(&table.entries);
     }
 
     /// Takes an entry out.
@@ -53,7 +55,7 @@ impl<T> Roster<T> {
     /// Looks at one entry.
     pub(crate) fn find<V>(&self, serial: u64, f: impl FnOnce(&T) -> V) -> Option<V> {
         let table = lock(&self.table);
-        let at = *table.index.get(&serial)? as usize;
+        let at = table.index.find(serial, &table.entries)?;
         table.entries.get(at).map(|(_, entry)| f(entry))
     }
 
@@ -73,15 +75,12 @@ impl<T> Roster<T> {
 
 impl<T> Table<T> {
     fn remove(&mut self, serial: u64, kept: usize) -> Option<T> {
-        let at = self.index.remove(&serial)? as usize;
+        let at = self.index.swap_remove(serial, &self.entries)?;
         let (_, entry) = self.entries.swap_remove(at);
-        if let Some((moved, _)) = self.entries.get(at) {
-            self.index.insert(*moved, at as u32);
-        }
         if self.entries.len().max(kept / 4) < self.entries.capacity() / 4 {
             let room = kept.max(self.entries.len() * 2);
             self.entries.shrink_to(room);
-            self.index.shrink_to(room);
+            self.index.rebuild(&self.entries, room);
         }
         Some(entry)
     }

@@ -31,6 +31,13 @@ impl Hasher for SerialHasher {
     }
 }
 
+/// The hash of one serial number, for tables of other kinds.
+pub(crate) fn spread(serial: u64) -> u64 {
+    let mut hasher = SerialHasher::default();
+    hasher.write_u64(serial);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
