@@ -34,8 +34,8 @@ impl Request {
 
     /// The target of the request line as it was received: a path with its query, or a whole URL.
     pub fn target(&self) -> &str {
-        let mut words = self.headers.head().split(|byte| *byte == b' ');
-        text(words.nth(1).unwrap_or_default())
+        let behind_method = self.headers.head().get(b"GET ".len()..).unwrap_or_default();
+        text(behind_method.split(|byte| *byte == b' ').next().unwrap_or_default())
     }
 
     /// The path, without the query and still percent-encoded.
