@@ -74,9 +74,9 @@ fn an_idle_connection_costs_little_and_a_busy_one_gives_everything_back() {
     let on_smol = |client| ws_smol::block_on(1, serve(ws_smol::Smol, client)).unwrap();
     let on_async_std =
         |client| ws_async_std::block_on(1, serve(ws_async_std::AsyncStd, client)).unwrap();
-    check("tokio", 1664, on_tokio);
-    check("smol", 1664, on_smol);
-    check("async-std", 1664, on_async_std);
+    check("tokio", 1600, on_tokio);
+    check("smol", 1536, on_smol);
+    check("async-std", 1536, on_async_std);
 }
 
 /// Holds `run` to `limit` bytes for each connection.
