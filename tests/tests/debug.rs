@@ -44,6 +44,8 @@ fn every_component_says_in_lines_of_its_own_what_it_does(name: &str) {
         " INFO ws::server: rejected: \"no seat for you\" id=",
         " INFO ws::server: shut down closed=",
         "DEBUG ws::connection: handshaking -> connected",
+        "DEBUG ws::connection: connected -> closing",
+        "DEBUG ws::connection: closing -> closed",
         "DEBUG ws::connection: open id=",
         "ERROR ws::connection: the handler panicked: \"asked to panic\"; this connection ends",
         "DEBUG ws::manager: attached id=",

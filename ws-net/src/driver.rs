@@ -291,6 +291,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             }
         }
         let Some(input) = turn.input.as_mut().filter(|_| reads) else { return };
+        turn.asked = true;
         let direct = input.is_lent();
         match socket.poll_fill(cx, input) {
             Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),

@@ -6,7 +6,8 @@ use crate::gate::Refused;
 use crate::shared::Common;
 use crate::{Address, Connection, ConnectionId, Rejected};
 
-/// Whether anybody may read the line for each step of the state. Asks nobody.
+/// Whether anybody may read the line for each step of the state. Asks nobody, so that who has no
+/// subscriber and reads tracing's lines through `log` misses the steps that nobody else hears of.
 pub(crate) fn tells_steps() -> bool {
     LevelFilter::current() >= LevelFilter::DEBUG
 }

@@ -46,7 +46,8 @@ pub(crate) struct TopicLimits {
 /// Who subscribed to what. A topic exists while it has subscribers, and a connection without
 /// subscriptions costs nothing.
 ///
-/// Locks are taken in the order stripe, table, roster; a connection's own lock is taken last.
+/// Locks are taken in the order stripe, table, roster (of two, that of those who shake hands first);
+/// a connection's own lock is taken last.
 pub(crate) struct Topics<T> {
     limits: TopicLimits,
     /// Somebody has subscribed to something, or tried to. Set before the connection's own lock is

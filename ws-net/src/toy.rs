@@ -95,9 +95,14 @@ impl Toy {
         lock(&slot).take().expect("the future waits for something that does not come")
     }
 
-    pub(crate) fn advance(&self, time: Duration) {
+    /// Lets time pass while nobody runs.
+    pub(crate) fn sleep(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap();
         self.0.now.fetch_add(nanos, Relaxed);
+    }
+
+    pub(crate) fn advance(&self, time: Duration) {
+        self.sleep(time);
         let now = self.now();
         let due: Vec<_> = lock(&self.0.timers).extract_if(.., |timer| timer.0 <= now).collect();
         for (_, waker) in due {
@@ -317,6 +322,7 @@ struct Wire {
     /// Bytes that the server's side may still write.
     room: usize,
     writes: usize,
+    deaf: bool,
     fails: bool,
 }
 
@@ -344,6 +350,11 @@ impl Pipe {
         let mut wire = lock(&self.wire);
         wire.room = room;
         wire.wake(1);
+    }
+
+    /// Makes every write of the server an error.
+    pub(crate) fn hear_no_more(&self) {
+        lock(&self.wire).deaf = true;
     }
 
     /// Makes every use of the stream an error.
@@ -408,6 +419,9 @@ impl Transport for Pipe {
     ) -> Poll<io::Result<usize>> {
         let mut wire = lock(&self.wire);
         wire.check()?;
+        if wire.deaf && self.me == 1 {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         if wire.room == 0 {
             wire.wakers[self.me] = Some(cx.waker().clone());
             return Poll::Pending;

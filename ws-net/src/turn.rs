@@ -55,6 +55,8 @@ pub(crate) struct Turn {
     pub(crate) blocked: Blocked,
     /// The handler may have been woken, or something happened that it may wait for.
     pub(crate) handler_due: bool,
+    /// The socket was asked for bytes, or there is nothing to ask for.
+    pub(crate) asked: bool,
     /// The deadline was looked at.
     pub(crate) judged: bool,
     /// The connection counts as asleep, and the driver goes on.
@@ -129,6 +131,7 @@ impl Turn {
             end: None,
             blocked: Blocked::default(),
             handler_due: true,
+            asked: false,
             judged: false,
             goes_on: false,
             moved: None,
@@ -200,15 +203,7 @@ impl Inner {
             self.driver = Activity::Running;
         }
         self.report(common, turn);
-        let news = self
-            .next_event(common, turn, passes)
-            .or_else(|| self.judge_deadline(common, turn, passes));
-        if let Some(work) = news {
-            turn.listeners.clone_from(&self.listeners);
-            if matches!(work, Work::Message(_)) {
-                burst::begin(shared);
-                self.lend(shared);
-            }
+        if let Some(work) = self.next_news(shared, turn, passes) {
             return work;
         }
         if mem::take(&mut turn.handler_due) {
@@ -230,10 +225,31 @@ impl Inner {
         if reads || writes {
             return Work::Transfer;
         }
+        if self.core.state() == State::Closed || !turn.judged {
+            // A socket that takes nothing was given the end, or nothing can be read.
+            turn.asked = true;
+            if let Some(work) = self.next_news(shared, turn, passes) {
+                return work;
+            }
+        }
         let blocked = self.is_blocked(common);
         // What is left unparsed stays where `recv` finds it.
         turn.input = self.input.take_if(|input| !blocked || input.is_idle());
         Work::Sleep(self.fall_asleep(blocked, turn.now, rest))
+    }
+
+    /// What has to be told, if there is something.
+    fn next_news(&mut self, shared: &Shared, turn: &mut Turn, passes: Passes<'_>) -> Option<Work> {
+        let common = &shared.common;
+        let work = self
+            .next_event(common, turn, passes)
+            .or_else(|| self.judge_deadline(common, turn, passes))?;
+        turn.listeners.clone_from(&self.listeners);
+        if matches!(work, Work::Message(_)) {
+            burst::begin(shared);
+            self.lend(shared);
+        }
+        Some(work)
     }
 
     /// Whether nobody waits for what is being written, so that the lock need not be taken once more
@@ -300,6 +316,9 @@ impl Inner {
         passes: Passes<'_>,
     ) -> Option<Work> {
         let due = self.core.poll_timeout().is_some_and(|deadline| deadline <= turn.now);
+        if due && !turn.asked && self.core.wants_input() && !self.is_blocked(common) {
+            return None;
+        }
         if mem::replace(&mut turn.judged, true) || !due {
             return None;
         }

@@ -178,8 +178,6 @@ fn grow(out: &mut Vec<u8>, most: usize) {
 
 #[cfg(test)]
 mod tests {
-    use flate2::Compression;
-
     use super::*;
     use crate::deflate::Inflater;
 
@@ -239,32 +237,28 @@ mod tests {
                 (0..length).map(|_| b'a'.wrapping_add(random(letters) as u8)).collect()
             })
             .collect();
-        let shown = if cfg!(miri) { 5 } else { messages.len() };
         for (level, window_bits) in (2..=9).flat_map(|level| [9, 12, 15].map(|bits| (level, bits)))
         {
-            let kind = Kind { level, window_bits };
             let direction = Direction { no_context_takeover: true, window_bits };
             let params = DeflateParams { server: direction, client: direction };
             let options = Deflate::new().level(level).threshold(0);
             let mut sender = Deflater::new(&options, params, Role::Server).unwrap();
             let mut receiver = Inflater::new(params, Role::Client);
-            for message in &messages[..shown] {
-                let level = Compression::new(level.into());
-                let new = Compress::new_with_window_bits(level, false, window_bits);
-                let how = (FlushCompress::Sync, Tail::Left);
-                let (expected, _) = compress_and_put(kind, Box::new(new), message, how);
-                let sent = sender.deflate(message);
-                assert!(sent == expected, "{kind:?}, {} bytes", message.len());
-                let Some(sent) = sent else { continue };
+            let mut sent = 0;
+            for message in &messages {
+                let Some(deflated) = sender.deflate(message) else { continue };
+                sent += 1;
                 let mut out = Vec::new();
                 let mut sink = |piece: &[u8]| {
                     out.extend_from_slice(piece);
                     Ok(())
                 };
-                receiver.inflate(&sent, &mut sink).unwrap();
+                // It begins each message without a window.
+                receiver.inflate(&deflated, &mut sink).unwrap();
                 receiver.finish(&mut sink).unwrap();
                 assert!(out == *message);
             }
+            assert!(sent > messages.len() / 2);
         }
     }
 

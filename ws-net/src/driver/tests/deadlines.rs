@@ -34,3 +34,63 @@ fn a_runtime_without_timers_serves_without_deadlines() {
     }
     assert_eq!((server.manager().len(), toy.timers_broken()), (1, 1));
 }
+
+#[test]
+fn who_is_called_late_is_heard_before_it_is_judged() {
+    for called in [false, true] {
+        let (toy, server) = running(|builder| builder);
+        let client = join(&toy);
+        let connection = server.manager().snapshot().pop().unwrap();
+        toy.advance(Duration::from_secs(20));
+        assert_eq!(client.take().0, b"\x89\x00");
+        // The pong is there in time, and the thread is busy.
+        client.send(&frame(0x8A, b""));
+        if called {
+            connection.try_send("x").unwrap();
+        }
+        toy.advance(Duration::from_secs(25));
+        assert_eq!(connection.state(), State::Connected, "called: {called}");
+    }
+}
+
+#[test]
+fn who_is_called_late_writes_before_it_is_judged() {
+    for called in [false, true] {
+        let (toy, server) = running(|builder| builder);
+        let client = join(&toy);
+        let connection = server.manager().snapshot().pop().unwrap();
+        client.set_room(0);
+        connection.try_send("x").unwrap();
+        toy.settle();
+        (0..59).for_each(|_| toy.advance(Duration::from_secs(1)));
+        assert_eq!(connection.state(), State::Connected);
+        client.set_room(usize::MAX);
+        if called {
+            connection.try_send("x").unwrap();
+        }
+        toy.advance(Duration::from_secs(3));
+        assert_eq!(connection.state(), State::Connected, "called: {called}");
+    }
+}
+
+#[test]
+fn a_turn_that_was_interrupted_goes_on_before_it_is_judged() {
+    let (toy, server) = running(|builder| builder);
+    server.on_message(|_, _| {});
+    let client = join(&toy);
+    toy.advance(Duration::from_secs(20));
+    assert_eq!(client.take().0, b"\x89\x00");
+    client.send(&frame(0x82, &vec![0; 20_000]).repeat(400));
+    // A task that blocks the thread for long between two turns.
+    let (clock, turns) = (toy.clone(), AtomicUsize::new(0));
+    toy.spawn(poll_fn(move |cx| {
+        if turns.fetch_add(1, Relaxed) == 1 {
+            clock.sleep(Duration::from_secs(60));
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    assert!(toy.settle() > 4);
+    assert_eq!(server.manager().len(), 1);
+}

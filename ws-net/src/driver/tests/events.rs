@@ -5,6 +5,7 @@ use std::io;
 use ws_proto::Cause;
 
 use super::*;
+use crate::StateChange;
 use crate::{ListenerKind, ServerError};
 
 #[derive(Clone, Default)]
@@ -256,4 +257,48 @@ fn the_last_clone_of_a_server_tells_that_it_stops() {
     assert!(told.take().is_empty());
     drop(server);
     assert_eq!(told.take(), ["shutdown"]);
+}
+
+/// Steps of the state that nobody hears of are not told, so it matters who does.
+#[test]
+fn the_end_is_heard_by_one_listener_of_the_connection_or_of_the_server() {
+    for own in [false, true] {
+        let (toy, server) = running(|builder| builder);
+        let client = join(&toy);
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let out = Arc::clone(&heard);
+        let listener = move |_: &Connection, change: StateChange| lock(&out).push(change.to);
+        if own {
+            server.manager().snapshot().pop().unwrap().on_state_change(listener);
+        } else {
+            server.on_state_change(listener);
+        }
+        client.send(&frame(0x88, b""));
+        drop(client);
+        toy.settle();
+        assert_eq!(*lock(&heard), [State::Closing, State::Closed], "own: {own}");
+    }
+}
+
+#[test]
+fn a_decision_that_comes_too_late_is_dropped_at_once() {
+    let decision = Arc::new(());
+    let held = Arc::clone(&decision);
+    let (toy, _server) = running(move |builder| {
+        builder.authorize(move |_| {
+            let held = Arc::clone(&held);
+            async move {
+                let decision = pending::<Result<Accept, Reject>>().await;
+                drop(held);
+                decision
+            }
+        })
+    });
+    let before = Arc::strong_count(&decision);
+    let client = toy.dial();
+    client.send(REQUEST);
+    toy.settle();
+    assert_eq!(Arc::strong_count(&decision), before + 1);
+    toy.advance(Duration::from_secs(11));
+    assert_eq!(Arc::strong_count(&decision), before);
 }
