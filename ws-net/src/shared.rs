@@ -372,7 +372,7 @@ impl Inner {
     ) -> Poll<Result<Option<Message>, SendError<Message>>> {
         // Once refused, messages wait until the buffer is low, so that writes stay large.
         if (self.room_wanted || self.backlog.is_some()) && self.is_open() {
-            self.room_wanted = true;
+            self.want_room();
             return Poll::Pending;
         }
         let Some(own) = message.take() else { return Poll::Ready(Ok(None)) };
@@ -383,7 +383,7 @@ impl Inner {
             }
             Err(SendErrorKind::Full | SendErrorKind::Unfinished) => {
                 *message = Some(own);
-                self.room_wanted = true;
+                self.want_room();
                 Poll::Pending
             }
             Err(kind) => Poll::Ready(Err(SendError { message: own, kind })),
@@ -396,9 +396,24 @@ impl Inner {
         if !self.is_open() {
             return Poll::Ready(());
         }
-        self.room_wanted |= self.streaming.is_writing()
-            || self.core.buffered_amount() >= common.config.limits().outbound_high;
-        if self.room_wanted { Poll::Pending } else { Poll::Ready(()) }
+        let full = self.core.buffered_amount() >= common.config.limits().outbound_high;
+        if !self.room_wanted && !full && !self.streaming.is_writing() {
+            return Poll::Ready(());
+        }
+        self.want_room();
+        Poll::Pending
+    }
+
+    /// A task waits for room. The driver may have fallen asleep before its last write, of which it
+    /// tells nobody, so that the first who waits calls it.
+    pub(crate) fn want_room(&mut self) {
+        self.called |= !mem::replace(&mut self.room_wanted, true);
+    }
+
+    /// Where messages wait for room. The first one calls the driver, as above.
+    pub(crate) fn backlog_mut(&mut self) -> &mut Backlog {
+        self.called |= self.backlog.is_none();
+        self.backlog.get_or_insert_default()
     }
 
     /// The next of the messages that were taken out of the input already. Once the connection is

@@ -152,7 +152,7 @@ impl Inner {
     ) -> Outcome {
         let policy = match slow {
             Slow::Wait(ticket) => {
-                let backlog = self.backlog.get_or_insert_default();
+                let backlog = self.backlog_mut();
                 backlog.push_awaited(message.clone(), Arc::clone(ticket));
                 return Outcome::Awaited;
             }
@@ -161,16 +161,16 @@ impl Inner {
         match policy {
             SlowReceivers::Skip => Outcome::Skipped,
             SlowReceivers::DropOldest => {
-                let backlog = self.backlog.get_or_insert_default();
+                let backlog = self.backlog_mut();
                 Outcome::PutOff(backlog.push(message.clone(), &common.slow, freed))
             }
             SlowReceivers::KeepLatest => {
-                let backlog = self.backlog.get_or_insert_default();
+                let backlog = self.backlog_mut();
                 Outcome::PutOff(backlog.replace(message.clone(), &common.slow, freed))
             }
             // Another message is on its way in pieces: that does not make the receiver slow.
             SlowReceivers::Close if self.streaming.is_writing() => {
-                let backlog = self.backlog.get_or_insert_default();
+                let backlog = self.backlog_mut();
                 match backlog.push(message.clone(), &common.slow, freed) {
                     0 => Outcome::PutOff(0),
                     _ => self.give_up(common, freed),

@@ -324,6 +324,8 @@ struct Wire {
     writes: usize,
     deaf: bool,
     fails: bool,
+    /// What happens during the server's next write.
+    meanwhile: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Pipe {
@@ -350,6 +352,11 @@ impl Pipe {
         let mut wire = lock(&self.wire);
         wire.room = room;
         wire.wake(1);
+    }
+
+    /// Calls `f` during the server's next write.
+    pub(crate) fn meanwhile(&self, f: impl FnOnce() + Send + 'static) {
+        lock(&self.wire).meanwhile = Some(Box::new(f));
     }
 
     /// Makes every write of the server an error.
@@ -417,6 +424,10 @@ impl Transport for Pipe {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.me == 1 {
+            let meanwhile = lock(&self.wire).meanwhile.take();
+            meanwhile.into_iter().for_each(|f| f());
+        }
         let mut wire = lock(&self.wire);
         wire.check()?;
         if wire.deaf && self.me == 1 {

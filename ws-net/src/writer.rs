@@ -173,7 +173,7 @@ impl Inner {
         let behind =
             self.room_wanted || self.backlog.is_some() || self.streaming.writing() != Writing::No;
         if behind && self.is_open() {
-            self.room_wanted = true;
+            self.want_room();
             return Poll::Pending;
         }
         let begun = start(&mut self.core, kind);
@@ -201,6 +201,8 @@ impl Inner {
             }
             Err(SendErrorKind::Full) => {
                 *chunk = Some(own);
+                // As for whole messages.
+                self.called = true;
                 self.streaming.set_writing(Writing::Waiting);
                 Poll::Pending
             }

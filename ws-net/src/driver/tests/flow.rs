@@ -1,5 +1,7 @@
 //! Pauses, halves, and messages to one connection by its id.
 
+use std::task::{Context, Wake, Waker};
+
 use super::*;
 
 /// Counts the messages that listeners are told.
@@ -70,6 +72,44 @@ fn a_long_turn_is_interrupted_and_loses_nothing() {
         client.send(&frame(0x82, &vec![0; size]).repeat(count));
         assert!(toy.settle() > 1, "{size}");
         assert_eq!(client.take().0.len(), count * (frame(0x82, &vec![0; size]).len() - 4));
+    }
+}
+
+/// The driver counts as asleep then, and takes the lock no more.
+#[test]
+fn who_waits_for_room_during_the_last_write_of_a_turn_is_told() {
+    struct Told(AtomicUsize);
+    impl Wake for Told {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+    for delivers in [false, true] {
+        let (toy, server) = serving(echo);
+        let client = join(&toy);
+        let (connection, own) = (only(&server), server.clone());
+        let mut late = Box::pin(async move {
+            if delivers {
+                own.to_all().deliver("late").await;
+            } else {
+                connection.send("late").await.unwrap();
+            }
+        });
+        let told = Arc::new(Told(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&told));
+        let waiting = Arc::new(Mutex::new(None));
+        let place = Arc::clone(&waiting);
+        client.meanwhile(move || {
+            assert!(late.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            *lock(&place) = Some(late);
+        });
+        client.send(&frame(0x82, &vec![0; 300_000]));
+        toy.settle();
+        assert_eq!(told.0.load(Relaxed), 1, "delivers: {delivers}");
+        let mut late = lock(&waiting).take().unwrap();
+        assert!(late.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        toy.settle();
+        assert!(client.take().0.ends_with(b"\x81\x04late"));
     }
 }
 
