@@ -267,7 +267,7 @@ fn polls_of_a_receiving_half_leave_no_waiter_behind() {
     let _client = join(&toy);
     let connection = only(&server);
     let (_sender, mut receiver) = connection.clone().split();
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..2 {
         assert!(receiver.poll_recv(&mut cx).is_pending());
         assert_eq!(connection.shared().lock().waiters.len(), 1);
