@@ -426,7 +426,9 @@ impl Transport for Pipe {
     ) -> Poll<io::Result<usize>> {
         if self.me == 1 {
             let meanwhile = lock(&self.wire).meanwhile.take();
-            meanwhile.into_iter().for_each(|f| f());
+            if let Some(f) = meanwhile {
+                f();
+            }
         }
         let mut wire = lock(&self.wire);
         wire.check()?;

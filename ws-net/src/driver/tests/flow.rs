@@ -90,7 +90,7 @@ fn who_waits_for_room_during_the_last_write_of_a_turn_is_told() {
         let (connection, own) = (only(&server), server.clone());
         let mut late = Box::pin(async move {
             if delivers {
-                own.to_all().deliver("late").await;
+                assert_eq!(own.to_all().deliver("late").await.queued, 1);
             } else {
                 connection.send("late").await.unwrap();
             }
