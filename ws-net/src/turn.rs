@@ -219,17 +219,23 @@ impl Inner {
         }
         let writes = !turn.blocked.write && !turn.outbox.is_idle();
         let reads = self.lend_input(common, turn);
-        if reads && writes && self.is_plain() && turn.input.as_ref().is_some_and(|i| i.is_idle()) {
+        if reads && writes && self.may_settle(turn) {
             return Work::TransferAndSleep(self.fall_asleep(false, turn.now, rest));
         }
         if reads || writes {
             return Work::Transfer;
         }
         if self.core.state() == State::Closed || !turn.judged {
-            // A socket that takes nothing was given the end, or nothing can be read.
+            // A socket that takes nothing was given the end, or all that can be done before the
+            // deadline is judged is done.
+            let judges = !turn.judged;
             turn.asked = true;
             if let Some(work) = self.next_news(shared, turn, passes) {
                 return work;
+            }
+            if judges {
+                // It may have left something to write.
+                return self.next_work(shared, turn, rest, passes);
             }
         }
         let blocked = self.is_blocked(common);
@@ -250,6 +256,12 @@ impl Inner {
             self.lend(shared);
         }
         Some(work)
+    }
+
+    /// Whether the next transfer may be the last of the turn, with nothing to look at behind it.
+    fn may_settle(&self, turn: &Turn) -> bool {
+        let idle = turn.input.as_ref().is_some_and(|input| input.is_idle());
+        idle && turn.judged && self.is_plain()
     }
 
     /// Whether nobody waits for what is being written, so that the lock need not be taken once more
@@ -316,11 +328,15 @@ impl Inner {
         passes: Passes<'_>,
     ) -> Option<Work> {
         let due = self.core.poll_timeout().is_some_and(|deadline| deadline <= turn.now);
-        if due && !turn.asked && self.core.wants_input() && !self.is_blocked(common) {
+        if due && !turn.asked {
             return None;
         }
         if mem::replace(&mut turn.judged, true) || !due {
             return None;
+        }
+        if self.is_blocked(common) {
+            // Nobody is silent who is not listened to.
+            self.core.set_paused(true, turn.now);
         }
         if self.core.has_lived(turn.now) {
             // The core closes, as a close of this side does.

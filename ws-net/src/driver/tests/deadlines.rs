@@ -54,13 +54,14 @@ fn who_is_called_late_is_heard_before_it_is_judged() {
 }
 
 #[test]
-fn who_is_called_late_writes_before_it_is_judged() {
-    for called in [false, true] {
+fn who_is_late_writes_before_it_is_judged() {
+    // With the long message nothing is read before it has left.
+    for (called, length) in [(false, 1), (true, 1), (false, 300_000)] {
         let (toy, server) = running(|builder| builder);
         let client = join(&toy);
         let connection = server.manager().snapshot().pop().unwrap();
         client.set_room(0);
-        connection.try_send("x").unwrap();
+        connection.try_send(vec![0; length]).unwrap();
         toy.settle();
         (0..59).for_each(|_| toy.advance(Duration::from_secs(1)));
         assert_eq!(connection.state(), State::Connected);
@@ -69,7 +70,7 @@ fn who_is_called_late_writes_before_it_is_judged() {
             connection.try_send("x").unwrap();
         }
         toy.advance(Duration::from_secs(3));
-        assert_eq!(connection.state(), State::Connected, "called: {called}");
+        assert_eq!(connection.state(), State::Connected, "called: {called}, {length} bytes");
     }
 }
 
