@@ -203,13 +203,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                         return Poll::Ready(None);
                     }
                 }
-                Work::Transfer => {
-                    budget = budget.saturating_sub(turn.cost_of_transfer());
-                    self.transfer(turn, budget > 0, cx);
-                }
+                Work::Transfer => self.transfer_for(&mut budget, turn, cx),
                 Work::TransferAndSleep(deadline) => {
-                    budget = budget.saturating_sub(turn.cost_of_transfer());
-                    self.transfer(turn, budget > 0, cx);
+                    self.transfer_for(&mut budget, turn, cx);
                     let shared = self.membership.connection.shared();
                     if turn.has_settled() && shared.note_written(turn.written) {
                         return Poll::Ready(deadline);
@@ -272,8 +268,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         work
     }
 
-    /// Writes what is there, then reads once if a chunk was lent. At its end a turn `reads` no more:
-    /// what it read would lie in its chunk while others have their turns.
+    /// Writes what is there, then `reads` once if a chunk was lent.
     fn transfer(&mut self, turn: &mut Turn, reads: bool, cx: &mut Context<'_>) {
         let Socket::Open(socket) = self.socket else {
             return turn.end = Some(StreamEnd::Lost);
@@ -303,6 +298,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             }
             Poll::Pending => turn.blocked.read = true,
         }
+    }
+
+    /// The same at the expense of the turn. At its end it reads no more: what it read would lie in
+    /// its chunk while others have their turns.
+    fn transfer_for(&mut self, budget: &mut usize, turn: &mut Turn, cx: &mut Context<'_>) {
+        *budget = budget.saturating_sub(turn.cost_of_transfer());
+        self.transfer(turn, *budget > 0, cx);
     }
 
     /// Tells an event, and what follows from it at once.

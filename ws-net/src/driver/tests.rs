@@ -63,6 +63,20 @@ async fn echo(connection: Connection) {
     }
 }
 
+/// A server that sends every message back, from a listener or from its handler.
+fn echoing(on_message: bool) -> (Toy, Server<Toy>) {
+    let (toy, server) = if on_message { running(|builder| builder) } else { serving(echo) };
+    server.on_message(|connection, message| {
+        connection.try_send(message).unwrap();
+    });
+    (toy, server)
+}
+
+/// The one connection that there is.
+fn only(server: &Server<Toy>) -> Connection {
+    server.manager().snapshot().pop().unwrap()
+}
+
 /// A client that has shaken hands.
 fn join(toy: &Toy) -> Pipe {
     let client = toy.dial();
@@ -95,10 +109,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn all_messages_of_one_read_are_answered_in_one_write_and_one_poll() {
     for on_message in [false, true] {
-        let (toy, server) = if on_message { running(|builder| builder) } else { serving(echo) };
-        server.on_message(|connection, message| {
-            connection.try_send(message).unwrap();
-        });
+        let (toy, _server) = echoing(on_message);
         let client = join(&toy);
         let alarms = toy.alarms();
         let burst: Vec<u8> =

@@ -125,7 +125,7 @@ fn compress_and_put(
     if flush == FlushCompress::Full && flushed {
         // It has forgotten everything, at less than what a reset costs.
         pool::put_fresh_compressor(kind, context);
-    } else if smaller.is_none() || flush == FlushCompress::Full {
+    } else if smaller.is_none() {
         // The peer does not learn what was not sent, so nothing may refer to it.
         pool::put_compressor(kind, context);
     } else {
@@ -181,6 +181,15 @@ mod tests {
     use super::*;
     use crate::deflate::Inflater;
 
+    /// Numbers below another one, the same in each run.
+    fn random() -> impl FnMut(u32) -> u32 {
+        let mut seed = 7_u32;
+        move |below| {
+            seed = seed.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+            (seed >> 8) % below
+        }
+    }
+
     /// What a receiver makes of a message in these parts.
     fn inflated(deflater: &mut Deflater, inflater: &mut Inflater, parts: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -198,13 +207,8 @@ mod tests {
 
     #[test]
     fn parts_come_out_as_they_went_in_with_and_without_context() {
-        let mut seed = 1_u32;
-        let noise: Vec<u8> = core::iter::repeat_with(|| {
-            seed = seed.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
-            (seed >> 24) as u8
-        })
-        .take(150_000)
-        .collect();
+        let mut random = random();
+        let noise: Vec<u8> = (0..150_000).map(|_| random(256) as u8).collect();
         let text = "as long as it repeats ".repeat(4000);
         for alone in [true, false] {
             let options = Deflate::new().server_no_context_takeover(alone);
@@ -224,11 +228,7 @@ mod tests {
 
     #[test]
     fn a_message_by_itself_refers_to_none_before_it() {
-        let mut seed = 7_u32;
-        let mut random = move |below: u32| {
-            seed = seed.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
-            (seed >> 8) % below
-        };
+        let mut random = random();
         let messages: Vec<Vec<u8>> = (0..24)
             .map(|n| {
                 let length = if n % 8 == 7 { random(150_000) } else { 1 + random(900) };

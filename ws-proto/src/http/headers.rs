@@ -39,7 +39,9 @@ impl Headers {
 
     /// Notes a fact about the head beside it. Nothing else shares the head yet.
     pub(crate) fn set_mark(&mut self, mark: u8) {
-        if let Some(last) = Arc::get_mut(&mut self.piece).and_then(<[u8]>::last_mut) {
+        let last = Arc::get_mut(&mut self.piece).and_then(<[u8]>::last_mut);
+        debug_assert!(last.is_some(), "the head is shared");
+        if let Some(last) = last {
             *last = mark;
         }
     }

@@ -40,7 +40,7 @@ fn who_is_called_late_is_heard_before_it_is_judged() {
     for called in [false, true] {
         let (toy, server) = running(|builder| builder);
         let client = join(&toy);
-        let connection = server.manager().snapshot().pop().unwrap();
+        let connection = only(&server);
         toy.advance(Duration::from_secs(20));
         assert_eq!(client.take().0, b"\x89\x00");
         // The pong is there in time, and the thread is busy.
@@ -59,7 +59,7 @@ fn who_is_late_writes_before_it_is_judged() {
     for (called, length) in [(false, 1), (true, 1), (false, 300_000)] {
         let (toy, server) = running(|builder| builder);
         let client = join(&toy);
-        let connection = server.manager().snapshot().pop().unwrap();
+        let connection = only(&server);
         client.set_room(0);
         connection.try_send(vec![0; length]).unwrap();
         toy.settle();

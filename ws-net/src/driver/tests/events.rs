@@ -80,7 +80,7 @@ fn a_connection_tells_its_own_listeners_to_the_end_and_drops_them() {
         connection.on_rejected(|_| panic!("it is not"));
     });
     let client = join(&toy);
-    let connection = server.manager().snapshot().pop().unwrap();
+    let connection = only(&server);
     assert_eq!(told.take(), ["1 to 3", "3 to 4"]);
     client.send(&frame(0x88, b"\x03\xE8"));
     drop(client);
@@ -97,7 +97,7 @@ fn a_connection_tells_its_own_listeners_to_the_end_and_drops_them() {
 fn listeners_of_a_task_that_the_runtime_drops_are_dropped() {
     let (toy, server) = running(|builder| builder);
     let _client = join(&toy);
-    let connection = server.manager().snapshot().pop().unwrap();
+    let connection = only(&server);
     let (held, own) = (Arc::new(()), connection.clone());
     let inside = Arc::clone(&held);
     connection.on_message(move |_, _| drop((own.clone(), Arc::clone(&inside))));
@@ -109,7 +109,7 @@ fn listeners_of_a_task_that_the_runtime_drops_are_dropped() {
 fn own_listeners_are_removed_by_name_by_kind_or_all() {
     let (toy, server) = running(|builder| builder);
     let client = join(&toy);
-    let connection = server.manager().snapshot().pop().unwrap();
+    let connection = only(&server);
     let told = Told::default();
     let listen = |name: &'static str| {
         let post = told.clone();
@@ -269,7 +269,7 @@ fn the_end_is_heard_by_one_listener_of_the_connection_or_of_the_server() {
         let out = Arc::clone(&heard);
         let listener = move |_: &Connection, change: StateChange| lock(&out).push(change.to);
         if own {
-            server.manager().snapshot().pop().unwrap().on_state_change(listener);
+            only(&server).on_state_change(listener);
         } else {
             server.on_state_change(listener);
         }

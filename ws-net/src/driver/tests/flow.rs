@@ -14,10 +14,6 @@ fn counting(server: &Server<Toy>) -> Arc<AtomicUsize> {
     told
 }
 
-fn only(server: &Server<Toy>) -> Connection {
-    server.manager().snapshot().pop().unwrap()
-}
-
 #[test]
 fn a_pause_holds_messages_back_and_loses_none() {
     let (toy, server) = running(|builder| builder);
@@ -116,10 +112,7 @@ fn who_waits_for_room_during_the_last_write_of_a_turn_is_told() {
 #[test]
 fn a_long_turn_ends_with_nothing_in_its_chunk() {
     for on_message in [false, true] {
-        let (toy, server) = if on_message { running(|builder| builder) } else { serving(echo) };
-        server.on_message(|connection, message| {
-            connection.try_send(message).unwrap();
-        });
+        let (toy, server) = echoing(on_message);
         let client = join(&toy);
         let (connection, rounds) = (only(&server), Arc::new(AtomicUsize::new(0)));
         let seen = Arc::clone(&rounds);
