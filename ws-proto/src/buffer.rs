@@ -1,6 +1,6 @@
 mod receive;
-pub(crate) use receive::Loan;
 pub use receive::RecvBuf;
+pub(crate) use receive::{Loan, TRUST};
 
 mod send;
 pub use send::SendBuf;

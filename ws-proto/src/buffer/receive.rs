@@ -43,7 +43,7 @@ const FEW: usize = 16 << 10;
 
 /// How much is allocated at once, as a multiple of what has arrived. It is not touched before more
 /// arrives, and each further allocation copies all that is there.
-const TRUST: usize = 16;
+pub(crate) const TRUST: usize = 16;
 
 impl RecvBuf {
     /// Capacity of [`RecvBuf::default`]: 64 KiB and room for a header, so that one read takes a

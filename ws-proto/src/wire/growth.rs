@@ -1,11 +1,23 @@
 use alloc::vec::Vec;
 
+use crate::buffer::TRUST;
+
 /// Makes room for `n` more bytes, where `most` may come in all: at most double of what has
 /// arrived, so that memory follows the bytes and neither a claim nor a limit is reserved ahead.
 pub(crate) fn reserve(out: &mut Vec<u8>, n: usize, most: usize) {
     let needed = out.len() + n;
     if needed > out.capacity() {
         let capacity = needed.max(out.capacity().saturating_mul(2).min(most));
+        out.reserve_exact(capacity - out.len());
+    }
+}
+
+/// The same for what will be read into directly, which is trusted with more: it grows once, and
+/// what is there is not copied by that.
+pub(crate) fn reserve_direct(out: &mut Vec<u8>, n: usize, most: usize) {
+    let needed = out.len() + n;
+    if needed > out.capacity() {
+        let capacity = needed.max(needed.saturating_mul(TRUST).min(most));
         out.reserve_exact(capacity - out.len());
     }
 }
@@ -26,5 +38,16 @@ mod tests {
             })
             .collect();
         assert_eq!(capacities, [10, 20, 40, 80, 100]);
+    }
+
+    #[test]
+    fn what_is_read_into_directly_grows_at_once_as_far_as_it_is_trusted() {
+        let capacity = |n, most| {
+            let mut out = Vec::new();
+            reserve_direct(&mut out, n, most);
+            out.capacity()
+        };
+        assert_eq!(capacity(10, 100), 100);
+        assert_eq!(capacity(10, 10_000), 10 * TRUST);
     }
 }

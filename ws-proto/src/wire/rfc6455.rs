@@ -26,6 +26,11 @@ use crate::{Close, Limits, Message, MessageKind, ProtocolError, RecvBuf, Role, U
 /// payload passes through the receive buffer, so that a claimed length alone reserves nothing.
 const DIRECT_MIN: usize = 16 << 10;
 
+/// Whether the rest of a frame is read straight into its message.
+fn is_long(received: usize, remaining: usize) -> bool {
+    received >= DIRECT_MIN && remaining >= DIRECT_MIN
+}
+
 /// Reads frames and joins fragments.
 #[derive(Debug)]
 pub(crate) struct Decoder {
@@ -276,7 +281,12 @@ impl Decoder {
         let n = bytes.len();
         let out = if frame.opcode.is_control() { &mut self.control } else { &mut self.payload };
         let start = out.len();
-        growth::reserve(out, n, out.len() + frame.remaining);
+        let most = out.len() + frame.remaining;
+        if room == usize::MAX && is_long(out.len() + n, frame.remaining - n) {
+            growth::reserve_direct(out, n, most);
+        } else {
+            growth::reserve(out, n, most);
+        }
         match frame.key {
             Some(key) => mask::append(key, bytes, out),
             None => out.extend_from_slice(bytes),
@@ -369,7 +379,7 @@ impl Decoder {
     fn lend(&mut self, input: &mut RecvBuf) {
         let Some(frame) = self.frame.as_ref().filter(|_| !self.deflated) else { return };
         let len = self.payload.len();
-        if !frame.opcode.is_control() && len >= DIRECT_MIN && frame.remaining >= DIRECT_MIN {
+        if !frame.opcode.is_control() && is_long(len, frame.remaining) {
             let want = len + frame.remaining;
             self.lent = Some(input.lend(core::mem::take(&mut self.payload), want));
         }
