@@ -15,10 +15,22 @@ const KEPT: usize = 4;
 /// beside 256 KiB, so that messages whose size is a power of two fit in whole. A thread keeps one.
 const WIDE: usize = (256 << 10) + (1 << 10);
 
+/// More than what a hundred long messages need beside them in small blocks.
+const BALLAST: usize = 120 << 10;
+
+/// So many reads without a long message, and a thread expects no more of them for now.
+const CALM: u32 = 1 << 12;
+
 /// The chunks of a thread.
 struct Chunks {
     usual: Vec<Box<RecvBuf>>,
     wide: Option<Box<RecvBuf>>,
+    /// Memory that nobody touches, and that is free while long messages come: the small blocks that
+    /// they and the runtime need meanwhile lie there then. Above or among the messages a single one
+    /// that stays would keep an allocator that grows upwards from giving back all of that.
+    ballast: Vec<u8>,
+    /// Reads since the last of a long message, up to [`CALM`].
+    calm: u32,
     /// The wide one is made before the thread reads for the first time: it is not touched until it
     /// is used, and made then, among large messages, it would keep an allocator that grows upwards
     /// from giving back what lies below it. It is made twice, because glibc takes the end of the
@@ -28,10 +40,39 @@ struct Chunks {
 }
 
 thread_local! {
-    static CHUNKS: RefCell<Chunks> =
-        const { RefCell::new(Chunks { usual: Vec::new(), wide: None, begun: false }) };
+    static CHUNKS: RefCell<Chunks> = const {
+        RefCell::new(Chunks {
+            usual: Vec::new(),
+            wide: None,
+            ballast: Vec::new(),
+            calm: 0,
+            begun: false,
+        })
+    };
 
     static GATHERED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Chunks {
+    fn take_ballast(&mut self) {
+        self.ballast = Vec::with_capacity(BALLAST);
+        self.calm = CALM;
+    }
+
+    /// A long message comes.
+    fn drop_ballast(&mut self) {
+        self.ballast = Vec::new();
+        self.calm = 0;
+    }
+
+    fn note_calm(&mut self) {
+        if self.calm < CALM {
+            self.calm += 1;
+            if self.calm == CALM {
+                self.take_ballast();
+            }
+        }
+    }
 }
 
 /// Lends `f` the bytes of the first `pieces` behind each other, in memory that the thread keeps: as
@@ -58,6 +99,7 @@ pub(crate) fn take(wide: bool) -> Box<RecvBuf> {
         let mut chunks = chunks.borrow_mut();
         if !mem::replace(&mut chunks.begun, true) {
             drop(make(true));
+            chunks.take_ballast();
             chunks.wide = Some(make(true));
         }
         if wide { chunks.wide.take() } else { chunks.usual.pop() }
@@ -80,6 +122,7 @@ pub(crate) fn give_back(mut input: Box<RecvBuf>) -> Option<Box<RecvBuf>> {
         return None;
     }
     let Some(chunk) = input.take_chunk() else { return Some(input) };
+    let _ = CHUNKS.try_with(|chunks| chunks.borrow_mut().drop_ballast());
     // The old allocations stay with the thread and the new one goes, so that a burst of large
     // messages leaves nothing behind that splits the free memory.
     let message = mem::replace(&mut *input, chunk);
@@ -103,6 +146,7 @@ fn keep(chunk: Box<RecvBuf>) {
     }
     let _ = CHUNKS.try_with(|chunks| {
         let mut chunks = chunks.borrow_mut();
+        chunks.note_calm();
         if chunk.capacity() >= WIDE {
             chunks.wide = Some(chunk);
         } else if chunks.usual.len() < KEPT {
@@ -126,6 +170,21 @@ mod tests {
         assert_eq!(kept(), (KEPT - 1, true));
         assert_eq!(with_room(take(false), true).capacity(), WIDE);
         assert_eq!(kept(), (KEPT - 1, false));
+    }
+
+    #[test]
+    fn the_ballast_is_there_unless_long_messages_come() {
+        let there = || CHUNKS.with_borrow(|chunks| chunks.ballast.capacity() >= BALLAST);
+        assert!(!there(), "nothing was read yet");
+        keep(take(false));
+        assert!(there());
+        CHUNKS.with_borrow_mut(Chunks::drop_ballast);
+        for _ in 1..CALM {
+            keep(take(false));
+            assert!(!there());
+        }
+        keep(take(false));
+        assert!(there());
     }
 
     #[test]
