@@ -42,6 +42,8 @@ pub struct ReadyStream<T> {
     socket: T,
     /// The last read left nothing behind: the next one waits for the reactor.
     drained: bool,
+    /// The last write left no room: so does the next one.
+    filled: bool,
 }
 
 impl<T: Readiness> ReadyStream<T> {
@@ -51,7 +53,7 @@ impl<T: Readiness> ReadyStream<T> {
     /// When the reactor refuses it.
     pub fn new(socket: impl Into<Socket>) -> io::Result<Self> {
         // Clients speak first and at once, so something may be there already.
-        Ok(Self { socket: T::register(socket.into())?, drained: false })
+        Ok(Self { socket: T::register(socket.into())?, drained: false, filled: false })
     }
 
     /// Reads with `read` as soon as there is something, where there is `room` for so many bytes.
@@ -101,16 +103,20 @@ impl<T: Readiness> Transport for ReadyStream<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let offered: usize = bufs.iter().map(|buf| buf.len()).sum();
         loop {
+            if self.filled {
+                ready!(self.socket.poll_writable(cx))?;
+            }
             let mut socket = self.socket.socket();
             let written = match bufs {
                 [buf] => socket.write(buf),
                 _ => socket.write_vectored(bufs),
             };
+            self.filled = !matches!(written, Ok(n) if n == offered);
             if !blocks(&written) {
                 return Poll::Ready(written);
             }
-            ready!(self.socket.poll_writable(cx))?;
         }
     }
 
@@ -176,4 +182,129 @@ impl<T: Readiness> Listener for ReadyListener<T> {
 
 fn blocks<T>(result: &io::Result<T>) -> bool {
     matches!(result, Err(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::cell::Cell;
+    use std::task::Waker;
+
+    use bytes::BufMut;
+    use socket2::{Domain, Type};
+    use ws_proto::{Accept, Config, Connection, Event, Instant};
+
+    use super::*;
+
+    /// A reactor that says once what it is told to say.
+    struct Watched {
+        socket: Socket,
+        readable: Cell<bool>,
+        writable: Cell<bool>,
+        asked: Cell<usize>,
+    }
+
+    impl Watched {
+        fn once(&self, ready: &Cell<bool>) -> Poll<io::Result<()>> {
+            self.asked.set(self.asked.get() + 1);
+            if ready.take() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+    }
+
+    impl Readiness for Watched {
+        fn register(socket: Socket) -> io::Result<Self> {
+            socket.set_nonblocking(true)?;
+            let (readable, writable) = (Cell::new(false), Cell::new(false));
+            Ok(Self { socket, readable, writable, asked: Cell::new(0) })
+        }
+
+        fn socket(&self) -> &Socket {
+            &self.socket
+        }
+
+        fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.once(&self.readable)
+        }
+
+        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.once(&self.writable)
+        }
+    }
+
+    fn pair() -> (ReadyStream<Watched>, Socket) {
+        let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        (ReadyStream::new(ours).unwrap(), theirs)
+    }
+
+    fn write(stream: &mut ReadyStream<Watched>, bytes: &[u8]) -> Poll<usize> {
+        let mut cx = Context::from_waker(Waker::noop());
+        stream.poll_write_vectored(&mut cx, &[IoSlice::new(bytes)]).map(Result::unwrap)
+    }
+
+    #[test]
+    fn a_socket_that_is_full_is_written_again_when_the_reactor_says_so() {
+        let (mut stream, mut peer) = pair();
+        let bytes = vec![7; 4 << 20];
+        let Poll::Ready(first) = write(&mut stream, &bytes) else { panic!("no room at all") };
+        assert!(first < bytes.len());
+        for asked in 1..3 {
+            assert!(write(&mut stream, &bytes[first..]).is_pending());
+            assert_eq!(stream.socket.asked.get(), asked, "without another try");
+        }
+        let mut read = vec![0; first];
+        peer.read_exact(&mut read).unwrap();
+        stream.socket.writable.set(true);
+        assert!(write(&mut stream, b"x").is_ready());
+        assert!(write(&mut stream, b"y").is_ready(), "there was room for all");
+        assert_eq!(stream.socket.asked.get(), 3);
+    }
+
+    /// The beginning of a long frame, taken by the core, so that the rest goes into its message.
+    fn expecting(payload: usize) -> (Connection, RecvBuf) {
+        let now = Instant::from_nanos(0);
+        let mut core = Connection::server(Config::default().into(), now);
+        let mut input = RecvBuf::default();
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        assert_eq!(input.feed(request.as_bytes()), request.len());
+        while let Some(event) = core.poll_event(&mut input, now) {
+            if let Event::Request(_) = event {
+                core.accept(&Accept::new(), now).unwrap();
+            }
+        }
+        let mut frame = vec![0x82, 0xFF];
+        frame.put_u64(payload as u64);
+        frame.extend([0; 4]);
+        frame.resize(frame.len() + (32 << 10), 1);
+        assert_eq!(input.feed(&frame), frame.len());
+        assert!(core.poll_event(&mut input, now).is_none() && input.is_lent());
+        (core, input)
+    }
+
+    /// With more room than is wanted the message is read through a slice.
+    #[test]
+    fn a_read_takes_no_more_than_its_message_wants() {
+        let payload = 100 << 10;
+        for spare in [0, 1 << 10] {
+            let (mut core, mut input) = expecting(payload);
+            let (mut stream, mut peer) = pair();
+            peer.write_all(&vec![2; payload]).unwrap();
+            drop(peer);
+            let wanted = input.message_mut().unwrap().remaining_mut();
+            input.message_mut().unwrap().get_mut().reserve_exact(wanted + spare);
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut taken = 0;
+            while taken < payload - (32 << 10) {
+                let Poll::Ready(Ok(n)) = stream.poll_fill(&mut cx, &mut input) else {
+                    panic!("there is more")
+                };
+                taken += n;
+            }
+            assert_eq!(taken, payload - (32 << 10));
+            let event = core.poll_event(&mut input, Instant::from_nanos(1));
+            let Some(Event::Message(message)) = event else { panic!("{event:?}") };
+            let (first, rest) = message.as_bytes().split_at(32 << 10);
+            assert!(first.iter().all(|byte| *byte == 1) && rest.iter().all(|byte| *byte == 2));
+            assert_eq!(rest.len(), taken);
+        }
+    }
 }
