@@ -132,6 +132,44 @@ fn a_text_without_end_in_draft75_costs_twice_the_limit() {
 }
 
 #[test]
+fn a_text_behind_a_long_one_holds_no_more_than_twice_its_length() {
+    let text = |len| [b"\0".as_slice(), &vec![b'x'; len], b"\xFF"].concat();
+    let mut victim = Victim::new();
+    victim.feed(DRAFT75.as_bytes());
+    victim.feed(&text(Limits::default().max_message));
+    for len in [70_000, 150_000, 300_000] {
+        victim.feed(&text(400_000));
+        victim.write_everything();
+        let before = HELD.with(Cell::get);
+        // What is read behind it lies in the chunk.
+        victim.feed(&text(len)[..60_000]);
+        victim.input.feed(&[&text(len)[60_000..], &text(100)].concat());
+        let now = Instant::from_nanos(0);
+        let message = victim.connection.poll_event(&mut victim.input, now);
+        let Some(Event::Message(message)) = message else { panic!("no message: {message:?}") };
+        assert_eq!(message.len(), len);
+        victim.feed(b"\0\xFF");
+        let held = usize::try_from(HELD.with(Cell::get) - before).expect("more than before");
+        assert!(held <= 2 * len + (256 << 10) + FIXED, "{held} bytes for {len}");
+    }
+}
+
+#[test]
+fn what_is_read_behind_a_text_costs_what_a_wide_chunk_does() {
+    let limits = Limits::default();
+    let long = [b"\0".as_slice(), &vec![b'x'; limits.max_message], b"\xFF"].concat();
+    let short = [b"\0".as_slice(), &vec![b'x'; 90_000], b"\xFF"].concat();
+    let attack = [&long[..], &short, &long[..limits.max_message]].concat();
+    let held = peak(|| {
+        let mut victim = Victim::new();
+        victim.feed(DRAFT75.as_bytes());
+        victim.feed(&attack);
+    });
+    let most = 2 * limits.max_message + (257 << 10) + DRAFT75.len() + FIXED;
+    assert!(held <= most, "{held} bytes were held, {most} are the most");
+}
+
+#[test]
 fn a_claimed_length_and_an_endless_head_cost_what_was_sent() {
     let claim = [0x82, 0xFF, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4];
     let held = peak(|| {

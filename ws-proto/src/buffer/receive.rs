@@ -27,6 +27,8 @@ struct Target {
     parsed: usize,
     /// The payload never grows beyond this.
     want: usize,
+    /// One read takes no more than this.
+    at_once: usize,
     loan: Loan,
 }
 
@@ -105,7 +107,8 @@ impl RecvBuf {
 
     /// Takes the chunk away while a message is read into directly, so that others can use it in
     /// the meantime. What is left has no room of its own once that message is complete: exchange
-    /// it then. `None` when no message is being read into.
+    /// it then, or [give it another](Self::put_chunk) before. `None` when no message is being read
+    /// into.
     pub fn take_chunk(&mut self) -> Option<Self> {
         if self.message.is_none() || self.start != self.end {
             return None;
@@ -113,6 +116,15 @@ impl RecvBuf {
         (self.start, self.end) = (0, 0);
         let chunk = core::mem::take(&mut self.chunk);
         Some(Self { chunk, start: 0, end: 0, message: None })
+    }
+
+    /// Takes the chunk of `other`, for what follows the message that is read into directly. Nothing
+    /// happens when this has a chunk, or `other` is not [idle](Self::is_idle).
+    pub fn put_chunk(&mut self, other: &mut Self) {
+        if self.chunk.is_empty() && other.is_idle() {
+            self.chunk = core::mem::take(&mut other.chunk);
+            (other.start, other.end) = (0, 0);
+        }
     }
 
     /// Copies as much of `bytes` as there is room for, and answers how much that was. For tests
@@ -173,12 +185,13 @@ impl RecvBuf {
         self.start = self.end.min(self.start.saturating_add(n));
     }
 
-    /// Makes the next reads go behind `payload` until it has `want` bytes.
-    pub(crate) fn lend(&mut self, payload: Vec<u8>, want: usize) -> Loan {
-        debug_assert!(self.is_empty() && payload.len() < want);
+    /// Makes the next reads go behind `payload` until it has `want` bytes, each `at_once` at most.
+    pub(crate) fn lend(&mut self, payload: Vec<u8>, want: usize, at_once: usize) -> Loan {
+        debug_assert!(self.is_empty() && payload.len() < want && at_once > 0);
         let parsed = payload.len();
         let loan = Loan::default();
-        self.message = Some(Target { payload, filled: parsed, parsed, want, loan: loan.clone() });
+        let target = Target { payload, filled: parsed, parsed, want, at_once, loan: loan.clone() };
+        self.message = Some(target);
         loan
     }
 
@@ -204,6 +217,26 @@ impl RecvBuf {
         payload.truncate(filled);
         Some(payload)
     }
+
+    /// The same with the first `n` bytes of what was received behind it. The others are unread
+    /// bytes again, for which the chunk grows if it has to.
+    pub(crate) fn reclaim_start(&mut self, loan: &Loan, n: usize) -> Option<Vec<u8>> {
+        let parsed = self.message.as_ref()?.parsed;
+        let mut payload = self.reclaim(loan)?;
+        let behind = payload.get(parsed.saturating_add(n)..).unwrap_or_default();
+        if self.chunk.len() < behind.len() {
+            self.chunk.resize(behind.len().max(Self::DEFAULT_CAPACITY), 0);
+        }
+        if let Some(unread) = self.chunk.get_mut(..behind.len()) {
+            unread.copy_from_slice(behind);
+            (self.start, self.end) = (0, behind.len());
+        }
+        payload.truncate(parsed.saturating_add(n));
+        if payload.capacity() / 2 > payload.len() {
+            payload.shrink_to_fit();
+        }
+        Some(payload)
+    }
 }
 
 impl Target {
@@ -222,7 +255,9 @@ impl Target {
             let room = self.payload.capacity() - self.filled;
             self.payload.resize(self.filled + self.step().min(room), 0);
         }
-        self.payload.get_mut(self.filled..).unwrap_or_default()
+        let spare = self.payload.get_mut(self.filled..).unwrap_or_default();
+        let n = spare.len().min(self.at_once);
+        spare.get_mut(..n).unwrap_or_default()
     }
 
     fn append(&mut self) -> Limit<&mut Vec<u8>> {
@@ -230,7 +265,7 @@ impl Target {
         self.payload.truncate(self.filled);
         self.reserve();
         let room = self.payload.capacity().min(self.want) - self.filled;
-        (&mut self.payload).limit(room)
+        (&mut self.payload).limit(room.min(self.at_once))
     }
 
     /// Who appends has the vector in hand, and could have done with it what it likes.
@@ -301,7 +336,7 @@ mod tests {
     fn the_chunk_of_a_lent_message_can_be_used_elsewhere() {
         let mut buf = RecvBuf::with_capacity(16);
         assert!(buf.take_chunk().is_none());
-        let loan = buf.lend(vec![1; 3], 5);
+        let loan = buf.lend(vec![1; 3], 5, 9);
         let mut chunk = buf.take_chunk().unwrap();
         assert!(chunk.is_idle());
         assert_eq!(chunk.spare_mut().len(), 16);
@@ -314,7 +349,7 @@ mod tests {
     #[test]
     fn a_lent_message_is_read_into_and_grows_with_what_arrives() {
         let mut buf = RecvBuf::with_capacity(16);
-        let loan = buf.lend(vec![1; 10], 10 << 20);
+        let loan = buf.lend(vec![1; 10], 10 << 20, usize::MAX);
         assert!(buf.spare_mut().len() <= FIRST_STEP);
         assert!(buf.is_empty() && !buf.is_idle(), "nothing new has arrived yet");
         buf.filled(3);
@@ -331,7 +366,7 @@ mod tests {
         let mut buf = RecvBuf::with_capacity(16);
         assert!(buf.message_mut().is_none());
         let want = FIRST_STEP * TRUST * 2;
-        let loan = buf.lend(vec![1; 10], want);
+        let loan = buf.lend(vec![1; 10], want, usize::MAX);
         buf.spare_mut()[..5].fill(2);
         buf.filled(5);
         let mut message = buf.message_mut().unwrap();
@@ -357,7 +392,7 @@ mod tests {
     #[test]
     fn whoever_misuses_a_lent_message_gets_no_more_than_wrong_bytes() {
         let mut buf = RecvBuf::with_capacity(16);
-        let loan = buf.lend(vec![1; 10], 20);
+        let loan = buf.lend(vec![1; 10], 20, usize::MAX);
         buf.message_mut().unwrap().get_mut().extend([2; 30]);
         buf.filled(30);
         assert_eq!((buf.len(), buf.has_room()), (10, false));

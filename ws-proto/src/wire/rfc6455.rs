@@ -381,7 +381,7 @@ impl Decoder {
         let len = self.payload.len();
         if !frame.opcode.is_control() && is_long(len, frame.remaining) {
             let want = len + frame.remaining;
-            self.lent = Some(input.lend(core::mem::take(&mut self.payload), want));
+            self.lent = Some(input.lend(core::mem::take(&mut self.payload), want, usize::MAX));
         }
     }
 

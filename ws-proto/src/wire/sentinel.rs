@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+mod direct;
 mod pieces;
 
 use super::growth;
 use super::item::Item;
 use super::pieces::Pieces;
 use super::utf8::{self, Validator};
+use crate::buffer::Loan;
 use crate::{Close, Limits, Message, ProtocolError, RecvBuf, Role, Utf8Bytes, Version};
 
 /// The byte before text.
@@ -34,6 +36,10 @@ pub(crate) struct Decoder {
     role: Role,
     frame: Frame,
     payload: Vec<u8>,
+    /// Whether `payload` is lent to the receive buffer.
+    lent: Option<Loan>,
+    /// How long the last text was, if it was long.
+    last: usize,
     utf8: Validator,
     /// From the moment messages are to come in pieces.
     pieces: Option<Box<Pieces>>,
@@ -60,6 +66,8 @@ impl Decoder {
             role,
             frame: Frame::Type,
             payload: Vec::new(),
+            lent: None,
+            last: 0,
             utf8: Validator::default(),
             pieces: None,
         }
@@ -95,8 +103,11 @@ impl Decoder {
         input: &mut RecvBuf,
         limits: &Limits,
     ) -> Result<Option<Item>, ProtocolError> {
-        if input.is_lent() {
-            return Err(ProtocolError::BufferExchanged);
+        if self.lent.is_some() || input.is_lent() {
+            self.read_lent(input)?;
+            if input.is_empty() && !self.is_streaming() {
+                return Ok(None);
+            }
         }
         while let Some(first) = input.unread().first().copied() {
             if self.has_piece() {
@@ -127,6 +138,8 @@ impl Decoder {
         }
         if self.is_streaming() {
             self.offer();
+        } else {
+            self.lend(input, limits);
         }
         Ok(None)
     }
@@ -165,6 +178,7 @@ impl Decoder {
     fn finish_text(&mut self, limits: &Limits) -> Result<Item, ProtocolError> {
         self.frame = Frame::Type;
         let payload = core::mem::take(&mut self.payload);
+        self.last = if payload.len() >= direct::LONG { payload.len() } else { 0 };
         if self.role == Role::Client {
             if lossy_len(&payload) > limits.max_message {
                 return Err(ProtocolError::MessageTooBig(limits.max_message));

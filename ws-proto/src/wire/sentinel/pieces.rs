@@ -122,7 +122,7 @@ impl Decoder {
     }
 
     /// Makes a piece of what is valid before a fault, which is kept for later then.
-    fn hold(&mut self, fault: ProtocolError) -> Result<(), ProtocolError> {
+    pub(super) fn hold(&mut self, fault: ProtocolError) -> Result<(), ProtocolError> {
         if self.role == Role::Server {
             self.payload.truncate(utf8::valid_up_to(&self.payload));
             self.utf8 = utf8::Validator::default();
