@@ -130,7 +130,19 @@ pub(crate) fn give_back(mut input: Box<RecvBuf>) -> Option<Box<RecvBuf>> {
     Some(Box::new(message))
 }
 
-/// The same, or a chunk of the thread when it has neither bytes nor room, or is less wide than
+/// Gives `input` a chunk of this thread, if it has none, for what follows its message.
+pub(crate) fn complete(mut input: Box<RecvBuf>) -> Box<RecvBuf> {
+    if input.capacity() > 0 {
+        return input;
+    }
+    let mut chunk = take(false);
+    // As above: the old allocation is used, and the new one goes.
+    mem::swap(&mut *chunk, &mut *input);
+    chunk.put_chunk(&mut input);
+    chunk
+}
+
+/// `input`, or a chunk of the thread when it has neither bytes nor room, or is less wide than
 /// asked for.
 pub(crate) fn with_room(input: Box<RecvBuf>, wide: bool) -> Box<RecvBuf> {
     if !input.is_idle() || (input.has_room() && (!wide || input.capacity() >= WIDE)) {
@@ -149,7 +161,7 @@ fn keep(chunk: Box<RecvBuf>) {
         chunks.note_calm();
         if chunk.capacity() >= WIDE {
             chunks.wide = Some(chunk);
-        } else if chunks.usual.len() < KEPT {
+        } else if chunks.usual.len() < KEPT && chunk.capacity() <= RecvBuf::DEFAULT_CAPACITY {
             chunks.usual.push(chunk);
         }
     });
@@ -157,6 +169,10 @@ fn keep(chunk: Box<RecvBuf>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use ws_proto::{Accept, Connection, Event, Instant};
+
     use super::*;
 
     #[test]
@@ -185,6 +201,42 @@ mod tests {
         }
         keep(take(false));
         assert!(there());
+    }
+
+    #[test]
+    fn what_follows_an_unfinished_message_gets_a_chunk_again() {
+        let now = Instant::from_nanos(0);
+        let mut core = Connection::server(Arc::default(), now);
+        let mut input = take(false);
+        input.feed(
+            b"GET / HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\
+              Host: a\r\nOrigin: http://a\r\n\r\n\0",
+        );
+        while let Some(event) = core.poll_event(&mut input, now) {
+            if let Event::Request(_) = event {
+                core.accept(&Accept::new(), now).unwrap();
+            }
+        }
+        while !input.is_lent() {
+            input.feed(&[b'x'; 1024]);
+            assert!(core.poll_event(&mut input, now).is_none());
+        }
+        let unfinished = give_back(input).unwrap();
+        assert_eq!(unfinished.capacity(), 0);
+        let mut input = complete(unfinished);
+        assert_eq!(input.capacity(), RecvBuf::DEFAULT_CAPACITY);
+        input.feed(b"yz\xFF");
+        assert!(matches!(core.poll_event(&mut input, now), Some(Event::Message(_))));
+        assert!(input.is_idle() && input.has_room());
+    }
+
+    #[test]
+    fn a_chunk_of_another_size_is_not_kept() {
+        let kept = || CHUNKS.with_borrow(|chunks| (chunks.usual.len(), chunks.wide.is_some()));
+        let before = kept();
+        let grown = RecvBuf::with_capacity(RecvBuf::DEFAULT_CAPACITY + 1);
+        assert!(give_back(Box::new(grown)).is_none());
+        assert_eq!(kept(), before);
     }
 
     #[test]

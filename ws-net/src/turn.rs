@@ -124,7 +124,7 @@ impl Turn {
     pub(crate) fn begin(rest: &mut Rest, now: Instant) -> Self {
         Self {
             now,
-            input: rest.input.take(),
+            input: rest.input.take().map(pool::complete),
             outbox: rest.outbox.take().map(|outbox| *outbox).unwrap_or_default(),
             written: 0,
             wide: rest.wide,
