@@ -38,7 +38,7 @@ pub(crate) struct Decoder {
     payload: Vec<u8>,
     /// Whether `payload` is lent to the receive buffer.
     lent: Option<Loan>,
-    /// How long the last text was, if it was long.
+    /// How long the last text was that did not come whole, if it was long.
     last: usize,
     utf8: Validator,
     /// From the moment messages are to come in pieces.
@@ -382,6 +382,18 @@ mod tests {
     fn a_server_refuses_what_is_not_utf8_at_the_first_bad_byte() {
         check(Version::Draft76, b"\0a\x80", &["InvalidUtf8"]);
         check(Version::Draft76, b"\0\xC3\xFF", &["InvalidUtf8"]);
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_once_it_is_repaired_is_not_joined_with_the_next() {
+        let limits = Limits { max_message: 20, ..Limits::default() };
+        let mut decoder = Decoder::new(Version::Draft76, Role::Client);
+        let mut input = RecvBuf::default();
+        decoder.set_streaming(true, &limits).unwrap();
+        input.feed(b"\0\x80\x80\x80\x80\x80\x80\x80\xFF\0next\xFF");
+        assert!(decoder.poll(&mut input, &limits).unwrap().is_none() && decoder.has_piece());
+        let too_big = ProtocolError::MessageTooBig(limits.max_message);
+        assert_eq!(decoder.set_streaming(false, &limits), Err(too_big));
     }
 
     #[test]

@@ -18,7 +18,9 @@ impl Decoder {
         if on {
             self.offer();
         }
-        if joins && self.payload.len() > limits.max_message {
+        // A text that has ended and was no message is too long as a client repairs it.
+        let ended = self.pieces.as_ref().is_some_and(|pieces| pieces.ended);
+        if joins && (ended || self.payload.len() > limits.max_message) {
             return Err(ProtocolError::MessageTooBig(limits.max_message));
         }
         Ok(())
