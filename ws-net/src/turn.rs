@@ -240,7 +240,7 @@ impl Inner {
         }
         let blocked = self.is_blocked(common);
         // What is left unparsed stays where `recv` finds it.
-        turn.input = self.input.take_if(|input| !blocked || input.is_idle());
+        turn.input = self.input.take_if(|input| !blocked || input.is_empty());
         Work::Sleep(self.fall_asleep(blocked, turn.now, rest))
     }
 
@@ -295,7 +295,7 @@ impl Inner {
     /// The turn was long enough. The task wakes itself.
     pub(crate) fn interrupt(&mut self, common: &Common, turn: &mut Turn) {
         self.report(common, turn);
-        turn.input = self.input.take_if(|input| input.is_idle());
+        turn.input = self.input.take_if(|input| input.is_empty());
         self.driver = Activity::Woken;
     }
 

@@ -27,7 +27,7 @@ struct Target {
     parsed: usize,
     /// The payload never grows beyond this.
     want: usize,
-    /// One read takes no more than this.
+    /// No more than this lies behind the parsed bytes.
     at_once: usize,
     loan: Loan,
 }
@@ -52,14 +52,16 @@ impl RecvBuf {
     /// message of that size.
     pub const DEFAULT_CAPACITY: usize = (64 << 10) + 64;
 
-    /// A buffer that takes `capacity` bytes at a time, at least 16.
+    /// A buffer that takes `capacity` bytes at a time, at least 16. It grows once what was read
+    /// behind a long text of draft75 or draft76 needs more, up to 1 MiB.
     pub fn with_capacity(capacity: usize) -> Self {
         Self { chunk: vec![0; capacity.max(16)], start: 0, end: 0, message: None }
     }
 
     /// Where the next received bytes belong; report them with [`filled`](Self::filled).
     ///
-    /// Empty only when the buffer is full of bytes that no event was taken of.
+    /// Empty only when the buffer is full of bytes that no event was taken of, or without a chunk,
+    /// see [`take_chunk`](Self::take_chunk).
     pub fn spare_mut(&mut self) -> &mut [u8] {
         if let Some(target) = &mut self.message {
             return target.spare_mut();
@@ -83,7 +85,7 @@ impl RecvBuf {
         self.message.as_mut().map(Target::append)
     }
 
-    /// Whether the next bytes go straight into the message that they belong to.
+    /// Whether the next bytes go straight into the message that is under construction.
     pub fn is_lent(&self) -> bool {
         self.message.is_some()
     }
@@ -91,7 +93,7 @@ impl RecvBuf {
     /// Whether [`spare_mut`](Self::spare_mut) is not empty.
     pub fn has_room(&self) -> bool {
         match &self.message {
-            Some(target) => target.filled < target.want,
+            Some(target) => target.room() > 0,
             None => self.end - self.start < self.chunk.len(),
         }
     }
@@ -106,9 +108,9 @@ impl RecvBuf {
     }
 
     /// Takes the chunk away while a message is read into directly, so that others can use it in
-    /// the meantime. What is left has no room of its own once that message is complete: exchange
-    /// it then, or [give it another](Self::put_chunk) before. `None` when no message is being read
-    /// into.
+    /// the meantime. What is left has no room of its own as soon as [`is_lent`](Self::is_lent) is
+    /// false: exchange it then, or [give it another](Self::put_chunk) before. `None` when no message
+    /// is being read into.
     pub fn take_chunk(&mut self) -> Option<Self> {
         if self.message.is_none() || self.start != self.end {
             return None;
@@ -185,7 +187,8 @@ impl RecvBuf {
         self.start = self.end.min(self.start.saturating_add(n));
     }
 
-    /// Makes the next reads go behind `payload` until it has `want` bytes, each `at_once` at most.
+    /// Makes the next reads go behind `payload` until it has `want` bytes, of which no more than
+    /// `at_once` wait to be parsed.
     pub(crate) fn lend(&mut self, payload: Vec<u8>, want: usize, at_once: usize) -> Loan {
         debug_assert!(self.is_empty() && payload.len() < want && at_once > 0);
         let parsed = payload.len();
@@ -209,6 +212,11 @@ impl RecvBuf {
         }
     }
 
+    /// Whether the message that is lent has all that was wanted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.message.as_ref().is_some_and(|target| target.filled == target.want)
+    }
+
     /// Takes back what was lent under `loan`, with what was received behind it. `None` when this
     /// buffer holds no message, or another connection's.
     pub(crate) fn reclaim(&mut self, loan: &Loan) -> Option<Vec<u8>> {
@@ -225,7 +233,7 @@ impl RecvBuf {
         let mut payload = self.reclaim(loan)?;
         let behind = payload.get(parsed.saturating_add(n)..).unwrap_or_default();
         if self.chunk.len() < behind.len() {
-            self.chunk.resize(behind.len().max(Self::DEFAULT_CAPACITY), 0);
+            self.chunk = vec![0; behind.len().max(Self::DEFAULT_CAPACITY)];
         }
         if let Some(unread) = self.chunk.get_mut(..behind.len()) {
             unread.copy_from_slice(behind);
@@ -248,6 +256,11 @@ impl Target {
         self.filled - self.parsed
     }
 
+    /// How many more bytes may come before those that are there are parsed.
+    fn room(&self) -> usize {
+        (self.want - self.filled).min(self.at_once.saturating_sub(self.len()))
+    }
+
     fn spare_mut(&mut self) -> &mut [u8] {
         self.restore();
         if self.payload.len() == self.filled {
@@ -255,8 +268,9 @@ impl Target {
             let room = self.payload.capacity() - self.filled;
             self.payload.resize(self.filled + self.step().min(room), 0);
         }
+        let room = self.room();
         let spare = self.payload.get_mut(self.filled..).unwrap_or_default();
-        let n = spare.len().min(self.at_once);
+        let n = spare.len().min(room);
         spare.get_mut(..n).unwrap_or_default()
     }
 
@@ -264,8 +278,8 @@ impl Target {
         self.restore();
         self.payload.truncate(self.filled);
         self.reserve();
-        let room = self.payload.capacity().min(self.want) - self.filled;
-        (&mut self.payload).limit(room.min(self.at_once))
+        let room = self.room().min(self.payload.capacity() - self.filled);
+        (&mut self.payload).limit(room)
     }
 
     /// Who appends has the vector in hand, and could have done with it what it likes.

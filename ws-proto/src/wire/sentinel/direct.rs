@@ -9,8 +9,9 @@ pub(super) const LONG: usize = 128 << 10;
 /// Less than this is not worth a read of its own.
 const DIRECT_MIN: usize = 16 << 10;
 
-/// One read takes no more: what comes behind the text may be read with it, and is copied then.
-const AT_ONCE: usize = 256 << 10;
+/// No more is read before it is parsed: what comes behind the text may be read with it, and is
+/// copied then.
+const AT_ONCE: usize = 1 << 20;
 
 impl Decoder {
     /// Has what comes of a long text read straight into its message. The next one is probably as
@@ -39,7 +40,7 @@ impl Decoder {
         let text = end.and_then(|end| fresh.get(..end)).unwrap_or(fresh);
         let n = text.len();
         let valid = if self.role == Role::Server { self.utf8.feed(text) } else { Ok(()) };
-        if valid.is_ok() && end.is_none() && !self.is_streaming() && input.has_room() {
+        if valid.is_ok() && end.is_none() && !self.is_streaming() && !input.is_full() {
             input.consume_fresh();
             self.lent = Some(loan);
             return Ok(());
@@ -67,6 +68,15 @@ mod tests {
 
     const LIMIT: usize = 400_000;
 
+    /// Reads into the slice that is there.
+    fn fill(input: &mut RecvBuf, bytes: &[u8]) -> usize {
+        let spare = input.spare_mut();
+        let n = spare.len().min(bytes.len());
+        spare[..n].copy_from_slice(&bytes[..n]);
+        input.filled(n);
+        n
+    }
+
     /// What came out, and how many reads went straight into a message.
     fn decode(role: Role, bytes: &[u8], chunk: usize, cuts: &[usize]) -> (Vec<String>, usize) {
         let limits = Limits { max_message: LIMIT, ..Limits::default() };
@@ -77,7 +87,14 @@ mod tests {
         while at < bytes.len() {
             direct += usize::from(input.is_lent());
             let cut = cuts.next().map_or(usize::MAX, |cut| at.saturating_add(*cut));
-            let n = input.feed(&bytes[at..cut.min(bytes.len())]);
+            if at % 3 == 1
+                && let Some(mut chunk) = input.take_chunk()
+                && at % 2 == 1
+            {
+                input.put_chunk(&mut chunk);
+            }
+            let next = &bytes[at..cut.min(bytes.len())];
+            let n = if at % 4 < 2 { input.feed(next) } else { fill(&mut input, next) };
             assert!(n > 0, "{input:?}");
             at += n;
             loop {
@@ -94,6 +111,9 @@ mod tests {
                 }
             }
             assert!(input.is_empty(), "something was left lying");
+            if !input.has_room() {
+                input = RecvBuf::with_capacity(chunk);
+            }
         }
         (seen, direct)
     }
