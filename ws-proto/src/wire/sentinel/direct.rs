@@ -240,7 +240,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 1 } else { 40 },
+            cases: 40,
             failure_persistence: None,
             ..ProptestConfig::default()
         })]
