@@ -42,8 +42,8 @@ pub struct ReadyStream<T> {
     socket: T,
     /// The last read left nothing behind: the next one waits for the reactor.
     drained: bool,
-    /// The last write left no room: so does the next one.
-    filled: bool,
+    /// The last write was cut short: the next one waits, too.
+    full: bool,
 }
 
 impl<T: Readiness> ReadyStream<T> {
@@ -53,7 +53,7 @@ impl<T: Readiness> ReadyStream<T> {
     /// When the reactor refuses it.
     pub fn new(socket: impl Into<Socket>) -> io::Result<Self> {
         // Clients speak first and at once, so something may be there already.
-        Ok(Self { socket: T::register(socket.into())?, drained: false, filled: false })
+        Ok(Self { socket: T::register(socket.into())?, drained: false, full: false })
     }
 
     /// Reads with `read` as soon as there is something, where there is `room` for so many bytes.
@@ -105,7 +105,7 @@ impl<T: Readiness> Transport for ReadyStream<T> {
     ) -> Poll<io::Result<usize>> {
         let offered: usize = bufs.iter().map(|buf| buf.len()).sum();
         loop {
-            if self.filled {
+            if self.full {
                 ready!(self.socket.poll_writable(cx))?;
             }
             let mut socket = self.socket.socket();
@@ -113,7 +113,7 @@ impl<T: Readiness> Transport for ReadyStream<T> {
                 [buf] => socket.write(buf),
                 _ => socket.write_vectored(bufs),
             };
-            self.filled = !matches!(written, Ok(n) if n == offered);
+            self.full = !matches!(written, Ok(n) if n == offered);
             if !blocks(&written) {
                 return Poll::Ready(written);
             }

@@ -19,9 +19,9 @@ impl Connection {
     /// out. A piece has at most 128 KiB.
     ///
     /// It may be turned on in the middle of a message, whose first piece is then all that was
-    /// collected of it, as soon as more of it comes, and off: a message of which a piece was taken comes in pieces to its end,
-    /// and what is there of another is joined with the rest. If that is too long by now, the
-    /// connection fails as it would have before.
+    /// collected of it, as soon as more of it comes, and off: a message of which a piece was taken
+    /// comes in pieces to its end, and what is there of another is joined with the rest. If that is
+    /// too long by now, the connection fails as it would have before.
     ///
     /// ```
     /// use ws_proto::{Connection, Event, Instant, RecvBuf};

@@ -2,23 +2,35 @@ use alloc::vec::Vec;
 
 use crate::buffer::TRUST;
 
+/// From this much received and still to come on, the rest of a message is read straight into it.
+/// Below it the payload passes through the receive buffer, so that a claimed length alone reserves
+/// nothing.
+pub(crate) const DIRECT_MIN: usize = 16 << 10;
+
+/// Whether the rest of a message is read straight into it.
+pub(crate) fn is_direct(received: usize, remaining: usize) -> bool {
+    received >= DIRECT_MIN && remaining >= DIRECT_MIN
+}
+
 /// Makes room for `n` more bytes, where `most` may come in all: at most double of what has
 /// arrived, so that memory follows the bytes and neither a claim nor a limit is reserved ahead.
 pub(crate) fn reserve(out: &mut Vec<u8>, n: usize, most: usize) {
-    let needed = out.len() + n;
-    if needed > out.capacity() {
-        let capacity = needed.max(out.capacity().saturating_mul(2).min(most));
-        out.reserve_exact(capacity - out.len());
-    }
+    let trusted = out.capacity().saturating_mul(2);
+    reserve_trusted(out, n, trusted.min(most));
 }
 
 /// The same for what will be read into directly, which is trusted with more: it grows once, and
 /// what is there is not copied by that.
 pub(crate) fn reserve_direct(out: &mut Vec<u8>, n: usize, most: usize) {
+    let trusted = (out.len() + n).saturating_mul(TRUST);
+    reserve_trusted(out, n, trusted.min(most));
+}
+
+#[inline]
+fn reserve_trusted(out: &mut Vec<u8>, n: usize, trusted: usize) {
     let needed = out.len() + n;
     if needed > out.capacity() {
-        let capacity = needed.max(needed.saturating_mul(TRUST).min(most));
-        out.reserve_exact(capacity - out.len());
+        out.reserve_exact(needed.max(trusted) - out.len());
     }
 }
 

@@ -22,15 +22,6 @@ use crate::buffer::Loan;
 use crate::deflate::Inflater;
 use crate::{Close, Limits, Message, MessageKind, ProtocolError, RecvBuf, Role, Utf8Bytes};
 
-/// From this much received on, the rest of a frame is read straight into its message. Below it the
-/// payload passes through the receive buffer, so that a claimed length alone reserves nothing.
-const DIRECT_MIN: usize = 16 << 10;
-
-/// Whether the rest of a frame is read straight into its message.
-fn is_long(received: usize, remaining: usize) -> bool {
-    received >= DIRECT_MIN && remaining >= DIRECT_MIN
-}
-
 /// Reads frames and joins fragments.
 #[derive(Debug)]
 pub(crate) struct Decoder {
@@ -282,7 +273,7 @@ impl Decoder {
         let out = if frame.opcode.is_control() { &mut self.control } else { &mut self.payload };
         let start = out.len();
         let most = out.len() + frame.remaining;
-        if room == usize::MAX && is_long(out.len() + n, frame.remaining - n) {
+        if room == usize::MAX && growth::is_direct(out.len() + n, frame.remaining - n) {
             growth::reserve_direct(out, n, most);
         } else {
             growth::reserve(out, n, most);
@@ -379,7 +370,7 @@ impl Decoder {
     fn lend(&mut self, input: &mut RecvBuf) {
         let Some(frame) = self.frame.as_ref().filter(|_| !self.deflated) else { return };
         let len = self.payload.len();
-        if !frame.opcode.is_control() && is_long(len, frame.remaining) {
+        if !frame.opcode.is_control() && growth::is_direct(len, frame.remaining) {
             let want = len + frame.remaining;
             self.lent = Some(input.lend(core::mem::take(&mut self.payload), want, usize::MAX));
         }
@@ -401,7 +392,7 @@ impl Decoder {
         let valid = if is_text { self.utf8.feed(fresh) } else { Ok(()) };
         input.consume_fresh();
         let remaining = self.frame.as_ref().map_or(0, |frame| frame.remaining);
-        if valid.is_ok() && remaining >= DIRECT_MIN && !self.is_streaming() {
+        if valid.is_ok() && remaining >= growth::DIRECT_MIN && !self.is_streaming() {
             self.lent = Some(loan);
             return Ok(());
         }

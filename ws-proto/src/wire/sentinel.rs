@@ -266,6 +266,26 @@ mod tests {
 
     use super::*;
 
+    /// Takes all that comes out, as text. `false` when the last of it was an error.
+    pub(super) fn poll_all(
+        decoder: &mut Decoder,
+        input: &mut RecvBuf,
+        limits: &Limits,
+        seen: &mut Vec<String>,
+    ) -> bool {
+        loop {
+            match decoder.poll(input, limits) {
+                Ok(Some(Item::Message(message))) => seen.push(message.as_text().unwrap().into()),
+                Ok(Some(item)) => seen.push(format!("{item:?}")),
+                Ok(None) => return true,
+                Err(error) => {
+                    seen.push(format!("{error:?}"));
+                    return false;
+                }
+            }
+        }
+    }
+
     /// What comes out when `bytes` go in `step` at a time, as text.
     fn decode(version: Version, role: Role, bytes: &[u8], step: usize) -> Vec<String> {
         let limits = Limits { max_message: 20, max_frame: 300, ..Limits::default() };
@@ -274,18 +294,8 @@ mod tests {
         let mut seen = Vec::new();
         for piece in bytes.chunks(step) {
             assert_eq!(input.feed(piece), piece.len());
-            loop {
-                match decoder.poll(&mut input, &limits) {
-                    Ok(Some(Item::Message(message))) => {
-                        seen.push(message.as_text().unwrap().into());
-                    }
-                    Ok(Some(item)) => seen.push(format!("{item:?}")),
-                    Ok(None) => break,
-                    Err(error) => {
-                        seen.push(format!("{error:?}"));
-                        return seen;
-                    }
-                }
+            if !poll_all(&mut decoder, &mut input, &limits, &mut seen) {
+                return seen;
             }
             assert!(input.is_idle());
         }

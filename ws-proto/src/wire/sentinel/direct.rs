@@ -1,13 +1,11 @@
 //! Long texts, which are read straight into the message that they become.
 
 use super::{Decoder, END, Frame};
+use crate::wire::growth;
 use crate::{Limits, ProtocolError, RecvBuf, Role};
 
 /// A text is long from this length on. The others are read with what follows them.
 pub(super) const LONG: usize = 128 << 10;
-
-/// Less than this is not worth a read of its own.
-const DIRECT_MIN: usize = 16 << 10;
 
 /// No more is read before it is parsed: what comes behind the text may be read with it, and is
 /// copied then.
@@ -18,14 +16,13 @@ impl Decoder {
     /// long as the last, so the reads stop there; otherwise as much is trusted as has come.
     pub(super) fn lend(&mut self, input: &mut RecvBuf, limits: &Limits) {
         let len = self.payload.len();
-        let likely = match len {
-            ..DIRECT_MIN => return,
-            _ if len < self.last => self.last,
-            LONG.. => len.saturating_mul(2),
+        let likely = match self.last {
+            last if len < last => last,
+            _ if len >= LONG => len.saturating_mul(2),
             _ => return,
         };
         let want = likely.min(limits.max_message);
-        if self.frame == Frame::Text && want >= len.saturating_add(DIRECT_MIN) {
+        if self.frame == Frame::Text && growth::is_direct(len, want.saturating_sub(len)) {
             let payload = core::mem::take(&mut self.payload);
             self.lent = Some(input.lend(payload, want, AT_ONCE));
         }
@@ -55,7 +52,6 @@ impl Decoder {
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
     use alloc::string::String;
     use alloc::vec;
     use alloc::vec::Vec;
@@ -65,6 +61,7 @@ mod tests {
     use super::*;
     use crate::Version;
     use crate::wire::Item;
+    use crate::wire::sentinel::tests::poll_all;
 
     const LIMIT: usize = 400_000;
 
@@ -97,18 +94,8 @@ mod tests {
             let n = if at % 4 < 2 { input.feed(next) } else { fill(&mut input, next) };
             assert!(n > 0, "{input:?}");
             at += n;
-            loop {
-                match decoder.poll(&mut input, &limits) {
-                    Ok(Some(Item::Message(message))) => {
-                        seen.push(message.as_text().unwrap().into());
-                    }
-                    Ok(Some(item)) => seen.push(format!("{item:?}")),
-                    Ok(None) => break,
-                    Err(error) => {
-                        seen.push(format!("{error:?}"));
-                        return (seen, direct);
-                    }
-                }
+            if !poll_all(&mut decoder, &mut input, &limits, &mut seen) {
+                return (seen, direct);
             }
             assert!(input.is_empty(), "something was left lying");
             if !input.has_room() {
@@ -121,6 +108,16 @@ mod tests {
     /// The naive twin: everything is there.
     fn whole(role: Role, bytes: &[u8]) -> Vec<String> {
         decode(role, bytes, bytes.len().max(16), &[usize::MAX]).0
+    }
+
+    /// The beginning of a long text, which was read so far.
+    fn lent() -> (Decoder, RecvBuf) {
+        let mut decoder = Decoder::new(Version::Draft76, Role::Server);
+        let mut input = RecvBuf::with_capacity(LONG + 1);
+        input.feed(&[&[0][..], &vec![b'x'; LONG]].concat());
+        assert!(decoder.poll(&mut input, &Limits::default()).unwrap().is_none());
+        assert!(input.is_lent());
+        (decoder, input)
     }
 
     fn frame(text: &str) -> Vec<u8> {
@@ -140,10 +137,10 @@ mod tests {
 
     #[test]
     fn the_next_text_is_read_up_to_where_the_last_one_ended() {
-        let one = frame(&"x".repeat(LONG));
+        let (one, beginning) = (frame(&"x".repeat(LONG)), 20_000);
         let limits = Limits::default();
         let mut decoder = Decoder::new(Version::Draft76, Role::Server);
-        let mut input = RecvBuf::with_capacity(DIRECT_MIN + 1);
+        let mut input = RecvBuf::with_capacity(beginning + 1);
         let mut at = 0;
         let bytes = one.repeat(2);
         while at < bytes.len() {
@@ -153,7 +150,7 @@ mod tests {
                 assert_eq!(message.len(), LONG);
             }
             if input.is_lent() && at > one.len() {
-                assert_eq!(input.feed(&bytes[at..]), LONG - DIRECT_MIN);
+                assert_eq!(input.feed(&bytes[at..]), LONG - beginning);
                 return;
             }
         }
@@ -163,10 +160,7 @@ mod tests {
     #[test]
     fn what_is_read_behind_a_text_finds_room_without_a_chunk() {
         let limits = Limits::default();
-        let mut decoder = Decoder::new(Version::Draft76, Role::Server);
-        let mut input = RecvBuf::with_capacity(LONG + 1);
-        input.feed(&[&[0][..], &vec![b'x'; LONG]].concat());
-        assert!(decoder.poll(&mut input, &limits).unwrap().is_none());
+        let (mut decoder, mut input) = lent();
         assert!(input.take_chunk().is_some());
         input.feed(b"yz\xFF\0next\xFF\0rest");
         let text = |item| match item {
@@ -187,12 +181,9 @@ mod tests {
             (b"y\x80z", false, Some(ProtocolError::InvalidUtf8)),
             (b"y", false, None),
         ] {
-            let mut decoder = Decoder::new(Version::Draft76, Role::Server);
-            let mut input = RecvBuf::with_capacity(LONG + 1);
-            input.feed(&[&[0][..], &vec![b'x'; LONG]].concat());
-            assert!(decoder.poll(&mut input, &limits).unwrap().is_none());
+            let (mut decoder, mut input) = lent();
             decoder.set_streaming(true, &limits).unwrap();
-            assert!(input.is_lent() && !decoder.has_piece());
+            assert!(!decoder.has_piece());
             input.feed(rest);
             let mut text = 0;
             let (last, seen) = loop {
@@ -211,10 +202,7 @@ mod tests {
     #[test]
     fn a_buffer_that_was_exchanged_is_noticed() {
         let limits = Limits::default();
-        let mut decoder = Decoder::new(Version::Draft76, Role::Server);
-        let mut input = RecvBuf::with_capacity(LONG + 1);
-        input.feed(&[&[0][..], &vec![b'x'; LONG]].concat());
-        assert!(decoder.poll(&mut input, &limits).unwrap().is_none());
+        let (mut decoder, mut input) = lent();
         let mut other = RecvBuf::default();
         other.feed(b"y\xFF");
         let error = Some(ProtocolError::BufferExchanged);
