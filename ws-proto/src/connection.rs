@@ -193,6 +193,28 @@ impl Connection {
         }
     }
 
+    /// Writes what is queued at once, in place of [`poll_transmit`](Self::poll_transmit) and
+    /// [`handle_transmitted`](Self::handle_transmitted), for callers who have the connection and
+    /// the socket at hand. `write` answers how many of the bytes were written; those that were not
+    /// stay queued. Does not wait unless `write` does.
+    ///
+    /// Answers what was written, as it was, if nothing is left to do. `None` if something is, which
+    /// is `poll_transmit`'s then; `write` was not called if the connection is not open, or bytes
+    /// that were handed out before are not all reported as written, since they go first.
+    pub fn transmit_with(&mut self, write: impl FnOnce(&SendBuf) -> usize) -> Option<SendBuf> {
+        if self.state() != State::Connected {
+            return None;
+        }
+        let mut written = 0;
+        let write = |queued: &SendBuf| {
+            written = write(queued);
+            written
+        };
+        let all = self.out.write_with(write, &self.config.limits);
+        self.stalled &= written == 0;
+        all
+    }
+
     /// Says that the peer ended its side of the stream. Take every event of the bytes before it
     /// first.
     pub fn handle_eof(&mut self, now: Instant) {

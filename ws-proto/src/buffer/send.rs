@@ -157,6 +157,22 @@ impl SendBuf {
         n
     }
 
+    /// Whether it is known, without a look at large payloads, that `other` holds the same bytes in
+    /// the same pieces: both share these payloads, and what lies between them is equal. Then a copy
+    /// of the bytes of one serves the other, too. `false` says nothing.
+    pub fn is_twin_of(&self, other: &Self) -> bool {
+        let pieces = |buf: &Self| buf.shared.as_ref().map_or(0, |shared| shared.len());
+        let same = |(one, other): (&Shared, &Shared)| {
+            one.at == other.at
+                && one.bytes.as_ptr() == other.bytes.as_ptr()
+                && one.bytes.len() == other.bytes.len()
+        };
+        self.gone == other.gone
+            && self.copied == other.copied
+            && pieces(self) == pieces(other)
+            && self.each_shared().zip(other.each_shared()).all(same)
+    }
+
     /// How much can be copied here without an allocation while this is empty.
     pub(crate) fn capacity(&self) -> usize {
         self.copied.capacity()
@@ -167,8 +183,12 @@ impl SendBuf {
         self.shared.take_if(|shared| shared.capacity() > FEW);
     }
 
+    fn each_shared(&self) -> impl Iterator<Item = &Shared> {
+        self.shared.iter().flat_map(|shared| shared.iter())
+    }
+
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let shared = || self.shared.iter().flat_map(|shared| shared.iter());
+        let shared = || self.each_shared();
         let starts = iter::once(self.gone).chain(shared().map(|shared| shared.at));
         let ends = shared().map(|shared| shared.at).chain([self.copied.len()]);
         let copied = starts.zip(ends).map(|(from, to)| self.copied.get(from..to));
@@ -227,6 +247,8 @@ impl fmt::Debug for SendBuf {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -258,6 +280,35 @@ mod tests {
             }
             assert!(taken == all, "step {step}");
         }
+    }
+
+    #[test]
+    fn twins_share_all_large_payloads() {
+        let payloads = [b'a', b'b'].map(|byte| Bytes::from(vec![byte; 5000]));
+        let holding = |header: &[u8], payloads: &[Bytes]| {
+            let mut buf = SendBuf::default();
+            for payload in payloads {
+                buf.put_frame(header, payload);
+            }
+            buf
+        };
+        let buf = holding(b"ab", &payloads);
+        assert!(buf.is_twin_of(&holding(b"ab", &payloads)));
+        let [a, b] = &payloads;
+        let equal = Bytes::copy_from_slice(a);
+        for (header, others) in [
+            (b"ac", vec![a.clone(), b.clone()]),
+            (b"ab", vec![a.clone()]),
+            (b"ab", vec![b.clone(), a.clone()]),
+            (b"ab", vec![a.slice(1..), b.clone()]),
+            (b"ab", vec![a.slice(..4999), b.clone()]),
+            (b"ab", vec![equal, b.clone()]),
+        ] {
+            assert!(!buf.is_twin_of(&holding(header, &others)), "{others:?}");
+        }
+        let mut rest = holding(b"ab", &payloads);
+        rest.advance(1);
+        assert!(!buf.is_twin_of(&rest) && !rest.is_twin_of(&buf));
     }
 
     #[derive(Clone, Debug)]

@@ -113,6 +113,27 @@ impl Outbound {
         Some(Transmit::Shutdown)
     }
 
+    /// Writes what is queued with `write`, without handing it out. Answers it when nothing is left.
+    pub(crate) fn write_with(
+        &mut self,
+        write: impl FnOnce(&SendBuf) -> usize,
+        limits: &Limits,
+    ) -> Option<SendBuf> {
+        if self.in_flight > 0 || self.end != End::Open {
+            return None;
+        }
+        self.answer_ping();
+        let queued = self.buf.remaining();
+        let written = if queued > 0 { write(&self.buf) } else { 0 };
+        if written > 0 {
+            self.pongs = 0;
+        }
+        let all = (written >= queued).then(|| self.buf.hand_out());
+        self.buf.advance(written);
+        self.transmitted(0, limits);
+        all
+    }
+
     pub(crate) fn transmitted(&mut self, n: usize, limits: &Limits) {
         self.in_flight = self.in_flight.saturating_sub(n);
         if self.refused && self.buffered() <= limits.outbound_low {

@@ -145,16 +145,16 @@ mod tests {
     use bytes::Buf;
 
     use crate::{
-        Accept, Config, Connection, Event, Instant, Message, RecvBuf, SendErrorKind, State,
+        Accept, Close, Config, Connection, Event, Instant, Message, RecvBuf, SendErrorKind, State,
+        Transmit,
     };
 
     const REQUEST: &[u8] =
         b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-    #[test]
-    fn what_was_queued_is_there_when_the_connection_is_over() {
-        let now = Instant::from_nanos(0);
+    /// The server's side behind its handshake.
+    fn connected(now: Instant) -> Connection {
         let mut connection = Connection::server(Arc::new(Config::default()), now);
         let mut input = RecvBuf::with_capacity(1024);
         assert_eq!(input.feed(REQUEST), REQUEST.len());
@@ -164,6 +164,13 @@ mod tests {
             }
         }
         while connection.poll_transmit().is_some() {}
+        connection
+    }
+
+    #[test]
+    fn what_was_queued_is_there_when_the_connection_is_over() {
+        let now = Instant::from_nanos(0);
+        let mut connection = connected(now);
         let message = Message::binary(vec![0; 10_000]);
         assert!(connection.queue(&message).is_ok() && connection.take_unsent().is_none());
         connection.abort();
@@ -173,5 +180,55 @@ mod tests {
         let unsent = connection.take_unsent().unwrap();
         assert_eq!(unsent.remaining(), 10_004);
         assert!(connection.take_unsent().is_none() && connection.poll_transmit().is_none());
+    }
+    #[test]
+    fn what_is_queued_can_be_written_in_place() {
+        let now = Instant::from_nanos(0);
+        let mut connection = connected(now);
+        let unreported = connection.transmit_with(|_| panic!("the answer is not yet written"));
+        assert!(unreported.is_none());
+        connection.handle_transmitted(usize::MAX);
+        let nothing = connection.transmit_with(|_| panic!("nothing is queued"));
+        assert!(nothing.is_some_and(|sent| !sent.has_remaining()));
+
+        let message = Message::binary(vec![7; 10_000]);
+        assert!(connection.queue(&message).is_ok());
+        let deadline = connection.poll_timeout();
+        assert!(connection.transmit_with(|_| 0).is_none());
+        assert_eq!(connection.buffered_amount(), 10_004);
+        assert!(connection.transmit_with(|queued| queued.remaining() - 1).is_none());
+        assert_eq!(connection.buffered_amount(), 1);
+        let sent = connection.transmit_with(|queued| {
+            assert_eq!(queued.chunk(), [7]);
+            1
+        });
+        assert!(sent.is_some_and(|sent| sent.remaining() == 1));
+        assert_eq!((connection.buffered_amount(), connection.poll_timeout()), (0, deadline));
+        assert!(connection.poll_transmit().is_none());
+
+        assert!(connection.queue(&message).is_ok());
+        let Some(Transmit::Data(mut first)) = connection.poll_transmit() else { panic!("queued") };
+        assert!(connection.queue(&message).is_ok());
+        assert!(connection.transmit_with(|_| panic!("the first is not written")).is_none());
+        first.advance(10_004);
+        connection.handle_transmitted(10_004);
+        assert!(connection.transmit_with(Buf::remaining).is_some());
+        connection.close(Close::normal(), now);
+        assert!(connection.transmit_with(|_| panic!("it is closing")).is_none());
+    }
+
+    #[test]
+    fn writing_in_place_tells_that_there_is_room() {
+        let now = Instant::from_nanos(0);
+        let mut connection = connected(now);
+        connection.handle_transmitted(usize::MAX);
+        let message = Message::binary(vec![7; 100_000]);
+        while connection.queue(&message).is_ok() {}
+        assert!(connection.transmit_with(|_| 1).is_none());
+        let mut input = RecvBuf::with_capacity(1024);
+        assert!(connection.poll_event(&mut input, now).is_none());
+        assert!(connection.transmit_with(Buf::remaining).is_some());
+        assert!(matches!(connection.poll_event(&mut input, now), Some(Event::Writable)));
+        assert!(connection.queue(&message).is_ok());
     }
 }
