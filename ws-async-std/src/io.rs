@@ -1,7 +1,11 @@
 use std::io;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
 use async_io::Async;
+#[cfg(unix)]
+use ws_net::{Descriptor, LastingSocket};
 use ws_net::{Readiness, ReadyListener, ReadyStream, Socket};
 
 /// A stream socket of async-std.
@@ -23,6 +27,11 @@ impl Readiness for AsyncStdSocket {
         self.0.get_ref()
     }
 
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<Descriptor> {
+        Some(Descriptor::of(self))
+    }
+
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_readable(cx)
     }
@@ -31,3 +40,15 @@ impl Readiness for AsyncStdSocket {
         self.0.poll_writable(cx)
     }
 }
+
+#[cfg(unix)]
+impl AsFd for AsyncStdSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
+    }
+}
+
+// SAFETY: it owns its socket, lets nobody have it, and closes it when it is dropped.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "it is a promise, and all of it in this crate")]
+unsafe impl LastingSocket for AsyncStdSocket {}

@@ -20,7 +20,7 @@
 //!
 //! This crate implements [`Runtime`] for async-std and exports `ws-net` with it filled in. Everything
 //! else is the same on every runtime, and lives there.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod io;
 

@@ -13,6 +13,7 @@ use crate::bind::Bind;
 use crate::candidate::{Authorize, Candidate};
 use crate::delivery::{SlowOptions, SlowReceivers};
 use crate::endpoint::{Endpoint, Http};
+use crate::errands::Errands;
 use crate::gate::Gate;
 use crate::link::{Link, Security};
 use crate::roster::Roster;
@@ -306,6 +307,7 @@ impl<R: Runtime> Builder<R> {
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes, shares)),
             storage: self.storage,
             topics: Topics::new(self.topics),
+            errands: Errands::default(),
             slow: self.slow,
         };
         let endpoint = Endpoint::new(Arc::new(common), origin, self.authorize, self.http);

@@ -22,6 +22,7 @@ use crate::listeners::{Known, Listeners, Own, Table};
 use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
+use crate::relay;
 use crate::runtime::{Runtime, Transport};
 use crate::shared::{Activity, Common, Reader, Shared};
 use crate::turn::{BUDGET, Rest, StreamEnd, Turn, Work};
@@ -44,6 +45,7 @@ pin_project! {
         door: D,
         endpoint: Arc<Endpoint>,
         listeners: Known,
+        // Before the socket, which others may write to until this is dropped.
         membership: Membership,
         socket: Socket<S>,
         rest: Rest,
@@ -144,6 +146,7 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        relay::run(this.membership.connection.shared());
         let mut turn = Turn::begin(this.rest, this.runtime.now());
         let summoned = this.membership.connection.shared().summoned.load(Ordering::Relaxed);
         if turn.reads_first(this.rest, summoned) {
@@ -352,7 +355,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             State::Connected => {
                 let started = self.open(turn);
                 let shared = self.membership.connection.shared();
-                shared.visit(|inner| inner.announce(started, shared, &mut turn.freed));
+                shared.home.store(self.runtime.key() as u16, Ordering::Relaxed);
+                shared.visit(|inner| {
+                    if let Socket::Open(socket) = &self.socket {
+                        inner.direct = socket.descriptor();
+                    }
+                    inner.announce(started, shared, &mut turn.freed);
+                });
             }
             // Who waits for the handshake's end waits for this one or for the end of all.
             _ => {}
@@ -434,8 +443,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// The client speaks ordinary HTTP; for the core the connection is over.
     fn hand_over(&mut self, received: Bytes) {
         let Some(http) = self.endpoint.http() else { return };
-        let Socket::Open(stream) = mem::replace(self.socket, Socket::Gone) else { return };
         let connection = &self.membership.connection;
+        connection.shared().lock().direct = None;
+        let Socket::Open(stream) = mem::replace(self.socket, Socket::Gone) else { return };
         let client = Client {
             id: connection.id(),
             peer: connection.peer_addr(),
@@ -462,17 +472,18 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 guard("a listener for refusals", connection, || listener(&rejected));
             }
         }
-        if !matches!(self.socket, Socket::Http(_)) {
-            *self.socket = Socket::Gone;
-        }
         turn.outbox = Outbox::default();
         let mut inner = connection.shared().lock();
         inner.end = Some(end);
+        inner.direct = None;
         inner.waiters.take(|_| true, &mut turn.freed);
         let own = inner.listeners.take();
         inner.drop_backlog(&mut turn.freed);
         turn.freed.put_unsent(inner.core.take_unsent());
         drop(inner);
+        if !matches!(self.socket, Socket::Http(_)) {
+            *self.socket = Socket::Gone;
+        }
         discard(own, connection);
         guard("the end of a store", connection, || connection.shared().close_storage());
     }

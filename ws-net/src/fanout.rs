@@ -5,17 +5,19 @@ use ws_proto::Prepared;
 
 use crate::backlog::Freed;
 use crate::delivery::Delivery;
+use crate::relay::Relays;
 use crate::roster::Roster;
 use crate::shared::Shared;
 use crate::slow::{Outcome, Slow};
 
-/// One message on its way to many. It is framed once, and their tasks are woken when all have it,
-/// each of which writes all that has gathered in one go.
+/// One message on its way to many. It is framed once. When all have it the tasks of some are woken,
+/// which write for the others, too, each all that has gathered in one go.
 pub(crate) struct Fanout<'a> {
     message: &'a Prepared,
     slow: Slow<'a>,
     delivery: Delivery,
     freed: Freed,
+    relays: Relays,
     awaited: Vec<Arc<Shared>>,
 }
 
@@ -26,6 +28,7 @@ impl<'a> Fanout<'a> {
             slow,
             delivery: Delivery::default(),
             freed: Freed::default(),
+            relays: Relays::default(),
             awaited: Vec::new(),
         }
     }
@@ -44,7 +47,7 @@ impl<'a> Fanout<'a> {
     pub(crate) fn offer(&mut self, member: &Arc<Shared>) {
         let mut inner = member.lock();
         let outcome = inner.offer(self.message, &member.common, self.slow, &mut self.freed);
-        let waker = inner.called_driver(member);
+        let waker = self.relays.call(&mut inner, member);
         drop(inner);
         self.freed.extend(waker);
         let delivery = &mut self.delivery;
@@ -69,6 +72,7 @@ impl<'a> Fanout<'a> {
 
     /// Wakes their tasks. No lock is held any more.
     pub(crate) fn finish(mut self) -> Delivery {
+        self.relays.hand_over();
         self.freed.release();
         self.delivery
     }

@@ -31,6 +31,7 @@ mod debug;
 mod door;
 mod driver;
 mod endpoint;
+mod errands;
 mod fanout;
 mod gate;
 mod guard;
@@ -43,6 +44,7 @@ mod membership;
 mod outbox;
 mod pool;
 mod queue;
+mod relay;
 mod roster;
 mod serials;
 mod shared;
@@ -90,6 +92,11 @@ pub use connection::Connection;
 
 mod delivery;
 pub use delivery::{Delivery, SlowReceivers};
+
+mod descriptor;
+pub use descriptor::Descriptor;
+#[cfg(unix)]
+pub use descriptor::LastingSocket;
 
 #[cfg(feature = "http")]
 pub mod http;

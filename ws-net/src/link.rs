@@ -3,6 +3,7 @@ use std::task::{Context, Poll};
 
 use ws_proto::RecvBuf;
 
+use crate::Descriptor;
 use crate::runtime::{Certificates, Transport};
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, stream::TlsStream};
@@ -97,6 +98,14 @@ impl<S: Transport> Transport for Link<S> {
             Self::Plain(socket) => socket.poll_shutdown(cx),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.poll_shutdown(cx),
+        }
+    }
+
+    fn descriptor(&self) -> Option<Descriptor> {
+        match self {
+            Self::Plain(socket) => socket.descriptor(),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => None,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::backlog::Freed;
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
 use crate::log;
+use crate::relay;
 use crate::runtime::Runtime;
 use crate::shared::Shared;
 
@@ -106,6 +107,7 @@ impl Drop for Membership {
             }
         }
         inner.waiters.take(|_| true, &mut wakers);
+        inner.direct = None;
         let waker = inner.waker.take();
         let listeners = inner.listeners.take();
         let mut freed = Freed::default();
@@ -113,6 +115,7 @@ impl Drop for Membership {
         freed.put_unsent(inner.core.take_unsent());
         drop(inner);
         freed.release();
+        relay::give_up(self.connection.shared());
         drop(waker);
         if listeners.is_some() {
             guard("a listener's end", &self.connection, || drop(listeners));

@@ -8,7 +8,7 @@ use crate::pool;
 use crate::runtime::Transport;
 
 /// Pieces per vectored write. Each large payload has a header in front of it, so half as many.
-const PIECES: usize = 64;
+pub(crate) const PIECES: usize = 64;
 
 /// When no piece is larger they are copied behind each other: the system takes about 100 ns more
 /// for each piece of a write, which is what copying 4 KiB takes.
@@ -32,6 +32,11 @@ enum Stage {
     Ending,
     /// It takes nothing any more; what the peer sent before is still read.
     Broken,
+}
+
+/// Whether `pieces` are written faster when they are copied behind each other.
+pub(crate) fn are_small(pieces: &[IoSlice<'_>]) -> bool {
+    pieces.iter().all(|piece| piece.len() <= SMALL)
 }
 
 impl Outbox {
@@ -118,7 +123,7 @@ impl Outbox {
         let mut slices = [IoSlice::new(&[]); PIECES];
         let count = self.bytes.chunks_vectored(&mut slices);
         let pieces = slices.get(..count).unwrap_or_default();
-        if pieces.iter().all(|piece| piece.len() <= SMALL) {
+        if are_small(pieces) {
             return pool::gather(pieces, |bytes| {
                 socket.poll_write_vectored(cx, &[IoSlice::new(bytes)])
             });

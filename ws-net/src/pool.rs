@@ -79,7 +79,26 @@ impl Chunks {
 /// many as there is room for in as much as a usual chunk has, and one at least.
 pub(crate) fn gather<T>(pieces: &[IoSlice<'_>], f: impl FnOnce(&[u8]) -> T) -> T {
     // Taken out, since `f` may be code of users.
-    let mut bytes = GATHERED.try_with(Cell::take).unwrap_or_default();
+    let mut bytes = take_gathered();
+    copy(pieces, &mut bytes);
+    let answer = f(&bytes);
+    keep_gathered(bytes);
+    answer
+}
+
+/// The memory that the thread keeps for [`gather`].
+pub(crate) fn take_gathered() -> Vec<u8> {
+    GATHERED.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Gives it back.
+pub(crate) fn keep_gathered(bytes: Vec<u8>) {
+    let _ = GATHERED.try_with(|kept| kept.set(bytes));
+}
+
+/// Fills `bytes` with the first `pieces`, see [`gather`].
+pub(crate) fn copy(pieces: &[IoSlice<'_>], bytes: &mut Vec<u8>) {
+    bytes.clear();
     bytes.reserve_exact(RecvBuf::DEFAULT_CAPACITY);
     for piece in pieces {
         if !bytes.is_empty() && bytes.len() + piece.len() > RecvBuf::DEFAULT_CAPACITY {
@@ -87,10 +106,6 @@ pub(crate) fn gather<T>(pieces: &[IoSlice<'_>], f: impl FnOnce(&[u8]) -> T) -> T
         }
         bytes.extend_from_slice(piece);
     }
-    let answer = f(&bytes);
-    bytes.clear();
-    let _ = GATHERED.try_with(|kept| kept.set(bytes));
-    answer
 }
 
 /// A chunk of this thread, or a new one.

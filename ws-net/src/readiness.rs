@@ -13,6 +13,7 @@ use socket2::Socket;
 #[cfg(unix)]
 use ws_proto::RecvBuf;
 
+use crate::Descriptor;
 use crate::runtime::{Address, Listener, Transport};
 
 /// A non-blocking socket, internet or Unix, and the reactor that tells when it is ready.
@@ -28,6 +29,11 @@ pub trait Readiness: Send + Sized + Unpin + 'static {
 
     /// The socket.
     fn socket(&self) -> &Socket;
+
+    /// What [`Transport::descriptor`] answers for streams.
+    fn descriptor(&self) -> Option<Descriptor> {
+        None
+    }
 
     /// Waits until the socket became readable after the last call.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -130,6 +136,10 @@ impl<T: Readiness> Transport for ReadyStream<T> {
             Err(error) if error.kind() == ErrorKind::NotConnected => Poll::Ready(Ok(())),
             ended => Poll::Ready(ended),
         }
+    }
+
+    fn descriptor(&self) -> Option<Descriptor> {
+        self.socket.descriptor()
     }
 }
 

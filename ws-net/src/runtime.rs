@@ -13,6 +13,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use ws_proto::{Instant, RecvBuf};
 
+use crate::Descriptor;
+
 /// What a runtime has to offer; everything else is the same on all of them.
 ///
 /// A value of this type is cheap to clone and every clone means the same runtime.
@@ -147,6 +149,13 @@ pub trait Transport: Send + Unpin + 'static {
 
     /// Ends the outgoing direction; reading goes on. Called after the last write was flushed.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// The descriptor of the socket, for transports that own one and hold nothing back. A message
+    /// to many is then written by the task of one receiver for a few others, too, whose own tasks
+    /// sleep. Otherwise each task writes for itself.
+    fn descriptor(&self) -> Option<Descriptor> {
+        None
+    }
 
     /// What the other end has proved about itself, known once something was read. A bare socket
     /// proves nothing.

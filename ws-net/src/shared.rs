@@ -1,6 +1,6 @@
 use std::any::Any;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Poll, Waker};
 
@@ -13,6 +13,7 @@ use crate::alarm::Alarms;
 use crate::backlog::{Backlog, Freed};
 use crate::data::Data;
 use crate::delivery::SlowOptions;
+use crate::errands::Errands;
 use crate::gate::Gate;
 use crate::loan::{Ahead, Loan};
 use crate::roster::Roster;
@@ -22,7 +23,7 @@ use crate::storage::slot::StorageSlot;
 use crate::streaming::{Reading, Streaming};
 use crate::topics::Topics;
 use crate::waiters::{Waiters, lock};
-use crate::{Address, ConnectionId};
+use crate::{Address, ConnectionId, Descriptor};
 
 /// What the connections of one server have in common.
 pub(crate) struct Common {
@@ -39,6 +40,8 @@ pub(crate) struct Common {
     pub(crate) members: Roster<Arc<Shared>>,
     /// Who subscribed to what.
     pub(crate) topics: Topics<Arc<Shared>>,
+    /// To whom drivers write beside their own connection.
+    pub(crate) errands: Errands<Vec<Arc<Shared>>>,
     pub(crate) slow: SlowOptions,
     pub(crate) gate: Arc<Gate>,
     pub(crate) storage: StorageChoice,
@@ -61,6 +64,9 @@ pub(crate) struct Shared {
     pub(crate) contested: AtomicBool,
     /// The driver was called while it slept: there is more to do than to read.
     pub(crate) summoned: AtomicBool,
+    /// Which runtime the driver runs on, see [`Runtime::key`](crate::Runtime::key). That of another
+    /// one may be the same.
+    pub(crate) home: AtomicU16,
     /// Bytes that the driver has written since it held the lock last.
     written: AtomicU32,
     inner: Mutex<Inner>,
@@ -113,6 +119,9 @@ pub(crate) struct Inner {
     pub(crate) backlog: Option<Box<Backlog>>,
     /// The driver has to look again, although it sleeps.
     pub(crate) called: bool,
+    /// Where others may write what is queued while the driver sleeps, if they can. The driver
+    /// forgets it before it lets the socket go.
+    pub(crate) direct: Option<Descriptor>,
 }
 
 /// What holds handles: it is kept here, and its type is known elsewhere. One pointer while empty.
@@ -130,6 +139,15 @@ pub(crate) enum Activity {
     Woken,
     /// It sleeps.
     Asleep,
+    /// The same, and the driver of another connection is about to write what is queued.
+    Relayed,
+}
+
+impl Activity {
+    /// Whether it does nothing before it is woken.
+    pub(crate) fn is_asleep(self) -> bool {
+        matches!(self, Self::Asleep | Self::Relayed)
+    }
 }
 
 /// Who takes the messages.
@@ -205,6 +223,7 @@ impl Shared {
             paused: false,
             backlog: None,
             called: false,
+            direct: None,
         };
         Self {
             serial: ConnectionId::next(peer).serial(),
@@ -215,6 +234,7 @@ impl Shared {
             handles: AtomicUsize::new(0),
             contested: AtomicBool::new(false),
             summoned: AtomicBool::new(false),
+            home: AtomicU16::new(0),
             written: AtomicU32::new(0),
             inner: Mutex::new(inner),
         }
@@ -267,7 +287,8 @@ impl Shared {
     /// The lock itself. What was written is told, and what is lent to this thread comes back first.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = lock(&self.inner);
-        let written = self.written.load(Ordering::Relaxed);
+        // What was written is with the system before somebody else writes.
+        let written = self.written.load(Ordering::Acquire);
         if written > 0 {
             self.written.store(0, Ordering::Relaxed);
             inner.core.handle_transmitted(written as usize);
@@ -283,7 +304,7 @@ impl Shared {
     /// to be noted.
     pub(crate) fn note_written(&self, n: usize) -> bool {
         let written = u32::try_from(n);
-        self.written.store(written.unwrap_or(0), Ordering::Relaxed);
+        self.written.store(written.unwrap_or(0), Ordering::Release);
         written.is_ok()
     }
 
@@ -462,9 +483,14 @@ impl Inner {
     /// Answers the waker of the driver if it was called and sleeps. It is the runtime's, which uses
     /// no connection when its wakers are cloned.
     pub(crate) fn called_driver(&mut self, shared: &Shared) -> Option<Waker> {
-        if !mem::take(&mut self.called) || self.driver != Activity::Asleep {
+        if !mem::take(&mut self.called) || !self.driver.is_asleep() {
             return None;
         }
+        self.wake(shared)
+    }
+
+    /// The driver, which sleeps, has something to do: answers its waker.
+    pub(crate) fn wake(&mut self, shared: &Shared) -> Option<Waker> {
         self.driver = Activity::Woken;
         shared.summoned.store(true, Ordering::Relaxed);
         self.waker.clone()

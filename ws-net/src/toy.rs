@@ -1,11 +1,18 @@
 //! A runtime in memory for unit tests: one thread, an invented clock, pipes that count writes.
 
 pub(crate) mod party;
+#[cfg(unix)]
+mod socket;
 
 use std::collections::VecDeque;
 use std::future::Future;
+#[cfg(unix)]
+use std::io::Write;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -35,6 +42,8 @@ struct World {
     refuses: AtomicBool,
     /// Dropping a stream is as good as ending it.
     sudden: AtomicBool,
+    /// What the server writes goes through sockets of the system.
+    sockets: AtomicBool,
     backlog: Mutex<(VecDeque<io::Result<Dialled>>, Option<Waker>)>,
     /// What was connected to, and when.
     attempts: Mutex<Vec<(Instant, SocketAddr)>>,
@@ -135,16 +144,39 @@ impl Toy {
         self.0.sudden.store(true, Relaxed);
     }
 
+    /// From now on what the server writes goes through sockets of the system.
+    #[cfg(unix)]
+    pub(crate) fn use_sockets(&self) {
+        self.0.sockets.store(true, Relaxed);
+    }
+
     pub(crate) fn tasks(&self) -> usize {
         lock(&self.0.tasks).len()
     }
 
     /// Drops every task, as a runtime does that shuts down.
     pub(crate) fn drop_tasks(&self) {
-        let tasks = std::mem::take(&mut *lock(&self.0.tasks));
+        let tasks = mem::take(&mut *lock(&self.0.tasks));
         for task in tasks {
             drop(lock(&task.future).take());
         }
+    }
+
+    /// Drops the tasks that were woken. Answers how many there were.
+    pub(crate) fn drop_woken(&self) -> usize {
+        let woken = |task: &mut Arc<Task>| task.wakes.load(Relaxed) > 0;
+        let woken: Vec<_> = lock(&self.0.tasks).extract_if(.., woken).collect();
+        for task in &woken {
+            drop(lock(&task.future).take());
+        }
+        woken.len()
+    }
+
+    /// Drops one task; the first is the server's.
+    pub(crate) fn drop_task(&self, at: usize) -> usize {
+        let task = lock(&self.0.tasks).remove(at);
+        drop(lock(&task.future).take());
+        1
     }
 
     /// Goes on with every future in a task of its own, as code does that moves futures.
@@ -157,7 +189,7 @@ impl Toy {
 
     /// What was connected to since the last call, and when.
     pub(crate) fn attempts(&self) -> Vec<(Instant, SocketAddr)> {
-        std::mem::take(&mut lock(&self.0.attempts))
+        mem::take(&mut lock(&self.0.attempts))
     }
 
     /// The server's end of the next stream that waits to be accepted.
@@ -180,6 +212,10 @@ impl Toy {
     /// The same, within a task.
     fn dial_in(&self, peer: Address) -> Pipe {
         let (client, server) = Pipe::pair();
+        #[cfg(unix)]
+        if self.0.sockets.load(Relaxed) {
+            lock(&client.wire).socket = Some(socket::pair());
+        }
         self.arrive(Ok((server, peer)));
         client
     }
@@ -326,6 +362,11 @@ struct Wire {
     fails: bool,
     /// What happens during the server's next write.
     meanwhile: Option<Box<dyn FnOnce() + Send>>,
+    /// What the server writes to, in place of `bytes`, and what the client reads then.
+    #[cfg(unix)]
+    socket: Option<[UnixStream; 2]>,
+    /// The server waits until it takes more.
+    full: bool,
 }
 
 impl Pipe {
@@ -344,7 +385,15 @@ impl Pipe {
     /// Everything that the other end has written since the last call, and in how many writes.
     pub(crate) fn take(&self) -> (Vec<u8>, usize) {
         let mut wire = lock(&self.wire);
-        (wire.bytes[1 - self.me].drain(..).collect(), std::mem::take(&mut wire.writes))
+        let mut bytes: Vec<u8> = wire.bytes[1 - self.me].drain(..).collect();
+        #[cfg(unix)]
+        if let Some([_, socket]) = &wire.socket {
+            socket::read_all(socket, &mut bytes);
+            if mem::take(&mut wire.full) {
+                wire.wake(1);
+            }
+        }
+        (bytes, mem::take(&mut wire.writes))
     }
 
     /// How many bytes the server may write from now on.
@@ -440,6 +489,17 @@ impl Transport for Pipe {
             return Poll::Pending;
         }
         let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+        #[cfg(unix)]
+        if let Some([socket, _]) = wire.socket.as_ref().filter(|_| self.me == 1) {
+            let written = (&*socket).write(&bytes);
+            if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                wire.wakers[1] = Some(cx.waker().clone());
+                wire.full = true;
+                return Poll::Pending;
+            }
+            wire.writes += 1;
+            return Poll::Ready(written);
+        }
         let n = bytes.len().min(wire.room);
         wire.room -= n;
         wire.writes += 1;
@@ -450,6 +510,13 @@ impl Transport for Pipe {
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(lock(&self.wire).check())
+    }
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<crate::Descriptor> {
+        let wire = lock(&self.wire);
+        // The wire stays as long as this end of it.
+        wire.socket.as_ref().map(|[socket, _]| crate::Descriptor::of(socket))
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {

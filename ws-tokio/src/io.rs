@@ -1,4 +1,6 @@
 use std::io::{self, IoSlice};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -7,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 use ws_net::{Address, Listener, RecvBuf, Transport};
+#[cfg(unix)]
+use ws_net::{Descriptor, LastingSocket};
 
 /// A stream socket of Tokio.
 #[derive(Debug)]
@@ -64,7 +68,24 @@ impl Transport for TokioStream {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, socket => Pin::new(socket).poll_shutdown(cx))
     }
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<Descriptor> {
+        Some(Descriptor::of(self))
+    }
 }
+
+#[cfg(unix)]
+impl AsFd for TokioStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        either!(self, socket => socket.as_fd())
+    }
+}
+
+// SAFETY: a stream of Tokio owns its socket, and closes it when it is dropped and not before.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "it is a promise, and all of it in this crate")]
+unsafe impl LastingSocket for TokioStream {}
 
 /// A listening socket of Tokio.
 #[derive(Debug)]

@@ -17,7 +17,7 @@
 //!
 //! This crate implements [`Runtime`] for Tokio and exports `ws-net` with it filled in. Everything
 //! else is the same on every runtime, and lives there.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod io;
 

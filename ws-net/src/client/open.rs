@@ -12,6 +12,7 @@ use crate::delivery::SlowOptions;
 use crate::door::{Dialled, Door as _};
 use crate::driver::{Driver, Socket};
 use crate::endpoint::Endpoint;
+use crate::errands::Errands;
 use crate::gate::Gate;
 use crate::roster::Roster;
 use crate::runtime::{Address, Runtime, Transport};
@@ -114,6 +115,7 @@ fn endpoint<R: Runtime>(runtime: &R, config: &Arc<Config>, alarms: &Arc<Alarms>)
         gate: Arc::new(Gate::new(1, 1, Shares::of_whole(1, 1))),
         storage: false.into(),
         topics: Topics::new(TopicLimits::default()),
+        errands: Errands::default(),
         slow: SlowOptions::default(),
     };
     Arc::new(Endpoint::new::<()>(Arc::new(common), None, None, None))

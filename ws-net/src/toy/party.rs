@@ -17,7 +17,15 @@ pub(crate) struct Party {
 
 impl Party {
     pub(crate) fn new(guests: usize, change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> Self {
-        let toy = Toy::default();
+        Self::on(Toy::default(), guests, change)
+    }
+
+    /// The same on a toy that is there.
+    pub(crate) fn on(
+        toy: Toy,
+        guests: usize,
+        change: impl FnOnce(Builder<Toy>) -> Builder<Toy>,
+    ) -> Self {
         let server = change(Builder::new(toy.clone())).build().unwrap();
         server.add(crate::Bind::tcp("127.0.0.1:0")).unwrap();
         let own = server.clone();

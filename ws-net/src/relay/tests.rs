@@ -1,0 +1,233 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use proptest::prelude::*;
+use ws_proto::{Close, Limits, Message, Prepared};
+
+use super::MOST;
+use crate::delivery::SlowReceivers;
+use crate::fanout::Fanout;
+use crate::slow::Slow;
+use crate::toy::Toy;
+use crate::toy::party::Party;
+use crate::{Builder, Delivery};
+
+/// A party on sockets, where drivers write for others.
+fn party(guests: usize, change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> Party {
+    let toy = Toy::default();
+    toy.use_sockets();
+    Party::on(toy, guests, change)
+}
+
+/// How many writes the drivers made on their own since the last call, and what was heard.
+fn writes_and_heard(party: &Party) -> (usize, Vec<Vec<u8>>) {
+    let taken = party.guests.iter().map(|(_, client)| client.take());
+    let (heard, writes): (_, Vec<_>) = taken.unzip();
+    (writes.iter().sum(), heard)
+}
+
+fn sent_to(guests: usize) -> Delivery {
+    Delivery { queued: guests, ..Delivery::default() }
+}
+
+#[test]
+fn a_few_write_for_all() {
+    let guests = 3 * (MOST + 1);
+    let party = party(guests, |builder| builder);
+    for payload in [2, 300, 5000].map(|len| "x".repeat(len)) {
+        assert_eq!(party.server.broadcast(&*payload), sent_to(guests));
+        assert_eq!(party.toy.settle(), 3, "tasks that were woken");
+        let (writes, heard) = writes_and_heard(&party);
+        assert_eq!(writes, 3);
+        assert!(heard.iter().all(|bytes| bytes.ends_with(payload.as_bytes())));
+    }
+    // A burst leaves in one write, too.
+    for i in 0..16 {
+        assert_eq!(party.server.broadcast(format!("{i}")), sent_to(guests));
+    }
+    assert_eq!(party.toy.settle(), 3);
+    let expected: Vec<_> = (0..16).map(|i| i.to_string()).collect();
+    assert!(party.heard().iter().all(|texts| *texts == expected.join(" ")));
+}
+
+#[test]
+fn one_receiver_is_woken_as_always() {
+    let party = party(1, |builder| builder);
+    assert_eq!(party.server.broadcast("one"), sent_to(1));
+    assert_eq!(party.toy.settle(), 1);
+    assert_eq!(writes_and_heard(&party).0, 1);
+    assert_eq!(party.connection(0).shared().lock().core.buffered_amount(), 0);
+}
+
+/// The owner of a payload, which looks at a connection when it is dropped.
+#[test]
+fn payloads_are_dropped_without_a_lock() {
+    struct Owner(crate::Connection, [u8; 5000]);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.1
+        }
+    }
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            assert!(self.0.shared().is_free());
+        }
+    }
+    let party = party(8, |builder| builder);
+    for last in [3, 7] {
+        let owner = Owner(party.connection(last).clone(), [7; 5000]);
+        let payload = bytes::Bytes::from_owner(owner);
+        assert_eq!(party.server.broadcast(Message::Binary(payload)), sent_to(8));
+        assert_eq!(party.toy.settle(), 1);
+    }
+}
+
+/// The owner of a payload that panics when it is dropped.
+#[test]
+fn a_panic_leaves_the_others_to_themselves() {
+    struct Owner([u8; 5000]);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            panic!("an owner");
+        }
+    }
+    let party = party(8, |builder| builder);
+    let payload = bytes::Bytes::from_owner(Owner([b'x'; 5000]));
+    assert_eq!(party.server.broadcast("one"), sent_to(8));
+    let guest = party.connection(3).id();
+    let delivery = party.server.broadcast_if(Message::Binary(payload), |one| one.id() == guest);
+    assert_eq!(delivery, sent_to(1));
+    let settled = catch_unwind(AssertUnwindSafe(|| party.toy.settle()));
+    assert!(settled.is_err(), "it is dropped in the task of the leader");
+    party.toy.settle();
+    let heard = party.guests.iter().map(|(_, client)| client.take().0);
+    let heard: Vec<_> = heard.map(|bytes| bytes.starts_with(b"\x81\x03one")).collect();
+    assert_eq!(heard.iter().filter(|heard| **heard).count(), 7, "all but the leader: {heard:?}");
+}
+
+#[test]
+fn who_does_not_read_gets_the_rest_later() {
+    let mut limits = Limits::default();
+    limits.outbound_high = 4 << 20;
+    let party = party(4, |builder| builder.limits(limits));
+    let mut heard = vec![Vec::new(); 4];
+    let mut sent = 0;
+    for round in 0..40_u8 {
+        let message = vec![round; 60_000];
+        assert_eq!(party.server.broadcast(message), sent_to(4));
+        sent += 60_004;
+        party.toy.settle();
+        for (guest, bytes) in heard.iter_mut().enumerate().filter(|(guest, _)| *guest != 2) {
+            bytes.extend(party.guests[guest].1.take().0);
+        }
+    }
+    assert!(party.connection(2).shared().lock().core.buffered_amount() > 1 << 20);
+    while heard[2].len() < sent {
+        let (bytes, _) = party.guests[2].1.take();
+        assert!(!bytes.is_empty(), "{} of {sent}", heard[2].len());
+        heard[2].extend(bytes);
+        party.toy.settle();
+    }
+    assert_eq!(heard[0].len(), sent);
+    assert!(heard.iter().all(|bytes| *bytes == heard[0]));
+}
+
+#[test]
+fn receivers_write_for_themselves_when_their_leader_is_gone() {
+    for late in [false, true] {
+        let guests = 2 * (MOST + 1);
+        let party = party(guests, |builder| builder);
+        let message = Prepared::new("one");
+        let common = &party.connection(0).shared().common;
+        let mut fanout = Fanout::new(&message, Slow::Policy(SlowReceivers::default()));
+        fanout.offer_to(&common.members, None);
+        let lost = if late {
+            assert_eq!(fanout.finish(), sent_to(guests));
+            party.toy.drop_woken()
+        } else {
+            let lost = party.toy.drop_task(1);
+            assert_eq!(fanout.finish(), sent_to(guests));
+            lost
+        };
+        assert_eq!(lost, if late { 2 } else { 1 });
+        assert!(party.toy.settle() > 0);
+        let heard = party.heard();
+        assert_eq!(heard.iter().filter(|texts| *texts == "one").count(), guests - lost);
+        assert_eq!(common.errands.len(), 0);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Broadcast(usize),
+    Send(usize, usize),
+    Subscribe(usize),
+    Publish(usize),
+    Pause(usize),
+    Close(usize),
+    Move,
+    Settle,
+    Hear,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let guest = || 0..40_usize;
+    let length = || prop_oneof![1..200_usize, 250..5000_usize, 5000..20_000_usize];
+    let step = prop_oneof![
+        5 => length().prop_map(Step::Broadcast),
+        3 => (guest(), length()).prop_map(|(guest, length)| Step::Send(guest, length)),
+        2 => guest().prop_map(Step::Subscribe),
+        3 => length().prop_map(Step::Publish),
+        1 => guest().prop_map(Step::Pause),
+        1 => guest().prop_map(Step::Close),
+        1 => Just(Step::Move),
+        3 => Just(Step::Settle),
+        1 => Just(Step::Hear),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+impl Step {
+    fn run(self, round: u8, party: &Party, heard: &mut [Vec<u8>]) {
+        let message = |length| Message::Binary(vec![round; length].into());
+        match self {
+            Self::Broadcast(length) => drop(party.server.broadcast(message(length))),
+            Self::Send(guest, length) => drop(party.connection(guest).try_send(message(length))),
+            Self::Subscribe(guest) => drop(party.connection(guest).subscribe("room")),
+            Self::Publish(length) => drop(party.server.publish("room", message(length))),
+            Self::Pause(guest) => party.connection(guest).pause(),
+            Self::Close(guest) => party.connection(guest).close(Close::normal()),
+            Self::Move => party.toy.move_tasks(),
+            Self::Settle => drop(party.toy.settle()),
+            Self::Hear => {
+                party.toy.settle();
+                for ((_, client), heard) in party.guests.iter().zip(heard) {
+                    heard.extend(client.take().0);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The twin is the same server where every task writes for itself.
+    #[test]
+    fn everybody_hears_what_they_hear_from_their_own_task(steps in steps()) {
+        let parties = [party(40, |builder| builder), Party::new(40, |builder| builder)];
+        let mut heard = [(); 2].map(|()| vec![Vec::new(); 40]);
+        for (party, heard) in parties.iter().zip(&mut heard) {
+            for (round, step) in steps.iter().chain([&Step::Hear]).enumerate() {
+                step.run(round as u8, party, heard);
+            }
+        }
+        for (own, twin) in heard[0].iter().zip(&heard[1]) {
+            prop_assert!(own == twin, "{} and {} bytes", own.len(), twin.len());
+        }
+    }
+}
