@@ -2,14 +2,11 @@
 #![allow(unsafe_code)]
 #![cfg_attr(
     unix,
-    expect(
-        clippy::disallowed_types,
-        reason = "none is made, but one's way of writing raises no signal"
-    )
+    expect(clippy::disallowed_types, reason = "no stream is made, but that of the system writes")
 )]
 
 #[cfg(unix)]
-pub use unix::{Descriptor, LastingSocket};
+pub use unix::Descriptor;
 
 #[cfg(not(unix))]
 pub use elsewhere::Descriptor;
@@ -17,36 +14,52 @@ pub use elsewhere::Descriptor;
 #[cfg(unix)]
 mod unix {
     use std::io::{self, IoSlice, Write};
+    use std::marker::PhantomData;
     use std::mem::ManuallyDrop;
     use std::net::TcpStream;
-    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
+    use std::num::NonZero;
+    use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 
-    /// A stream socket, internet or Unix, in non-blocking mode, that stays open until it is dropped.
+    /// The descriptor of the socket that an `S` owns: others than its owner may write to it as long
+    /// as it is there, see [`Transport::descriptor`](crate::Transport::descriptor).
     ///
-    /// # Safety
-    /// `as_fd` must answer the same open descriptor from the first call until the value is dropped,
-    /// whatever else is done with it.
-    pub unsafe trait LastingSocket: AsFd {}
-
-    /// A socket that others than its owner may write to as long as it is open, see
-    /// [`Transport::descriptor`](crate::Transport::descriptor).
+    /// It is of one type, so that no other can pass it on as its own.
     #[derive(Debug)]
-    pub struct Descriptor(BorrowedFd<'static>);
+    pub struct Descriptor<S> {
+        /// With all bits turned over: so it is never zero, and none at all takes no more memory.
+        inverted: NonZero<RawFd>,
+        of: PhantomData<fn() -> S>,
+    }
 
-    impl Descriptor {
-        /// That of a transport which is this socket, or owns it as long as it is there itself.
-        pub fn of(socket: &impl LastingSocket) -> Self {
-            // SAFETY: the socket is open until it is dropped, and so until its transport is; the
-            // driver, which owns that, forgets this before, under the lock that writers hold.
-            Self(unsafe { BorrowedFd::borrow_raw(socket.as_fd().as_raw_fd()) })
+    impl<S> Descriptor<S> {
+        /// That of a stream socket, internet or Unix, in non-blocking mode.
+        ///
+        /// # Safety
+        /// The socket must stay open, under this descriptor, until the `S` whose
+        /// [`Transport::descriptor`](crate::Transport::descriptor) answers this is dropped,
+        /// whatever is done with that `S` as a transport.
+        pub unsafe fn new(socket: BorrowedFd<'_>) -> Self {
+            // Only -1 would be zero, which is never a socket.
+            let inverted = NonZero::new(!socket.as_raw_fd()).unwrap_or(NonZero::<RawFd>::MIN);
+            Self { inverted, of: PhantomData }
         }
 
+        /// The same as that of a `T` which owns the `S` and drops it only when it is dropped itself.
+        pub(crate) fn within<T>(self) -> Descriptor<T> {
+            Descriptor { inverted: self.inverted, of: PhantomData }
+        }
+    }
+
+    /// That of a transport of any type, whose owner forgets it before the transport is dropped.
+    impl Descriptor<()> {
         /// Writes some of `bufs`, in order, and answers how many bytes the system took. Does not
         /// wait.
         pub(crate) fn write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-            // SAFETY: the descriptor is open, as above, and not closed at the end. The system does
-            // not ask which kind of stream socket bytes are sent to.
-            let socket = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(self.0.as_raw_fd()) });
+            // SAFETY: who made this says that the descriptor is open until its transport is dropped;
+            // the driver, which owns that, forgets this before, under the lock that is held here. It
+            // is not closed at the end. The system does not ask to which kind of stream socket bytes
+            // are sent.
+            let socket = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(!self.inverted.get()) });
             match bufs {
                 [buf] => (&*socket).write(buf),
                 _ => (&*socket).write_vectored(bufs),
@@ -57,33 +70,40 @@ mod unix {
 
 #[cfg(not(unix))]
 mod elsewhere {
+    use std::convert::Infallible;
     use std::io::{self, IoSlice};
+    use std::marker::PhantomData;
 
     /// There is none on this system.
     #[derive(Debug)]
-    pub enum Descriptor {}
+    pub struct Descriptor<S>(Infallible, PhantomData<fn() -> S>);
 
-    impl Descriptor {
+    impl<S> Descriptor<S> {
+        pub(crate) fn within<T>(self) -> Descriptor<T> {
+            match self.0 {}
+        }
+    }
+
+    impl Descriptor<()> {
         pub(crate) fn write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
-            match *self {}
+            match self.0 {}
         }
     }
 }
 
-// SAFETY: nothing but dropping it closes a socket of the standard library.
+/// That of a socket of the standard library, for tests.
 #[cfg(all(test, unix))]
-unsafe impl LastingSocket for std::os::unix::net::UnixStream {}
-
-// SAFETY: the same.
-#[cfg(all(test, unix))]
-unsafe impl LastingSocket for std::net::TcpStream {}
+pub(crate) fn of<S>(socket: &impl std::os::fd::AsFd) -> Descriptor<S> {
+    // SAFETY: tests keep the socket as long as what they use as a transport.
+    unsafe { Descriptor::new(socket.as_fd()) }
+}
 
 #[cfg(all(test, unix))]
 mod tests {
     use std::io::{ErrorKind, IoSlice, Read};
     use std::net::{TcpListener, TcpStream};
 
-    use super::Descriptor;
+    use super::{Descriptor, of};
 
     #[test]
     fn bytes_arrive_and_the_socket_stays_open() {
@@ -91,7 +111,7 @@ mod tests {
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let descriptor = Descriptor::of(&socket);
+        let descriptor: Descriptor<()> = of::<TcpStream>(&socket).within();
         assert_eq!(descriptor.write(&[IoSlice::new(b"one")]).unwrap(), 3);
         assert_eq!(descriptor.write(&[IoSlice::new(b"two")]).unwrap(), 3);
         let mut read = [0; 6];
@@ -107,7 +127,7 @@ mod tests {
     fn several_pieces_leave_in_one_write_until_the_socket_is_full() {
         let (socket, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let descriptor = Descriptor::of(&socket);
+        let descriptor: Descriptor<()> = of(&socket);
         assert_eq!(descriptor.write(&[IoSlice::new(b"one"), IoSlice::new(b"two")]).unwrap(), 6);
         let mut read = [0; 6];
         peer.read_exact(&mut read).unwrap();
@@ -121,5 +141,6 @@ mod tests {
         drop(peer);
         let gone = descriptor.write(&[IoSlice::new(b"x")]).unwrap_err();
         assert_eq!(gone.kind(), ErrorKind::BrokenPipe);
+        assert_eq!(size_of::<Option<Descriptor<()>>>(), 4);
     }
 }

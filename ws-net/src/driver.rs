@@ -27,7 +27,7 @@ use crate::runtime::{Runtime, Transport};
 use crate::shared::{Activity, Common, Reader, Shared};
 use crate::turn::{BUDGET, Rest, StreamEnd, Turn, Work};
 use crate::waiters::Spare;
-use crate::{Address, Connection, Rejected, StateChange};
+use crate::{Address, Connection, Descriptor, Rejected, StateChange};
 
 mod promise;
 mod request;
@@ -158,7 +158,7 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
         let now = turn.now;
         if turn.moved.unwrap_or(true) {
             // Before the turn can end early, and forget it.
-            this.membership.renew_alarm();
+            this.membership.move_to(this.runtime);
         }
         turn.end(this.rest);
         let Poll::Ready(deadline) = deadline else {
@@ -354,12 +354,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             State::Opening => self.tell_known_request(turn),
             State::Connected => {
                 let started = self.open(turn);
+                let direct = match &self.socket {
+                    Socket::Open(socket) => socket.descriptor().map(Descriptor::within),
+                    _ => None,
+                };
                 let shared = self.membership.connection.shared();
-                shared.home.store(self.runtime.key() as u16, Ordering::Relaxed);
                 shared.visit(|inner| {
-                    if let Socket::Open(socket) = &self.socket {
-                        inner.direct = socket.descriptor();
-                    }
+                    inner.direct = direct;
                     inner.announce(started, shared, &mut turn.freed);
                 });
             }

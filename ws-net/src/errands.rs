@@ -1,49 +1,34 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::waiters::lock;
 
-/// What the driver of a connection is to do for others, under the serial number of that one.
-pub(crate) struct Errands<T> {
-    queue: Mutex<VecDeque<(u64, T)>>,
-    /// How many there are, to be asked without the lock.
-    count: AtomicUsize,
-}
+/// What the drivers of connections are to do for others, under the serial numbers of these.
+pub(crate) struct Errands<T>(Mutex<VecDeque<(u64, T)>>);
 
 impl<T> Errands<T> {
-    /// Adds one. Wake the driver behind it.
+    /// Adds one.
     pub(crate) fn put(&self, serial: u64, errand: T) {
-        let mut queue = lock(&self.queue);
-        queue.push_back((serial, errand));
-        self.count.store(queue.len(), Ordering::Release);
+        lock(&self.0).push_back((serial, errand));
     }
 
-    /// Takes the oldest one of this connection. It costs next to nothing when there are none.
-    #[inline]
+    /// Takes the oldest one of this connection.
     pub(crate) fn take(&self, serial: u64) -> Option<T> {
-        if self.count.load(Ordering::Acquire) == 0 { None } else { self.find(serial) }
-    }
-
-    #[inline(never)]
-    fn find(&self, serial: u64) -> Option<T> {
-        let mut queue = lock(&self.queue);
+        let mut queue = lock(&self.0);
         // Mostly it is among the first: drivers run in the order in which they are woken.
         let at = queue.iter().position(|(own, _)| *own == serial)?;
-        let (_, errand) = queue.remove(at)?;
-        self.count.store(queue.len(), Ordering::Release);
-        Some(errand)
+        queue.remove(at).map(|(_, errand)| errand)
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        lock(&self.0).len()
     }
 }
 
 impl<T> Default for Errands<T> {
     fn default() -> Self {
-        Self { queue: Mutex::default(), count: AtomicUsize::new(0) }
+        Self(Mutex::default())
     }
 }
 

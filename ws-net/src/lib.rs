@@ -95,8 +95,6 @@ pub use delivery::{Delivery, SlowReceivers};
 
 mod descriptor;
 pub use descriptor::Descriptor;
-#[cfg(unix)]
-pub use descriptor::LastingSocket;
 
 #[cfg(feature = "http")]
 pub mod http;

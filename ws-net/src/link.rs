@@ -101,9 +101,9 @@ impl<S: Transport> Transport for Link<S> {
         }
     }
 
-    fn descriptor(&self) -> Option<Descriptor> {
+    fn descriptor(&self) -> Option<Descriptor<Self>> {
         match self {
-            Self::Plain(socket) => socket.descriptor(),
+            Self::Plain(socket) => socket.descriptor().map(Descriptor::within),
             #[cfg(feature = "tls")]
             Self::Tls(_) => None,
         }

@@ -1,5 +1,6 @@
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use ws_proto::{Event, Instant, RecvBuf};
@@ -41,9 +42,13 @@ impl Membership {
         self.alarm.poll_set(&common.alarms, *serial, deadline, time, cx)
     }
 
-    /// The task is another one than before: the alarm is set for that one from now on.
-    pub(crate) fn renew_alarm(&mut self) {
-        self.alarm.renew(&self.connection.shared().common.alarms);
+    /// The task is another one than before, perhaps on another runtime: the alarm is set for that
+    /// one from now on.
+    pub(crate) fn move_to(&mut self, runtime: &impl Runtime) {
+        let shared = self.connection.shared();
+        let key = runtime.key();
+        shared.home.store((key ^ key >> 32) as u32, Ordering::Relaxed);
+        self.alarm.renew(&shared.common.alarms);
     }
 
     /// The connection is open: everybody can find it.
@@ -87,11 +92,10 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.detach();
-        let Shared { common, serial, .. } = &**self.connection.shared();
-        self.alarm.cancel(&common.alarms, *serial);
+        let shared = self.connection.shared();
         let mut wakers = Vec::new();
-        let mut inner = self.connection.shared().lock();
+        let mut inner = shared.lock();
+        inner.direct = None;
         inner.end_loan();
         let lost = inner.end.is_none();
         if lost {
@@ -107,15 +111,18 @@ impl Drop for Membership {
             }
         }
         inner.waiters.take(|_| true, &mut wakers);
-        inner.direct = None;
         let waker = inner.waker.take();
         let listeners = inner.listeners.take();
         let mut freed = Freed::default();
         inner.drop_backlog(&mut freed);
         freed.put_unsent(inner.core.take_unsent());
         drop(inner);
+        // All else may run code of users, which may panic.
+        relay::give_up(shared);
+        let Shared { common, serial, .. } = &**shared;
+        self.alarm.cancel(&common.alarms, *serial);
+        self.detach();
         freed.release();
-        relay::give_up(self.connection.shared());
         drop(waker);
         if listeners.is_some() {
             guard("a listener's end", &self.connection, || drop(listeners));

@@ -31,7 +31,7 @@ pub trait Readiness: Send + Sized + Unpin + 'static {
     fn socket(&self) -> &Socket;
 
     /// What [`Transport::descriptor`] answers for streams.
-    fn descriptor(&self) -> Option<Descriptor> {
+    fn descriptor(&self) -> Option<Descriptor<Self>> {
         None
     }
 
@@ -138,8 +138,8 @@ impl<T: Readiness> Transport for ReadyStream<T> {
         }
     }
 
-    fn descriptor(&self) -> Option<Descriptor> {
-        self.socket.descriptor()
+    fn descriptor(&self) -> Option<Descriptor<Self>> {
+        self.socket.descriptor().map(Descriptor::within)
     }
 }
 

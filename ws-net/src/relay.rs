@@ -18,10 +18,13 @@ use crate::streaming::Writing;
 /// what writing does outside the system, and a turn should stay short.
 const MOST: usize = 32;
 
+/// When there are so many, there are probably all.
+const FEW: usize = 4;
+
 /// Receivers of a message to many that sleep, and the one of them whose task is woken for all.
 pub(crate) struct Relay {
     leader: Arc<Shared>,
-    home: u16,
+    home: u32,
     receivers: Vec<Arc<Shared>>,
 }
 
@@ -37,7 +40,11 @@ pub(crate) enum Call {
 
 /// The relays of one message on its way.
 #[derive(Default)]
-pub(crate) struct Relays(Vec<Relay>);
+pub(crate) struct Relays {
+    /// One for each runtime.
+    open: Vec<Relay>,
+    full: Vec<Relay>,
+}
 
 /// What was copied into one piece last, so that the next receiver of the same is spared that.
 #[derive(Default)]
@@ -51,35 +58,43 @@ struct Last {
 }
 
 impl Relays {
-    /// Calls for `member`: makes it a receiver of a relay, or answers whom to wake.
+    /// Calls for `member`: makes it the leader or a receiver of a relay, or answers whom to wake.
     pub(crate) fn call(&mut self, inner: &mut Inner, member: &Arc<Shared>) -> Option<Waker> {
         match inner.call(member) {
-            Call::Nobody => None,
-            Call::Wake(waker) => Some(waker),
-            Call::Relay => {
-                let home = member.home.load(Ordering::Relaxed);
-                let open = |relay: &&mut Relay| relay.home == home && relay.receivers.len() < MOST;
-                // The newest come last, and there are few runtimes.
-                if let Some(relay) = self.0.iter_mut().rev().take(8).find(open) {
-                    inner.driver = Activity::Relayed;
-                    relay.receivers.push(Arc::clone(member));
-                    return None;
-                }
-                let leader = Arc::clone(member);
-                self.0.push(Relay { leader, home, receivers: Vec::new() });
-                inner.wake(member)
-            }
+            Call::Nobody => return None,
+            Call::Wake(waker) => return Some(waker),
+            Call::Relay => {}
         }
+        let home = member.home.load(Ordering::Relaxed);
+        let Some(at) = self.open.iter().position(|relay| relay.home == home) else {
+            inner.summon(member);
+            self.open.push(Relay { leader: Arc::clone(member), home, receivers: Vec::new() });
+            return None;
+        };
+        inner.driver = Activity::Relayed;
+        let relay = &mut self.open[at];
+        if relay.receivers.len() == FEW {
+            relay.receivers.reserve_exact(MOST - FEW);
+        }
+        relay.receivers.push(Arc::clone(member));
+        if relay.receivers.len() == MOST {
+            self.full.push(self.open.swap_remove(at));
+        }
+        None
     }
 
-    /// Gives the leaders, who are woken next, their errands.
+    /// Gives the leaders their errands, and wakes them.
     pub(crate) fn hand_over(&mut self) {
-        for relay in self.0.drain(..).filter(|relay| !relay.receivers.is_empty()) {
-            let Relay { leader, receivers, .. } = relay;
-            leader.common.errands.put(leader.serial, receivers);
-            if leader.lock().waker.is_none() {
-                // Its driver is gone, and may have looked before.
-                give_up(&leader);
+        for Relay { leader, receivers, .. } in self.full.drain(..).chain(self.open.drain(..)) {
+            if !receivers.is_empty() {
+                leader.common.errands.put(leader.serial, receivers);
+                leader.errand.store(true, Ordering::Release);
+            }
+            // Whoever runs its driver by now finds the errand, and has put its own waker there.
+            let waker = leader.lock().waker.clone();
+            match waker {
+                Some(waker) => waker.wake(),
+                None => give_up(&leader),
             }
         }
     }
@@ -99,15 +114,21 @@ impl Drop for Receivers {
 /// Does what the driver of `leader` was woken for, if there is something.
 #[inline]
 pub(crate) fn run(leader: &Shared) {
-    while let Some(receivers) = leader.common.errands.take(leader.serial) {
-        write_to(Receivers(receivers.into_iter()));
+    if leader.errand.load(Ordering::Acquire) {
+        take_all(leader, write_to);
     }
 }
 
 /// The driver of `leader` is gone: everybody writes for themselves.
 pub(crate) fn give_up(leader: &Shared) {
-    while let Some(receivers) = leader.common.errands.take(leader.serial) {
-        drop(Receivers(receivers.into_iter()));
+    take_all(leader, drop);
+}
+
+fn take_all(leader: &Shared, mut f: impl FnMut(Receivers)) {
+    while leader.errand.swap(false, Ordering::AcqRel) {
+        while let Some(receivers) = leader.common.errands.take(leader.serial) {
+            f(Receivers(receivers.into_iter()));
+        }
     }
 }
 
@@ -116,20 +137,20 @@ fn write_to(mut receivers: Receivers) {
     let mut last = Last { copy: pool::take_gathered(), ..Last::default() };
     for receiver in receivers.0.by_ref() {
         let mut inner = receiver.lock();
-        let (before, waker) = inner.write_through(&receiver, &mut last);
+        let (waker, gone) = inner.write_through(&receiver, &mut last);
         drop(inner);
-        // Owners of payloads may be code of users.
-        drop(before);
         if let Some(waker) = waker {
             waker.wake();
         }
+        // Their payloads may have owners, which are code of users.
+        drop(gone);
     }
     pool::keep_gathered(last.copy);
 }
 
 impl Last {
     /// Writes, and answers how many bytes were written. The driver meets what went wrong.
-    fn write(&mut self, bytes: &SendBuf, socket: &Descriptor) -> usize {
+    fn write(&mut self, bytes: &SendBuf, socket: &Descriptor<()>) -> usize {
         let first = bytes.chunk();
         if first.len() == bytes.remaining() {
             return socket.write(&[IoSlice::new(first)]).unwrap_or(0);
@@ -147,9 +168,14 @@ impl Last {
         socket.write(&[IoSlice::new(&self.copy)]).unwrap_or(0)
     }
 
-    /// Keeps what was written last, or nothing. Answers what is to be dropped without a lock.
-    fn keep(&mut self, written: Option<SendBuf>) -> Option<SendBuf> {
-        if mem::take(&mut self.used) { mem::replace(&mut self.sent, written) } else { written }
+    /// Keeps what was written last if `copy` is of it. Answers what is to be dropped without a lock.
+    fn keep(&mut self, written: Result<SendBuf, SendBuf>) -> [Option<SendBuf>; 2] {
+        let used = mem::take(&mut self.used);
+        match written {
+            Ok(all) if used => [self.sent.replace(all), None],
+            Err(part) if used => [self.sent.take(), Some(part)],
+            Ok(gone) | Err(gone) => [Some(gone), None],
+        }
     }
 }
 
@@ -176,26 +202,26 @@ impl Inner {
     }
 
     /// Writes what is queued while the driver sleeps. The lock is held meanwhile, so that nobody
-    /// else writes, and the socket is not closed; the system does not wait. Answers what is to be
-    /// dropped without the lock, and whom to wake, when something is left to do.
+    /// else writes, and the socket is not closed; the system does not wait. Answers whom to
+    /// wake, when something is left to do, and what is to be dropped without the lock.
     fn write_through(
         &mut self,
         shared: &Shared,
         last: &mut Last,
-    ) -> (Option<SendBuf>, Option<Waker>) {
+    ) -> (Option<Waker>, [Option<SendBuf>; 2]) {
         if !self.driver.is_asleep() {
             // It looks at everything before it sleeps.
-            return (None, None);
+            return (None, [None, None]);
         }
         self.driver = Activity::Asleep;
-        let sent = match &self.direct {
+        let written = match &self.direct {
             Some(socket) if self.takes_relays() => {
                 self.core.transmit_with(|bytes| last.write(bytes, socket))
             }
-            _ => None,
+            _ => Err(SendBuf::default()),
         };
-        let waker = if sent.is_none() { self.wake(shared) } else { None };
-        (last.keep(sent), waker)
+        let waker = if written.is_err() { self.wake(shared) } else { None };
+        (waker, last.keep(written))
     }
 }
 

@@ -101,7 +101,8 @@ pub trait Listener: Send + Unpin + 'static {
     }
 }
 
-/// A byte stream in both directions. Only one task uses it.
+/// A byte stream in both directions. Only one task uses it, those aside that write to its
+/// [`descriptor`](Self::descriptor).
 ///
 /// `Pending` means that the task of `cx` is woken when it is worth trying again; nothing was read
 /// or written then.
@@ -153,7 +154,10 @@ pub trait Transport: Send + Unpin + 'static {
     /// The descriptor of the socket, for transports that own one and hold nothing back. A message
     /// to many is then written by the task of one receiver for a few others, too, whose own tasks
     /// sleep. Otherwise each task writes for itself.
-    fn descriptor(&self) -> Option<Descriptor> {
+    fn descriptor(&self) -> Option<Descriptor<Self>>
+    where
+        Self: Sized,
+    {
         None
     }
 

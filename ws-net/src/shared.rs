@@ -1,6 +1,6 @@
 use std::any::Any;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Poll, Waker};
 
@@ -59,14 +59,16 @@ pub(crate) struct Shared {
     pub(crate) request: OnceLock<Request>,
     rare: OnceLock<Box<Rare>>,
     /// Handles of users, and one of the driver.
-    pub(crate) handles: AtomicUsize,
+    pub(crate) handles: AtomicU32,
     /// Somebody took the lock while a thread had a loan of this connection.
     pub(crate) contested: AtomicBool,
     /// The driver was called while it slept: there is more to do than to read.
     pub(crate) summoned: AtomicBool,
     /// Which runtime the driver runs on, see [`Runtime::key`](crate::Runtime::key). That of another
     /// one may be the same.
-    pub(crate) home: AtomicU16,
+    pub(crate) home: AtomicU32,
+    /// The driver has something to do for others.
+    pub(crate) errand: AtomicBool,
     /// Bytes that the driver has written since it held the lock last.
     written: AtomicU32,
     inner: Mutex<Inner>,
@@ -121,7 +123,7 @@ pub(crate) struct Inner {
     pub(crate) called: bool,
     /// Where others may write what is queued while the driver sleeps, if they can. The driver
     /// forgets it before it lets the socket go.
-    pub(crate) direct: Option<Descriptor>,
+    pub(crate) direct: Option<Descriptor<()>>,
 }
 
 /// What holds handles: it is kept here, and its type is known elsewhere. One pointer while empty.
@@ -231,10 +233,11 @@ impl Shared {
             common,
             request: OnceLock::new(),
             rare: OnceLock::new(),
-            handles: AtomicUsize::new(0),
+            handles: AtomicU32::new(0),
             contested: AtomicBool::new(false),
             summoned: AtomicBool::new(false),
-            home: AtomicU16::new(0),
+            home: AtomicU32::new(0),
+            errand: AtomicBool::new(false),
             written: AtomicU32::new(0),
             inner: Mutex::new(inner),
         }
@@ -491,9 +494,14 @@ impl Inner {
 
     /// The driver, which sleeps, has something to do: answers its waker.
     pub(crate) fn wake(&mut self, shared: &Shared) -> Option<Waker> {
+        self.summon(shared);
+        self.waker.clone()
+    }
+
+    /// The same for who wakes it later, with the waker that it has then.
+    pub(crate) fn summon(&mut self, shared: &Shared) {
         self.driver = Activity::Woken;
         shared.summoned.store(true, Ordering::Relaxed);
-        self.waker.clone()
     }
 }
 

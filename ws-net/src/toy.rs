@@ -513,10 +513,10 @@ impl Transport for Pipe {
     }
 
     #[cfg(unix)]
-    fn descriptor(&self) -> Option<crate::Descriptor> {
+    fn descriptor(&self) -> Option<crate::Descriptor<Self>> {
         let wire = lock(&self.wire);
         // The wire stays as long as this end of it.
-        wire.socket.as_ref().map(|[socket, _]| crate::Descriptor::of(socket))
+        wire.socket.as_ref().map(|[socket, _]| crate::descriptor::of(socket))
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -198,12 +198,19 @@ impl Connection {
     /// the socket at hand. `write` answers how many of the bytes were written; those that were not
     /// stay queued. Does not wait unless `write` does.
     ///
-    /// Answers what was written, as it was, if nothing is left to do. `None` if something is, which
-    /// is `poll_transmit`'s then; `write` was not called if the connection is not open, or bytes
-    /// that were handed out before are not all reported as written, since they go first.
-    pub fn transmit_with(&mut self, write: impl FnOnce(&SendBuf) -> usize) -> Option<SendBuf> {
-        if self.state() != State::Connected {
-            return None;
+    /// Answers what was written, as it was, if nothing is left to do. Payloads in it may have owners,
+    /// so drop it where code of theirs may run.
+    ///
+    /// # Errors
+    /// Something is left, which is `poll_transmit`'s then; what comes back is to be dropped in the
+    /// same way. `write` was not called if the connection is not open, writing has failed before, or
+    /// bytes that were handed out are not all reported as written, since they go first.
+    pub fn transmit_with(
+        &mut self,
+        write: impl FnOnce(&SendBuf) -> usize,
+    ) -> Result<SendBuf, SendBuf> {
+        if self.state() != State::Connected || self.unwritable {
+            return Err(SendBuf::default());
         }
         let mut written = 0;
         let write = |queued: &SendBuf| {

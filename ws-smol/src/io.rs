@@ -1,11 +1,11 @@
 use std::io;
 #[cfg(unix)]
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 
 use smol::Async;
 #[cfg(unix)]
-use ws_net::{Descriptor, LastingSocket};
+use ws_net::Descriptor;
 use ws_net::{Readiness, ReadyListener, ReadyStream, Socket};
 
 /// A stream socket of smol.
@@ -28,8 +28,10 @@ impl Readiness for SmolSocket {
     }
 
     #[cfg(unix)]
-    fn descriptor(&self) -> Option<Descriptor> {
-        Some(Descriptor::of(self))
+    #[expect(unsafe_code, reason = "it is a promise, and all of it in this crate")]
+    fn descriptor(&self) -> Option<Descriptor<Self>> {
+        // SAFETY: the socket is closed when it is dropped, and is never replaced.
+        Some(unsafe { Descriptor::new(self.socket().as_fd()) })
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -40,15 +42,3 @@ impl Readiness for SmolSocket {
         self.0.poll_writable(cx)
     }
 }
-
-#[cfg(unix)]
-impl AsFd for SmolSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.get_ref().as_fd()
-    }
-}
-
-// SAFETY: it owns its socket, lets nobody have it, and closes it when it is dropped.
-#[cfg(unix)]
-#[expect(unsafe_code, reason = "it is a promise, and all of it in this crate")]
-unsafe impl LastingSocket for SmolSocket {}

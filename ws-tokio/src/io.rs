@@ -1,6 +1,6 @@
 use std::io::{self, IoSlice};
 #[cfg(unix)]
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -8,9 +8,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
-use ws_net::{Address, Listener, RecvBuf, Transport};
 #[cfg(unix)]
-use ws_net::{Descriptor, LastingSocket};
+use ws_net::Descriptor;
+use ws_net::{Address, Listener, RecvBuf, Transport};
 
 /// A stream socket of Tokio.
 #[derive(Debug)]
@@ -70,22 +70,14 @@ impl Transport for TokioStream {
     }
 
     #[cfg(unix)]
-    fn descriptor(&self) -> Option<Descriptor> {
-        Some(Descriptor::of(self))
+    #[expect(unsafe_code, reason = "it is a promise, and all of it in this crate")]
+    fn descriptor(&self) -> Option<Descriptor<Self>> {
+        let socket = either!(self, socket => socket.as_fd());
+        // SAFETY: streams of Tokio close their sockets when they are dropped and not before, and
+        // nothing that is done here with one puts another in its place.
+        Some(unsafe { Descriptor::new(socket) })
     }
 }
-
-#[cfg(unix)]
-impl AsFd for TokioStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        either!(self, socket => socket.as_fd())
-    }
-}
-
-// SAFETY: a stream of Tokio owns its socket, and closes it when it is dropped and not before.
-#[cfg(unix)]
-#[expect(unsafe_code, reason = "it is a promise, and all of it in this crate")]
-unsafe impl LastingSocket for TokioStream {}
 
 /// A listening socket of Tokio.
 #[derive(Debug)]

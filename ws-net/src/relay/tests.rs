@@ -1,5 +1,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use ws_proto::{Close, Limits, Message, Prepared};
 
@@ -9,7 +12,7 @@ use crate::fanout::Fanout;
 use crate::slow::Slow;
 use crate::toy::Toy;
 use crate::toy::party::Party;
-use crate::{Builder, Delivery};
+use crate::{Builder, Connection, Delivery};
 
 /// A party on sockets, where drivers write for others.
 fn party(guests: usize, change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> Party {
@@ -59,44 +62,66 @@ fn one_receiver_is_woken_as_always() {
 }
 
 /// The owner of a payload, which looks at a connection when it is dropped.
+struct Owner {
+    connection: Connection,
+    dropped: Arc<AtomicBool>,
+    bytes: [u8; 5000],
+}
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        assert!(self.connection.shared().is_free());
+        self.dropped.store(true, Relaxed);
+    }
+}
+
 #[test]
 fn payloads_are_dropped_without_a_lock() {
-    struct Owner(crate::Connection, [u8; 5000]);
-    impl AsRef<[u8]> for Owner {
-        fn as_ref(&self) -> &[u8] {
-            &self.1
+    for cut in [false, true] {
+        let party = party(8, |builder| builder);
+        let (connection, dropped) = (party.connection(3).clone(), Arc::new(AtomicBool::default()));
+        let (guest, bytes) = (connection.id(), [7; 5000]);
+        let owner = Owner { connection, dropped: Arc::clone(&dropped), bytes };
+        assert_eq!(party.server.broadcast("one"), sent_to(8));
+        let message = Message::Binary(Bytes::from_owner(owner));
+        let _ = party.server.broadcast_if(message, |one| one.id() == guest);
+        if cut {
+            let large = vec![7; 900_000];
+            let _ = party.server.broadcast_if(large, |one| one.id() == guest);
         }
-    }
-    impl Drop for Owner {
-        fn drop(&mut self) {
-            assert!(self.0.shared().is_free());
-        }
-    }
-    let party = party(8, |builder| builder);
-    for last in [3, 7] {
-        let owner = Owner(party.connection(last).clone(), [7; 5000]);
-        let payload = bytes::Bytes::from_owner(owner);
-        assert_eq!(party.server.broadcast(Message::Binary(payload)), sent_to(8));
-        assert_eq!(party.toy.settle(), 1);
+        assert!(!dropped.load(Relaxed));
+        party.toy.settle();
+        assert!(dropped.load(Relaxed));
+        let left = party.connection(3).shared().lock().core.buffered_amount();
+        assert_eq!(left > 0, cut);
     }
 }
 
 /// The owner of a payload that panics when it is dropped.
+struct Explosive([u8; 5000]);
+
+impl AsRef<[u8]> for Explosive {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        panic!("an owner");
+    }
+}
+
 #[test]
 fn a_panic_leaves_the_others_to_themselves() {
-    struct Owner([u8; 5000]);
-    impl AsRef<[u8]> for Owner {
-        fn as_ref(&self) -> &[u8] {
-            &self.0
-        }
-    }
-    impl Drop for Owner {
-        fn drop(&mut self) {
-            panic!("an owner");
-        }
-    }
     let party = party(8, |builder| builder);
-    let payload = bytes::Bytes::from_owner(Owner([b'x'; 5000]));
+    let payload = Bytes::from_owner(Explosive([b'x'; 5000]));
     assert_eq!(party.server.broadcast("one"), sent_to(8));
     let guest = party.connection(3).id();
     let delivery = party.server.broadcast_if(Message::Binary(payload), |one| one.id() == guest);
@@ -134,6 +159,32 @@ fn who_does_not_read_gets_the_rest_later() {
     }
     assert_eq!(heard[0].len(), sent);
     assert!(heard.iter().all(|bytes| *bytes == heard[0]));
+}
+
+#[test]
+fn a_leader_that_moves_is_woken_where_it_is() {
+    let party = party(8, |builder| builder);
+    let message = Prepared::new("one");
+    let members = &party.connection(0).shared().common.members;
+    let mut fanout = Fanout::new(&message, Slow::Policy(SlowReceivers::default()));
+    fanout.offer_to(members, None);
+    party.toy.move_tasks();
+    party.toy.settle();
+    assert_eq!(fanout.finish(), sent_to(8));
+    party.toy.settle();
+    assert!(party.heard().iter().all(|texts| texts == "one"));
+}
+
+#[test]
+fn a_socket_is_forgotten_before_it_is_gone() {
+    let party = party(3, |builder| builder);
+    let is_known = |guest| party.connection(guest).shared().lock().direct.is_some();
+    assert!(is_known(0) && is_known(1) && is_known(2));
+    party.connection(0).abort();
+    party.toy.settle();
+    assert!(!is_known(0) && is_known(1));
+    party.toy.drop_tasks();
+    assert!(!is_known(1) && !is_known(2));
 }
 
 #[test]

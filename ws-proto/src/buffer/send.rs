@@ -157,6 +157,15 @@ impl SendBuf {
         n
     }
 
+    /// The payloads that are shared, so that taking bytes drops none of them.
+    pub(crate) fn payloads(&self) -> Self {
+        let mut payloads = Self::default();
+        for shared in self.each_shared() {
+            payloads.put_shared(shared.bytes.clone());
+        }
+        payloads
+    }
+
     /// Whether it is known, without a look at large payloads, that `other` holds the same bytes in
     /// the same pieces: both share these payloads, and what lies between them is equal. Then a copy
     /// of the bytes of one serves the other, too. `false` says nothing.

@@ -113,14 +113,15 @@ impl Outbound {
         Some(Transmit::Shutdown)
     }
 
-    /// Writes what is queued with `write`, without handing it out. Answers it when nothing is left.
+    /// Writes what is queued with `write`, without handing it out. Answers it when nothing is left;
+    /// otherwise what is to be dropped.
     pub(crate) fn write_with(
         &mut self,
         write: impl FnOnce(&SendBuf) -> usize,
         limits: &Limits,
-    ) -> Option<SendBuf> {
+    ) -> Result<SendBuf, SendBuf> {
         if self.in_flight > 0 || self.end != End::Open {
-            return None;
+            return Err(SendBuf::default());
         }
         self.answer_ping();
         let queued = self.buf.remaining();
@@ -128,10 +129,15 @@ impl Outbound {
         if written > 0 {
             self.pongs = 0;
         }
-        let all = (written >= queued).then(|| self.buf.hand_out());
-        self.buf.advance(written);
+        let result = if written >= queued {
+            Ok(self.buf.hand_out())
+        } else {
+            let payloads = if written > 0 { self.buf.payloads() } else { SendBuf::default() };
+            self.buf.advance(written);
+            Err(payloads)
+        };
         self.transmitted(0, limits);
-        all
+        result
     }
 
     pub(crate) fn transmitted(&mut self, n: usize, limits: &Limits) {

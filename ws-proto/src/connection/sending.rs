@@ -186,35 +186,46 @@ mod tests {
         let now = Instant::from_nanos(0);
         let mut connection = connected(now);
         let unreported = connection.transmit_with(|_| panic!("the answer is not yet written"));
-        assert!(unreported.is_none());
+        assert!(unreported.is_err());
         connection.handle_transmitted(usize::MAX);
         let nothing = connection.transmit_with(|_| panic!("nothing is queued"));
-        assert!(nothing.is_some_and(|sent| !sent.has_remaining()));
+        assert!(nothing.is_ok_and(|sent| !sent.has_remaining()));
 
         let message = Message::binary(vec![7; 10_000]);
         assert!(connection.queue(&message).is_ok());
         let deadline = connection.poll_timeout();
-        assert!(connection.transmit_with(|_| 0).is_none());
+        assert!(connection.transmit_with(|_| 0).is_err());
         assert_eq!(connection.buffered_amount(), 10_004);
-        assert!(connection.transmit_with(|queued| queued.remaining() - 1).is_none());
+        let part = connection.transmit_with(|queued| queued.remaining() - 1);
+        assert!(part.is_err_and(|payloads| payloads.remaining() == 10_000));
         assert_eq!(connection.buffered_amount(), 1);
         let sent = connection.transmit_with(|queued| {
             assert_eq!(queued.chunk(), [7]);
             1
         });
-        assert!(sent.is_some_and(|sent| sent.remaining() == 1));
+        assert!(sent.is_ok_and(|sent| sent.remaining() == 1));
         assert_eq!((connection.buffered_amount(), connection.poll_timeout()), (0, deadline));
         assert!(connection.poll_transmit().is_none());
 
         assert!(connection.queue(&message).is_ok());
         let Some(Transmit::Data(mut first)) = connection.poll_transmit() else { panic!("queued") };
         assert!(connection.queue(&message).is_ok());
-        assert!(connection.transmit_with(|_| panic!("the first is not written")).is_none());
+        assert!(connection.transmit_with(|_| panic!("the first is not written")).is_err());
         first.advance(10_004);
         connection.handle_transmitted(10_004);
-        assert!(connection.transmit_with(Buf::remaining).is_some());
+        assert!(connection.transmit_with(Buf::remaining).is_ok());
         connection.close(Close::normal(), now);
-        assert!(connection.transmit_with(|_| panic!("it is closing")).is_none());
+        assert!(connection.transmit_with(|_| panic!("it is closing")).is_err());
+    }
+
+    #[test]
+    fn nothing_is_written_behind_what_was_lost() {
+        let now = Instant::from_nanos(0);
+        let mut connection = connected(now);
+        connection.handle_transmitted(usize::MAX);
+        connection.handle_write_failure(now);
+        assert!(connection.queue(&Message::from("late")).is_ok());
+        assert!(connection.transmit_with(|_| panic!("a frame may have been cut")).is_err());
     }
 
     #[test]
@@ -224,10 +235,10 @@ mod tests {
         connection.handle_transmitted(usize::MAX);
         let message = Message::binary(vec![7; 100_000]);
         while connection.queue(&message).is_ok() {}
-        assert!(connection.transmit_with(|_| 1).is_none());
+        assert!(connection.transmit_with(|_| 1).is_err());
         let mut input = RecvBuf::with_capacity(1024);
         assert!(connection.poll_event(&mut input, now).is_none());
-        assert!(connection.transmit_with(Buf::remaining).is_some());
+        assert!(connection.transmit_with(Buf::remaining).is_ok());
         assert!(matches!(connection.poll_event(&mut input, now), Some(Event::Writable)));
         assert!(connection.queue(&message).is_ok());
     }

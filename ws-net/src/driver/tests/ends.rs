@@ -297,3 +297,18 @@ fn a_peer_that_hears_nothing_and_leaves_is_gone() {
         assert!(server.manager().is_empty(), "sends: {sends}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn others_know_no_socket_that_is_gone() {
+    let (toy, server) = serving(|_| pending());
+    toy.use_sockets();
+    let _client = join(&toy);
+    let connection = only(&server);
+    assert!(connection.shared().lock().direct.is_some());
+    let tasks = toy.tasks();
+    connection.abort();
+    toy.settle();
+    assert!(connection.shared().lock().direct.is_none());
+    assert_eq!(toy.tasks(), tasks, "the handler is still there");
+}
