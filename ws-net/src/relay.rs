@@ -18,6 +18,10 @@ use crate::streaming::Writing;
 /// what writing does outside the system, and a turn should stay short.
 const MOST: usize = 32;
 
+/// What is longer is copied for so long that waking its task makes no difference, but writing it for
+/// many would: they would wait, and what runs beside them.
+const SHORT: usize = 32 << 10;
+
 /// When there are so many, there are probably all.
 const FEW: usize = 4;
 
@@ -191,11 +195,12 @@ impl Inner {
         if self.driver == Activity::Relayed { Call::Nobody } else { Call::Relay }
     }
 
-    /// Whether others may write what is queued: nobody waits for that, or for the driver's next
-    /// look.
+    /// Whether others may write what is queued: it is short, and nobody waits for that, or for the
+    /// driver's next look.
     fn takes_relays(&self) -> bool {
         self.direct.is_some()
             && self.core.state() == State::Connected
+            && self.core.buffered_amount() <= SHORT
             && !self.room_wanted
             && self.backlog.is_none()
             && self.streaming.writing() == Writing::No

@@ -9,6 +9,7 @@ use ws_proto::{Close, Limits, Message, Prepared};
 use super::MOST;
 use crate::delivery::SlowReceivers;
 use crate::fanout::Fanout;
+use crate::shared::Activity;
 use crate::slow::Slow;
 use crate::toy::Toy;
 use crate::toy::party::Party;
@@ -83,24 +84,35 @@ impl Drop for Owner {
 
 #[test]
 fn payloads_are_dropped_without_a_lock() {
-    for cut in [false, true] {
-        let party = party(8, |builder| builder);
-        let (connection, dropped) = (party.connection(3).clone(), Arc::new(AtomicBool::default()));
-        let (guest, bytes) = (connection.id(), [7; 5000]);
-        let owner = Owner { connection, dropped: Arc::clone(&dropped), bytes };
-        assert_eq!(party.server.broadcast("one"), sent_to(8));
-        let message = Message::Binary(Bytes::from_owner(owner));
-        let _ = party.server.broadcast_if(message, |one| one.id() == guest);
-        if cut {
-            let large = vec![7; 900_000];
-            let _ = party.server.broadcast_if(large, |one| one.id() == guest);
-        }
-        assert!(!dropped.load(Relaxed));
-        party.toy.settle();
-        assert!(dropped.load(Relaxed));
-        let left = party.connection(3).shared().lock().core.buffered_amount();
-        assert_eq!(left > 0, cut);
+    let party = party(8, |builder| builder);
+    let (connection, dropped) = (party.connection(3).clone(), Arc::new(AtomicBool::default()));
+    let (guest, bytes) = (connection.id(), [7; 5000]);
+    let owner = Owner { connection, dropped: Arc::clone(&dropped), bytes };
+    assert_eq!(party.server.broadcast("one"), sent_to(8));
+    let message = Message::Binary(Bytes::from_owner(owner));
+    assert_eq!(party.server.broadcast_if(message, |one| one.id() == guest), sent_to(1));
+    assert!(!dropped.load(Relaxed));
+    assert_eq!(party.toy.settle(), 1);
+    assert!(dropped.load(Relaxed));
+}
+
+#[test]
+fn what_is_long_is_written_by_its_own_task() {
+    let party = party(8, |builder| builder);
+    for (len, woken) in [(30_000, 1), (40_000, 8)] {
+        assert_eq!(party.server.broadcast(vec![7; len]), sent_to(8));
+        assert_eq!(party.toy.settle(), woken, "{len} bytes");
+        writes_and_heard(&party);
     }
+    // Those that wait for another to write are woken when it becomes long.
+    for woken in [1, 8] {
+        assert_eq!(party.server.broadcast(vec![7; 20_000]), sent_to(8));
+        let states = party.guests.iter().map(|(connection, _)| connection.shared().lock().driver);
+        assert_eq!(states.filter(|driver| *driver == Activity::Woken).count(), woken);
+    }
+    assert!(party.toy.settle() >= 8);
+    let (_, heard) = writes_and_heard(&party);
+    assert!(heard.iter().all(|bytes| bytes.len() == 2 * 20_004));
 }
 
 /// The owner of a payload that panics when it is dropped.
@@ -141,10 +153,10 @@ fn who_does_not_read_gets_the_rest_later() {
     let party = party(4, |builder| builder.limits(limits));
     let mut heard = vec![Vec::new(); 4];
     let mut sent = 0;
-    for round in 0..40_u8 {
-        let message = vec![round; 60_000];
+    for round in 0..80_u8 {
+        let message = vec![round; 30_000];
         assert_eq!(party.server.broadcast(message), sent_to(4));
-        sent += 60_004;
+        sent += 30_004;
         party.toy.settle();
         for (guest, bytes) in heard.iter_mut().enumerate().filter(|(guest, _)| *guest != 2) {
             bytes.extend(party.guests[guest].1.take().0);
