@@ -7,8 +7,8 @@ use bytes::{Buf, Bytes};
 use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
 use ws_proto::{
-    Accept, Cause, ClientRequest, Config, Connection, Deflate, Event, HandshakeError, Instant,
-    Limits, Message, Prepared, RecvBuf, Timeouts, Transmit, Version,
+    Accept, Batch, Cause, ClientRequest, Config, Connection, Deflate, Event, HandshakeError,
+    Instant, Limits, Message, MessageKind, Prepared, RecvBuf, Timeouts, Transmit, Version,
 };
 use ws_tests::entropy::{Repeatable, noise};
 use ws_tests::feed::{Outcome, every_way};
@@ -407,6 +407,37 @@ fn a_prepared_message_is_compressed_once_for_all_and_disturbs_no_context() {
     assert!(frames[..6].iter().all(|n| *n == frames[0]), "{frames:?}");
 }
 
+#[test]
+fn a_batch_has_the_compressor_until_it_ends() {
+    let text = "again and again ".repeat(100);
+    for options in [Deflate::new(), takeover()] {
+        let mut pair = pair(options.clone(), options);
+        let mut batch = Batch::new();
+        for rounds in 1..4 {
+            let server = &mut pair.server.connection;
+            server.begin_batch(&mut batch, usize::MAX);
+            assert!(batch.take(&mut text.as_str().into()) && batch.take(&mut text.as_str().into()));
+            // What is queued meanwhile goes as it is, also what is finished behind the batch.
+            server.send_prepared(&Prepared::new(text.as_str())).unwrap();
+            server.begin_message(MessageKind::Text).unwrap();
+            server.send_fragment(text.clone().into()).unwrap();
+            let plain = server.buffered_amount();
+            assert!(plain >= 2 * text.len());
+            server.end_batch(&mut batch);
+            assert!(server.buffered_amount() < plain + 200);
+            server.send_fragment("end".into()).unwrap();
+            server.finish_message().unwrap();
+            server.send(text.as_str().into()).unwrap();
+            pair.drive();
+            let count = |len: usize| {
+                let line = format!("text of {len} bytes");
+                pair.client.events.iter().filter(|seen| **seen == line).count()
+            };
+            assert_eq!((count(text.len()), count(text.len() + 3)), (4 * rounds, rounds));
+        }
+    }
+}
+
 fn options() -> impl Strategy<Value = Deflate> {
     (any::<bool>(), any::<bool>(), 9u8..=15, 9u8..=15, 2u8..=9, 0usize..200).prop_map(
         |(server, client, server_bits, client_bits, level, threshold)| {
@@ -469,7 +500,16 @@ proptest! {
                 2 => drop(from.connection.ping(Bytes::from_static(b"between"))),
                 _ => {}
             }
-            from.connection.send(message.clone()).expect("room");
+            let mut batch = Batch::new();
+            if how == 3 {
+                from.connection.begin_batch(&mut batch, usize::MAX);
+            }
+            let taken = batch.take(&mut message.clone());
+            prop_assert_eq!(taken, how == 3 && !from_client);
+            from.connection.end_batch(&mut batch);
+            if !taken {
+                from.connection.send(message.clone()).expect("room");
+            }
             pair.drive();
             let seen: Vec<_> = receiver.try_iter().collect();
             prop_assert_eq!(seen.len(), if how < 2 { 2 } else { 1 });

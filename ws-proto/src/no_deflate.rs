@@ -66,11 +66,16 @@ impl Inflater {
         match *self {}
     }
 
+    pub(crate) fn inflate_last(&mut self, _: &[u8], _: &mut Sink<'_>) -> Result<(), ProtocolError> {
+        match *self {}
+    }
+
     pub(crate) fn finish(&mut self, _: &mut Sink<'_>) -> Result<(), ProtocolError> {
         match *self {}
     }
 }
 
+#[derive(Debug)]
 pub(crate) enum Deflater {}
 
 impl Deflater {
@@ -78,7 +83,7 @@ impl Deflater {
         match params {}
     }
 
-    pub(crate) fn deflate(&mut self, _: &[u8]) -> Option<Bytes> {
+    pub(crate) fn deflate<T>(&mut self, _: &[u8], _: impl FnOnce(&[u8]) -> T) -> Option<T> {
         match *self {}
     }
 

@@ -55,6 +55,17 @@ impl Payload for &Bytes {
     }
 }
 
+/// What lies in a buffer that is used again.
+impl Payload for &[u8] {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    fn share(self) -> Bytes {
+        Bytes::copy_from_slice(self)
+    }
+}
+
 /// It is moved out, which spares the allocation that the first clone of bytes makes.
 impl Payload for &mut Message {
     #[inline]

@@ -1,8 +1,11 @@
+use alloc::boxed::Box;
+
 use bytes::Buf;
 
 use super::Connection;
-use super::outbound::{put_text, put_unmasked};
+use super::outbound::{put_deflated, put_text, put_unmasked};
 use crate::buffer::SendBuf;
+use crate::deflate::Deflater;
 use crate::wire::rfc6455::Opcode;
 use crate::{Message, Role, State};
 
@@ -20,6 +23,8 @@ pub struct Batch {
     room: usize,
     /// Bytes that were queued before.
     before: usize,
+    /// The connection's, which sends without compression meanwhile.
+    deflater: Option<Box<Deflater>>,
 }
 
 /// How messages are framed.
@@ -43,7 +48,8 @@ const MOST_KEPT: usize = 64 << 10;
 impl Batch {
     /// An empty one, without memory.
     pub const fn new() -> Self {
-        Self { buf: SendBuf::new(), framing: Framing::Closed, room: 0, before: 0 }
+        let buf = SendBuf::new();
+        Self { buf, framing: Framing::Closed, room: 0, before: 0, deflater: None }
     }
 
     /// Takes a message. `false` when it was not taken and has to go through [`Connection::send`],
@@ -57,13 +63,22 @@ impl Batch {
         if cost >= self.room {
             return false;
         }
+        let deflated = self.deflater.is_some() && self.put_deflated(message);
         match self.framing {
+            _ if deflated => {}
             Framing::Frames => put_unmasked(&mut self.buf, Opcode::of(message.kind()), message),
             Framing::Text if message.is_text() => put_text(&mut self.buf, message),
             _ => return false,
         }
         self.room -= cost;
         true
+    }
+
+    /// `false` when the message is to be sent as it is.
+    fn put_deflated(&mut self, message: &Message) -> bool {
+        let Some(deflater) = &mut self.deflater else { return false };
+        let put = |payload: &[u8]| put_deflated(&mut self.buf, Opcode::of(message.kind()), payload);
+        deflater.deflate(message.payload(), put).is_some()
     }
 
     /// Whether it holds nothing.
@@ -84,8 +99,9 @@ impl Batch {
 
 impl Connection {
     /// Lets `batch`, which is empty, take messages of less than `most` bytes in all, and of what
-    /// is free below the high-water mark. It takes none when the connection is not open, masks or
-    /// compresses.
+    /// is free below the high-water mark. It takes none when the connection is not open, or masks.
+    /// Until [`end_batch`](Self::end_batch) it is the batch that compresses: what is queued
+    /// meanwhile is sent as it is.
     pub fn begin_batch(&mut self, batch: &mut Batch, most: usize) {
         debug_assert!(batch.is_empty());
         let open = self.state() == State::Connected && self.role == Role::Server;
@@ -102,7 +118,7 @@ impl Connection {
         batch.room = self.config.limits.outbound_high.saturating_sub(self.buffered_amount());
         batch.room = batch.room.min(most);
         if batch.framing != Framing::Closed {
-            batch.before = self.out.lend(&mut batch.buf);
+            (batch.before, batch.deflater) = self.out.lend(&mut batch.buf);
         }
     }
 
@@ -112,6 +128,7 @@ impl Connection {
     pub fn end_batch(&mut self, batch: &mut Batch) {
         batch.framing = Framing::Closed;
         let before = core::mem::take(&mut batch.before);
+        self.out.deflate_with(batch.deflater.take());
         if batch.is_empty() {
             return;
         }

@@ -56,10 +56,11 @@ struct Unready;
 
 impl Rare {
     fn is_empty(&self) -> bool {
-        self.entropy.is_none()
-            && self.deflater.is_none()
-            && self.pong.is_none()
-            && self.partial.is_none()
+        self.deflater.is_none() && self.is_plain()
+    }
+
+    fn is_plain(&self) -> bool {
+        self.entropy.is_none() && self.pong.is_none() && self.partial.is_none()
     }
 }
 
@@ -195,10 +196,13 @@ impl Outbound {
     /// The same behind a pong, or compressed.
     fn put_rare(&mut self, message: &Message, version: Version) {
         self.put_newest_pong();
-        if let Some(deflater) = self.deflater()
-            && let Some(payload) = deflater.deflate(message.payload())
-        {
-            return self.put_deflated(message, &payload);
+        if let Some(mut deflater) = self.rare.as_mut().and_then(|rare| rare.deflater.take()) {
+            let put = |payload: &[u8]| self.put_deflated(message, payload);
+            let deflated = deflater.deflate(message.payload(), put).is_some();
+            self.deflate_with(Some(deflater));
+            if deflated {
+                return;
+            }
         }
         self.put_plain(message, version);
     }
@@ -229,20 +233,20 @@ impl Outbound {
         }
     }
 
-    /// Whether messages need a header and nothing else.
+    /// Whether messages need a header, perhaps compression, and nothing else.
     pub(super) fn is_plain(&self) -> bool {
-        self.rare.as_ref().is_none_or(|rare| rare.is_empty())
+        self.rare.as_ref().is_none_or(|rare| rare.is_plain())
     }
 
     /// Moves what is queued to `bytes`, which is empty, and answers how much it was. It counts as
-    /// handed out.
-    pub(super) fn lend(&mut self, bytes: &mut SendBuf) -> usize {
+    /// handed out. The compressor goes with it.
+    pub(super) fn lend(&mut self, bytes: &mut SendBuf) -> (usize, Option<Box<Deflater>>) {
         let before = self.buf.remaining();
         if before > 0 {
             core::mem::swap(&mut self.buf, bytes);
             self.in_flight += before;
         }
-        before
+        (before, self.rare.as_mut().and_then(|rare| rare.deflater.take()))
     }
 
     /// Queues what was lent, and what was appended to it, in front of all that was not handed out
@@ -365,9 +369,10 @@ impl Outbound {
         }
     }
 
-    fn put_deflated(&mut self, message: &Message, payload: &Bytes) {
+    fn put_deflated(&mut self, message: &Message, payload: impl Payload) {
         let Ok(key) = self.key() else { return };
-        let header = Header::new(Opcode::of(message.kind()), payload.len(), key).deflated();
+        let len = payload.bytes().len();
+        let header = Header::new(Opcode::of(message.kind()), len, key).deflated();
         self.put_masked(&header, key, payload);
     }
 
@@ -380,12 +385,12 @@ impl Outbound {
         if entropy.is_ready() { Ok(Some(key)) } else { Err(Unready) }
     }
 
-    fn put_masked(&mut self, header: &Header, key: Option<[u8; 4]>, payload: &Bytes) {
+    fn put_masked(&mut self, header: &Header, key: Option<[u8; 4]>, payload: impl Payload) {
         let Some(key) = key else {
             return self.buf.put_frame(header.as_bytes(), payload);
         };
         self.buf.put(header.as_bytes());
-        self.buf.put_with(|out| mask::append(key, payload, out));
+        self.buf.put_with(|out| mask::append(key, payload.bytes(), out));
     }
 }
 
@@ -401,6 +406,12 @@ pub(super) fn put_unmasked(buf: &mut SendBuf, opcode: Opcode, payload: impl Payl
         }
         len => buf.put_frame(Header::new(opcode, len, None).as_bytes(), payload),
     }
+}
+
+/// A compressed frame of a server.
+pub(super) fn put_deflated(buf: &mut SendBuf, opcode: Opcode, payload: impl Payload) {
+    let header = Header::new(opcode, payload.bytes().len(), None).deflated();
+    buf.put_frame(header.as_bytes(), payload);
 }
 
 /// A message of draft75 and draft76.

@@ -18,6 +18,7 @@ const FIRST: usize = 4 << 10;
 const STORED_MAX: usize = u16::MAX as usize;
 
 /// Compresses what this side sends (RFC 7692 section 7.2.1).
+#[derive(Debug)]
 pub(crate) struct Deflater {
     kind: Kind,
     no_context_takeover: bool,
@@ -39,13 +40,13 @@ impl Deflater {
         })
     }
 
-    /// The compressed payload, or `None` when it is to be sent as it is: when it is short, or
-    /// would not get shorter.
-    pub(crate) fn deflate(&mut self, payload: &[u8]) -> Option<Bytes> {
+    /// Lends `put` the compressed payload. `None` when it is to be sent as it is: when it is short,
+    /// or would not get shorter.
+    pub(crate) fn deflate<T>(&mut self, payload: &[u8], put: impl FnOnce(&[u8]) -> T) -> Option<T> {
         if payload.len() < self.threshold {
             return None;
         }
-        self.compress(payload, Tail::Left)
+        self.compress(payload, Tail::Left, put)
     }
 
     /// The next bytes of a message that is compressed whatever its length, or with `last` its end.
@@ -59,7 +60,7 @@ impl Deflater {
             // The first byte of the block that the receiver completes (RFC 7692 section 7.2.3.6).
             return Bytes::from_static(&[0]);
         }
-        self.compress(payload, Tail::Kept).unwrap_or_else(|| store(payload))
+        self.compress(payload, Tail::Kept, Bytes::copy_from_slice).unwrap_or_else(|| store(payload))
     }
 
     /// The same of a message for many, which is compressed once for all with the same parameters.
@@ -73,17 +74,22 @@ impl Deflater {
         let form = forms.of(kind.window_bits, || {
             let context = pool::compressor(kind);
             let flush = FlushCompress::Full;
-            compress_and_put(kind, context, payload, (flush, Tail::Left)).0
+            compress_and_put(kind, context, payload, (flush, Tail::Left), Bytes::copy_from_slice).0
         })?;
         self.forget();
         Some(form)
     }
 
-    fn compress(&mut self, payload: &[u8], tail: Tail) -> Option<Bytes> {
+    fn compress<T>(
+        &mut self,
+        payload: &[u8],
+        tail: Tail,
+        put: impl FnOnce(&[u8]) -> T,
+    ) -> Option<T> {
         let context = self.context.take().unwrap_or_else(|| pool::compressor(self.kind));
         let flush =
             if self.no_context_takeover { FlushCompress::Full } else { FlushCompress::Sync };
-        let (smaller, context) = compress_and_put(self.kind, context, payload, (flush, tail));
+        let (smaller, context) = compress_and_put(self.kind, context, payload, (flush, tail), put);
         self.context = context;
         smaller
     }
@@ -105,14 +111,15 @@ enum Tail {
     Kept,
 }
 
-/// Compresses up to a flush; `None` as soon as it is no shorter. The context comes back when what
+/// Compresses up to a flush, for `put`; `None` as soon as it is no shorter. The context comes back when what
 /// follows may refer to it, and goes to the pool otherwise.
-fn compress_and_put(
+fn compress_and_put<T>(
     kind: Kind,
     mut context: Box<Compress>,
     payload: &[u8],
     (flush, tail): (FlushCompress, Tail),
-) -> (Option<Bytes>, Option<Box<Compress>>) {
+    put: impl FnOnce(&[u8]) -> T,
+) -> (Option<T>, Option<Box<Compress>>) {
     let most = payload.len() + TAIL.len();
     let (flushed, smaller) = pool::with_buffer(FIRST.min(most), |out| {
         if !flush_into(out, most, &mut context, payload, flush) {
@@ -120,7 +127,7 @@ fn compress_and_put(
         }
         let whole = out.strip_suffix(&TAIL).unwrap_or(out);
         let body = if tail == Tail::Left { whole } else { out };
-        (true, (body.len() < payload.len()).then(|| Bytes::copy_from_slice(body)))
+        (true, (body.len() < payload.len()).then(|| put(body)))
     });
     if flush == FlushCompress::Full && flushed {
         // It has forgotten everything, at less than what a reset costs.
@@ -246,7 +253,7 @@ mod tests {
             let mut receiver = Inflater::new(params, Role::Client);
             let mut sent = 0;
             for message in &messages {
-                let Some(deflated) = sender.deflate(message) else { continue };
+                let Some(deflated) = sender.deflate(message, <[u8]>::to_vec) else { continue };
                 sent += 1;
                 let mut out = Vec::new();
                 let mut sink = |piece: &[u8]| {

@@ -1,6 +1,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use bytes::BufMut;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::params::DeflateParams;
@@ -16,6 +17,9 @@ const END: [u8; 9] = [0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF];
 
 /// What is decompressed at a time: over the limit of a message by no more than this.
 const STEP: usize = 32 << 10;
+
+/// Room for a message whose tail is put behind it.
+const SMALL: usize = 512;
 
 /// Takes what was decompressed, and may refuse it.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), ProtocolError> + 'a;
@@ -115,6 +119,42 @@ impl Inflater {
         Ok(Step { used: if stuck { bytes.len() } else { used }, more: full && !self.ended })
     }
 
+    /// Decompresses the last bytes of a message. A short message that is there as a whole, as most
+    /// are, takes one step with what the sender left out, where it would be two.
+    pub(crate) fn inflate_last(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), ProtocolError> {
+        let tail = self.tail();
+        let mut copy = [0; SMALL];
+        if !self.empty || bytes.is_empty() || bytes.len() + tail.len() > copy.len() {
+            self.inflate(bytes, sink)?;
+            return self.finish(sink);
+        }
+        let mut free = &mut copy[..];
+        free.put_slice(bytes);
+        free.put_slice(tail);
+        let free = free.len();
+        pool::with_buffer(STEP, |buffer| {
+            let mut rest = copy.get(..SMALL - free).unwrap_or_default();
+            loop {
+                let Step { used, more } = self.step(rest, buffer, sink)?;
+                rest = rest.get(used..).unwrap_or_default();
+                // The sender may have forgotten the empty block, as below.
+                let complete = self.ended && rest.len() == tail.len();
+                if complete || rest.is_empty() && !more {
+                    return Ok(());
+                }
+            }
+        })?;
+        self.end()
+    }
+
+    fn tail(&self) -> &'static [u8] {
+        if self.no_context_takeover { &END } else { &TAIL }
+    }
+
     /// Says that the message is complete.
     pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), ProtocolError> {
         // Some send an empty message as no byte at all, which would leave the tail half read.
@@ -123,14 +163,18 @@ impl Inflater {
         }
         // A sender may end with a last block and forget the empty one behind it.
         if !self.ended {
-            self.inflate(if self.no_context_takeover { &END } else { &TAIL }, sink)?;
+            self.inflate(self.tail(), sink)?;
         }
-        self.empty = true;
-        if self.no_context_takeover { self.end() } else { Ok(()) }
+        self.end()
     }
 
-    /// Gives the context back, if the message did not end in the middle of a block.
+    /// Gives the context back, if there is no takeover and the message did not end in the middle of
+    /// a block.
     fn end(&mut self) -> Result<(), ProtocolError> {
+        self.empty = true;
+        if !self.no_context_takeover {
+            return Ok(());
+        }
         if !core::mem::take(&mut self.ended) {
             return Err(ProtocolError::InvalidDeflate);
         }
@@ -138,5 +182,97 @@ impl Inflater {
             pool::put_decompressor(context);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::{Compress, Compression, FlushCompress};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How a sender ends a message, and what becomes of it on the way.
+    #[derive(Clone, Debug)]
+    struct Sent {
+        payload: Vec<u8>,
+        end: FlushCompress,
+        more: bool,
+        cut: usize,
+        broken: Option<(usize, u8)>,
+    }
+
+    fn sent() -> impl Strategy<Value = Sent> {
+        let payload = prop_oneof![
+            prop::collection::vec(b'a'..b'd', 0..300),
+            prop::collection::vec(any::<u8>(), 0..100),
+            (1..60_000_usize).prop_map(|len| vec![b'x'; len]),
+        ];
+        let end = prop_oneof![
+            3 => Just(FlushCompress::Sync),
+            1 => Just(FlushCompress::Full),
+            1 => Just(FlushCompress::Finish),
+        ];
+        let cut = prop_oneof![3 => Just(0_usize), 1 => 1..20_usize];
+        let broken = prop::option::weighted(0.2, (0..300_usize, 1..255_u8));
+        (payload, end, prop::bool::weighted(0.2), cut, broken)
+            .prop_map(|(payload, end, more, cut, broken)| Sent { payload, end, more, cut, broken })
+    }
+
+    impl Sent {
+        fn bytes(&self) -> Vec<u8> {
+            let mut bytes = Vec::with_capacity(70_000);
+            let mut flush = |payload: &[u8], end| {
+                let mut sender = Compress::new(Compression::default(), false);
+                sender.compress_vec(payload, &mut bytes, end).unwrap();
+            };
+            flush(&self.payload, self.end);
+            if self.more {
+                flush(b"behind it", FlushCompress::Sync);
+            }
+            let whole = bytes.strip_suffix(&TAIL).unwrap_or(&bytes);
+            let mut sent = whole[..whole.len() - self.cut.min(whole.len())].to_vec();
+            if let Some((at, bits)) = self.broken
+                && let Some(byte) = sent.get_mut(at)
+            {
+                *byte ^= bits;
+            }
+            sent
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_last_bytes_in_one_step_are_those_in_two(
+            messages in prop::collection::vec(sent(), 1..4),
+            no_context_takeover: bool,
+        ) {
+            let inflater = || Inflater {
+                no_context_takeover,
+                context: None,
+                ended: false,
+                empty: true,
+            };
+            let (mut one, mut two) = (inflater(), inflater());
+            for bytes in messages.iter().map(Sent::bytes) {
+                let mut out = [Vec::new(), Vec::new()];
+                let [out_one, out_two] = &mut out;
+                let mut take = |piece: &[u8]| {
+                    out_one.extend_from_slice(piece);
+                    Ok(())
+                };
+                let result = one.inflate_last(&bytes, &mut take);
+                let mut take = |piece: &[u8]| {
+                    out_two.extend_from_slice(piece);
+                    Ok(())
+                };
+                let twin = two.inflate(&bytes, &mut take).and_then(|()| two.finish(&mut take));
+                prop_assert_eq!(&result, &twin);
+                prop_assert!(out[0] == out[1]);
+                if result.is_err() {
+                    break;
+                }
+            }
+        }
     }
 }

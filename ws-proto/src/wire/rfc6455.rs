@@ -316,9 +316,10 @@ impl Decoder {
             self.payload.extend_from_slice(piece);
             Ok(())
         };
-        inflater.inflate(bytes, &mut take)?;
         if frame.fin && frame.remaining == 0 {
-            inflater.finish(&mut take)?;
+            inflater.inflate_last(bytes, &mut take)?;
+        } else {
+            inflater.inflate(bytes, &mut take)?;
         }
         input.consume(n);
         Ok(frame.remaining == 0)

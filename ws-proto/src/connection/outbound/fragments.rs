@@ -42,8 +42,11 @@ impl Outbound {
     /// Queues what was checked.
     pub(crate) fn put_part(&mut self, part: &Part<'_>, version: Version) {
         self.answer_ping();
+        let can_compress = self.deflater().is_some();
         let Some(partial) = self.partial() else { return };
         let first = !core::mem::replace(&mut partial.begun, true);
+        // What begins while a batch has the compressor goes on without it.
+        partial.compressed &= can_compress || !first;
         let (kind, compressed) = (partial.kind, partial.compressed);
         let empty = Bytes::new();
         let (payload, last) = match part {
