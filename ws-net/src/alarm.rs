@@ -94,6 +94,11 @@ impl Alarm {
         Poll::Pending
     }
 
+    /// The table that it is or was in: there is one for each runtime. The first while it was in none.
+    pub(crate) fn table(&self) -> u32 {
+        self.table
+    }
+
     /// The task is another one than before: the next call that sets an alarm sets it anew.
     pub(crate) fn renew(&mut self, alarms: &Alarms) {
         // As if it had been lost.

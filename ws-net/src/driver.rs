@@ -158,7 +158,11 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
         let now = turn.now;
         if turn.moved.unwrap_or(true) {
             // Before the turn can end early, and forget it.
-            this.membership.move_to(this.runtime);
+            this.membership.renew_alarm();
+            if this.membership.connection.shared().errand.load(Ordering::Acquire) {
+                // Who brought it may have woken the task that was left.
+                cx.waker().wake_by_ref();
+            }
         }
         turn.end(this.rest);
         let Poll::Ready(deadline) = deadline else {

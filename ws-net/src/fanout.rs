@@ -72,7 +72,7 @@ impl<'a> Fanout<'a> {
 
     /// Wakes their tasks. No lock is held any more.
     pub(crate) fn finish(mut self) -> Delivery {
-        self.relays.hand_over();
+        self.relays.hand_over(&mut self.freed);
         self.freed.release();
         self.delivery
     }

@@ -38,17 +38,15 @@ impl Membership {
         time: (&R, Instant),
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        let Shared { common, serial, .. } = &**self.connection.shared();
-        self.alarm.poll_set(&common.alarms, *serial, deadline, time, cx)
+        let Shared { common, serial, home, .. } = &**self.connection.shared();
+        let rings = self.alarm.poll_set(&common.alarms, *serial, deadline, time, cx);
+        home.store(self.alarm.table(), Ordering::Relaxed);
+        rings
     }
 
-    /// The task is another one than before, perhaps on another runtime: the alarm is set for that
-    /// one from now on.
-    pub(crate) fn move_to(&mut self, runtime: &impl Runtime) {
-        let shared = self.connection.shared();
-        let key = runtime.key();
-        shared.home.store((key ^ key >> 32) as u32, Ordering::Relaxed);
-        self.alarm.renew(&shared.common.alarms);
+    /// The task is another one than before: the alarm is set for that one from now on.
+    pub(crate) fn renew_alarm(&mut self) {
+        self.alarm.renew(&self.connection.shared().common.alarms);
     }
 
     /// The connection is open: everybody can find it.
@@ -117,8 +115,8 @@ impl Drop for Membership {
         inner.drop_backlog(&mut freed);
         freed.put_unsent(inner.core.take_unsent());
         drop(inner);
-        // All else may run code of users, which may panic.
-        relay::give_up(shared);
+        // Whatever else runs code of users, which may panic.
+        guard("a waker", &self.connection, || relay::give_up(shared));
         let Shared { common, serial, .. } = &**shared;
         self.alarm.cancel(&common.alarms, *serial);
         self.detach();

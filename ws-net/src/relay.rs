@@ -87,19 +87,19 @@ impl Relays {
         None
     }
 
-    /// Gives the leaders their errands, and wakes them.
-    pub(crate) fn hand_over(&mut self) {
+    /// Gives the leaders their errands, and answers whom to wake.
+    pub(crate) fn hand_over(&mut self, wakers: &mut impl Extend<Waker>) {
         for Relay { leader, receivers, .. } in self.full.drain(..).chain(self.open.drain(..)) {
             if !receivers.is_empty() {
                 leader.common.errands.put(leader.serial, receivers);
                 leader.errand.store(true, Ordering::Release);
             }
-            // Whoever runs its driver by now finds the errand, and has put its own waker there.
+            // A driver that goes on elsewhere by now finds the errand, or has put its new waker there.
             let waker = leader.lock().waker.clone();
-            match waker {
-                Some(waker) => waker.wake(),
-                None => give_up(&leader),
+            if waker.is_none() {
+                give_up(&leader);
             }
+            wakers.extend(waker);
         }
     }
 }
@@ -125,7 +125,9 @@ pub(crate) fn run(leader: &Shared) {
 
 /// The driver of `leader` is gone: everybody writes for themselves.
 pub(crate) fn give_up(leader: &Shared) {
-    take_all(leader, drop);
+    if leader.errand.load(Ordering::Acquire) {
+        take_all(leader, drop);
+    }
 }
 
 fn take_all(leader: &Shared, mut f: impl FnMut(Receivers)) {

@@ -152,8 +152,8 @@ pub trait Transport: Send + Unpin + 'static {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// The descriptor of the socket, for transports that own one and hold nothing back. A message
-    /// to many is then written by the task of one receiver for a few others, too, whose own tasks
-    /// sleep. Otherwise each task writes for itself.
+    /// to many, up to 32 KiB, is then written by the task of one receiver for a few others, too,
+    /// whose own tasks sleep. Otherwise each task writes for itself.
     fn descriptor(&self) -> Option<Descriptor<Self>>
     where
         Self: Sized,

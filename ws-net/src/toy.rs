@@ -362,6 +362,8 @@ struct Wire {
     fails: bool,
     /// What happens during the server's next write.
     meanwhile: Option<Box<dyn FnOnce() + Send>>,
+    /// What happens when the server drops its end.
+    at_end: Option<Box<dyn FnOnce() + Send>>,
     /// What the server writes to, in place of `bytes`, and what the client reads then.
     #[cfg(unix)]
     socket: Option<[UnixStream; 2]>,
@@ -408,6 +410,11 @@ impl Pipe {
         lock(&self.wire).meanwhile = Some(Box::new(f));
     }
 
+    /// Calls `f` when the server drops its end.
+    pub(crate) fn at_end(&self, f: impl FnOnce() + Send + 'static) {
+        lock(&self.wire).at_end = Some(Box::new(f));
+    }
+
     /// Makes every write of the server an error.
     pub(crate) fn hear_no_more(&self) {
         lock(&self.wire).deaf = true;
@@ -443,7 +450,11 @@ impl Drop for Pipe {
         let mut wire = lock(&self.wire);
         wire.ended[self.me] = true;
         let waker = wire.wakers[1 - self.me].take();
+        let at_end = wire.at_end.take_if(|_| self.me == 1);
         drop(wire);
+        if let Some(f) = at_end {
+            f();
+        }
         // The task may end with it, and the other pipe with the task.
         if let Some(waker) = waker {
             waker.wake();

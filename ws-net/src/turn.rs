@@ -508,7 +508,8 @@ impl Inner {
         turn.input.is_some()
     }
 
-    /// From now on whoever changes something wakes the task, or sees to it that all is written. Answers until when it may sleep.
+    /// From now on whoever changes something wakes the task, or sees to it that all is written.
+    /// Answers until when it may sleep.
     fn fall_asleep(&mut self, blocked: bool, now: Instant, rest: &mut Rest) -> Option<Instant> {
         self.core.set_paused(blocked, now);
         rest.reads_first = !blocked && self.core.wants_input();

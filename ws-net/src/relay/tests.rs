@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -51,6 +51,26 @@ fn a_few_write_for_all() {
     assert_eq!(party.toy.settle(), 3);
     let expected: Vec<_> = (0..16).map(|i| i.to_string()).collect();
     assert!(party.heard().iter().all(|texts| *texts == expected.join(" ")));
+}
+
+#[test]
+fn each_runtime_has_writers_of_its_own() {
+    let party = party(60, |builder| builder);
+    for (guest, (connection, _)) in party.guests.iter().enumerate() {
+        connection.shared().home.store(guest as u32 % 3, Relaxed);
+    }
+    assert_eq!(party.server.broadcast("one"), sent_to(60));
+    let errands = &party.connection(0).shared().common.errands;
+    for home in 0..3 {
+        let own = |connection: &&Connection| connection.shared().home.load(Relaxed) == home;
+        let own = party.guests.iter().map(|(connection, _)| connection).filter(own);
+        let leaders: Vec<_> =
+            own.filter(|connection| connection.shared().errand.load(Relaxed)).collect();
+        let [leader] = leaders[..] else { panic!("{} leaders", leaders.len()) };
+        let receivers = errands.take(leader.shared().serial).unwrap();
+        assert_eq!(receivers.len(), 19);
+        assert!(receivers.iter().all(|receiver| receiver.home.load(Relaxed) == home));
+    }
 }
 
 #[test]
@@ -190,13 +210,20 @@ fn a_leader_that_moves_is_woken_where_it_is() {
 #[test]
 fn a_socket_is_forgotten_before_it_is_gone() {
     let party = party(3, |builder| builder);
-    let is_known = |guest| party.connection(guest).shared().lock().direct.is_some();
-    assert!(is_known(0) && is_known(1) && is_known(2));
+    let gone = Arc::new(AtomicUsize::new(0));
+    for (connection, client) in &party.guests {
+        let (connection, gone) = (connection.clone(), Arc::clone(&gone));
+        assert!(connection.shared().lock().direct.is_some());
+        client.at_end(move || {
+            assert!(connection.shared().lock().direct.is_none());
+            gone.fetch_add(1, Relaxed);
+        });
+    }
     party.connection(0).abort();
     party.toy.settle();
-    assert!(!is_known(0) && is_known(1));
+    assert_eq!(gone.load(Relaxed), 1);
     party.toy.drop_tasks();
-    assert!(!is_known(1) && !is_known(2));
+    assert_eq!(gone.load(Relaxed), 3);
 }
 
 #[test]

@@ -14,7 +14,8 @@ use crate::{Message, Role, State};
 ///
 /// [`Connection::begin_batch`] says what it may take, [`Connection::end_batch`] queues what it
 /// took. In between the connection may be used as always: the messages of the batch go before
-/// whatever was queued meanwhile. One batch can serve many connections in turn.
+/// whatever was queued meanwhile. One batch can serve many connections in turn. What it took, and a
+/// context of compression that it was lent, are lost with one that is dropped before it ended.
 #[derive(Debug, Default)]
 pub struct Batch {
     buf: SendBuf,
@@ -23,8 +24,10 @@ pub struct Batch {
     room: usize,
     /// Bytes that were queued before.
     before: usize,
-    /// The connection's, which sends without compression meanwhile.
+    /// The connection's, which sends without compression meanwhile: it has a context to keep.
     deflater: Option<Box<Deflater>>,
+    /// One that does as the connection's.
+    twin: Option<Deflater>,
 }
 
 /// How messages are framed.
@@ -49,12 +52,11 @@ impl Batch {
     /// An empty one, without memory.
     pub const fn new() -> Self {
         let buf = SendBuf::new();
-        Self { buf, framing: Framing::Closed, room: 0, before: 0, deflater: None }
+        Self { buf, framing: Framing::Closed, room: 0, before: 0, deflater: None, twin: None }
     }
 
     /// Takes a message. `false` when it was not taken and has to go through [`Connection::send`],
-    /// because it would reach the high-water mark, or needs more than a header, or cannot be sent
-    /// at all. Otherwise what is left of `message` may be dropped: a large payload was moved out of
+    /// because it would reach the high-water mark, or has to be masked, or cannot be sent at all. Otherwise what is left of `message` may be dropped: a large payload was moved out of
     /// it. Does not wait.
     #[inline]
     #[must_use]
@@ -63,7 +65,8 @@ impl Batch {
         if cost >= self.room {
             return false;
         }
-        let deflated = self.deflater.is_some() && self.put_deflated(message);
+        let compresses = self.deflater.is_some() || self.twin.is_some();
+        let deflated = compresses && self.put_deflated(message);
         match self.framing {
             _ if deflated => {}
             Framing::Frames => put_unmasked(&mut self.buf, Opcode::of(message.kind()), message),
@@ -76,7 +79,8 @@ impl Batch {
 
     /// `false` when the message is to be sent as it is.
     fn put_deflated(&mut self, message: &Message) -> bool {
-        let Some(deflater) = &mut self.deflater else { return false };
+        let deflater = self.deflater.as_deref_mut().or(self.twin.as_mut());
+        let Some(deflater) = deflater else { return false };
         let put = |payload: &[u8]| put_deflated(&mut self.buf, Opcode::of(message.kind()), payload);
         deflater.deflate(message.payload(), put).is_some()
     }
@@ -99,11 +103,11 @@ impl Batch {
 
 impl Connection {
     /// Lets `batch`, which is empty, take messages of less than `most` bytes in all, and of what
-    /// is free below the high-water mark. It takes none when the connection is not open, or masks.
-    /// Until [`end_batch`](Self::end_batch) it is the batch that compresses: what is queued
-    /// meanwhile is sent as it is.
+    /// is free below the high-water mark. It takes none when the connection is not open, masks, owes
+    /// a pong, or is sending a message in fragments. With context takeover it is the batch that
+    /// compresses until [`end_batch`](Self::end_batch): what is queued meanwhile is sent as it is.
     pub fn begin_batch(&mut self, batch: &mut Batch, most: usize) {
-        debug_assert!(batch.is_empty());
+        debug_assert!(batch.is_empty() && batch.deflater.is_none(), "it was not ended");
         let open = self.state() == State::Connected && self.role == Role::Server;
         batch.framing = match self.version() {
             Some(version) if open && self.out.is_plain() => {
@@ -118,7 +122,8 @@ impl Connection {
         batch.room = self.config.limits.outbound_high.saturating_sub(self.buffered_amount());
         batch.room = batch.room.min(most);
         if batch.framing != Framing::Closed {
-            (batch.before, batch.deflater) = self.out.lend(&mut batch.buf);
+            batch.before = self.out.lend(&mut batch.buf);
+            (batch.deflater, batch.twin) = self.out.lend_deflater();
         }
     }
 
@@ -128,7 +133,10 @@ impl Connection {
     pub fn end_batch(&mut self, batch: &mut Batch) {
         batch.framing = Framing::Closed;
         let before = core::mem::take(&mut batch.before);
-        self.out.deflate_with(batch.deflater.take());
+        let deflater = batch.deflater.take();
+        if self.state() != State::Closed {
+            self.out.deflate_with(deflater);
+        }
         if batch.is_empty() {
             return;
         }

@@ -239,14 +239,23 @@ impl Outbound {
     }
 
     /// Moves what is queued to `bytes`, which is empty, and answers how much it was. It counts as
-    /// handed out. The compressor goes with it.
-    pub(super) fn lend(&mut self, bytes: &mut SendBuf) -> (usize, Option<Box<Deflater>>) {
+    /// handed out.
+    pub(super) fn lend(&mut self, bytes: &mut SendBuf) -> usize {
         let before = self.buf.remaining();
         if before > 0 {
             core::mem::swap(&mut self.buf, bytes);
             self.in_flight += before;
         }
-        (before, self.rare.as_mut().and_then(|rare| rare.deflater.take()))
+        before
+    }
+
+    /// The compressor, if it has a context to keep; otherwise one that does the same.
+    pub(super) fn lend_deflater(&mut self) -> (Option<Box<Deflater>>, Option<Deflater>) {
+        let Some(rare) = &mut self.rare else { return (None, None) };
+        match rare.deflater.as_ref().and_then(|deflater| deflater.twin()) {
+            None => (rare.deflater.take(), None),
+            twin => (None, twin),
+        }
     }
 
     /// Queues what was lent, and what was appended to it, in front of all that was not handed out

@@ -40,6 +40,12 @@ impl Deflater {
         })
     }
 
+    /// One that does the same, if none of the two has anything to remember.
+    pub(crate) fn twin(&self) -> Option<Self> {
+        let &Self { kind, no_context_takeover, threshold, .. } = self;
+        no_context_takeover.then_some(Self { kind, no_context_takeover, threshold, context: None })
+    }
+
     /// Lends `put` the compressed payload. `None` when it is to be sent as it is: when it is short,
     /// or would not get shorter.
     pub(crate) fn deflate<T>(&mut self, payload: &[u8], put: impl FnOnce(&[u8]) -> T) -> Option<T> {
@@ -111,8 +117,8 @@ enum Tail {
     Kept,
 }
 
-/// Compresses up to a flush, for `put`; `None` as soon as it is no shorter. The context comes back when what
-/// follows may refer to it, and goes to the pool otherwise.
+/// Compresses up to a flush, for `put`; `None` as soon as it is no shorter. The context comes back
+/// when what follows may refer to it, and goes to the pool otherwise.
 fn compress_and_put<T>(
     kind: Kind,
     mut context: Box<Compress>,

@@ -303,9 +303,11 @@ fn a_peer_that_hears_nothing_and_leaves_is_gone() {
 fn others_know_no_socket_that_is_gone() {
     let (toy, server) = serving(|_| pending());
     toy.use_sockets();
-    let _client = join(&toy);
+    let client = join(&toy);
     let connection = only(&server);
     assert!(connection.shared().lock().direct.is_some());
+    let known = connection.clone();
+    client.at_end(move || assert!(known.shared().lock().direct.is_none()));
     let tasks = toy.tasks();
     connection.abort();
     toy.settle();
