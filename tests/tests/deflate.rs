@@ -426,6 +426,7 @@ fn a_batch_has_the_context_until_it_ends() {
             assert_eq!(queued > 2 * text.len(), takes_over);
             assert_eq!(queued < 200, !takes_over);
             server.end_batch(&mut batch);
+            assert!(!batch.take(&mut text.as_str().into()), "it has ended");
             assert!(server.buffered_amount() < queued + 200);
             server.send_fragment("end".into()).unwrap();
             server.finish_message().unwrap();

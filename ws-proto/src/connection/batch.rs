@@ -38,6 +38,8 @@ enum Framing {
     Closed,
     /// As unmasked frames (RFC 6455).
     Frames,
+    /// The same, compressed where that makes them shorter (RFC 7692).
+    Deflated,
     /// As text between two bytes (draft75, draft76).
     Text,
 }
@@ -56,8 +58,9 @@ impl Batch {
     }
 
     /// Takes a message. `false` when it was not taken and has to go through [`Connection::send`],
-    /// because it would reach the high-water mark, or has to be masked, or cannot be sent at all. Otherwise what is left of `message` may be dropped: a large payload was moved out of
-    /// it. Does not wait.
+    /// because it would reach the high-water mark, or has to be masked, or cannot be sent at all.
+    /// Otherwise what is left of `message` may be dropped: a large payload was moved out of it. Does
+    /// not wait.
     #[inline]
     #[must_use]
     pub fn take(&mut self, message: &mut Message) -> bool {
@@ -65,11 +68,9 @@ impl Batch {
         if cost >= self.room {
             return false;
         }
-        let compresses = self.deflater.is_some() || self.twin.is_some();
-        let deflated = compresses && self.put_deflated(message);
         match self.framing {
-            _ if deflated => {}
-            Framing::Frames => put_unmasked(&mut self.buf, Opcode::of(message.kind()), message),
+            Framing::Deflated => self.put_deflated(message),
+            Framing::Frames => self.put_plain(message),
             Framing::Text if message.is_text() => put_text(&mut self.buf, message),
             _ => return false,
         }
@@ -77,12 +78,17 @@ impl Batch {
         true
     }
 
-    /// `false` when the message is to be sent as it is.
-    fn put_deflated(&mut self, message: &Message) -> bool {
+    #[inline]
+    fn put_plain(&mut self, message: &mut Message) {
+        put_unmasked(&mut self.buf, Opcode::of(message.kind()), message);
+    }
+
+    fn put_deflated(&mut self, message: &mut Message) {
         let deflater = self.deflater.as_deref_mut().or(self.twin.as_mut());
-        let Some(deflater) = deflater else { return false };
         let put = |payload: &[u8]| put_deflated(&mut self.buf, Opcode::of(message.kind()), payload);
-        deflater.deflate(message.payload(), put).is_some()
+        if deflater.and_then(|deflater| deflater.deflate(message.payload(), put)).is_none() {
+            self.put_plain(message);
+        }
     }
 
     /// Whether it holds nothing.
@@ -124,6 +130,9 @@ impl Connection {
         if batch.framing != Framing::Closed {
             batch.before = self.out.lend(&mut batch.buf);
             (batch.deflater, batch.twin) = self.out.lend_deflater();
+            if batch.deflater.is_some() || batch.twin.is_some() {
+                batch.framing = Framing::Deflated;
+            }
         }
     }
 

@@ -62,12 +62,23 @@ impl Inflater {
             return Ok(());
         }
         self.empty = false;
+        self.take_steps(bytes, 0, sink)
+    }
+
+    /// Fills the buffer until all bytes are used, or a last block ends in front of the `tail`.
+    fn take_steps(
+        &mut self,
+        bytes: &[u8],
+        tail: usize,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), ProtocolError> {
         pool::with_buffer(STEP, |buffer| {
             let mut rest = bytes;
             loop {
                 let Step { used, more } = self.step(rest, buffer, sink)?;
                 rest = rest.get(used..).unwrap_or_default();
-                if rest.is_empty() && !more {
+                let complete = self.ended && rest.len() == tail;
+                if complete || rest.is_empty() && !more {
                     return Ok(());
                 }
             }
@@ -127,27 +138,17 @@ impl Inflater {
         sink: &mut Sink<'_>,
     ) -> Result<(), ProtocolError> {
         let tail = self.tail();
-        let mut copy = [0; SMALL];
-        if !self.empty || bytes.is_empty() || bytes.len() + tail.len() > copy.len() {
+        if !self.empty || bytes.is_empty() || bytes.len() + tail.len() > SMALL {
             self.inflate(bytes, sink)?;
             return self.finish(sink);
         }
+        let mut copy = [0; SMALL];
         let mut free = &mut copy[..];
         free.put_slice(bytes);
         free.put_slice(tail);
         let free = free.len();
-        pool::with_buffer(STEP, |buffer| {
-            let mut rest = copy.get(..SMALL - free).unwrap_or_default();
-            loop {
-                let Step { used, more } = self.step(rest, buffer, sink)?;
-                rest = rest.get(used..).unwrap_or_default();
-                // The sender may have forgotten the empty block, as below.
-                let complete = self.ended && rest.len() == tail.len();
-                if complete || rest.is_empty() && !more {
-                    return Ok(());
-                }
-            }
-        })?;
+        // The sender may have forgotten the empty block, as below.
+        self.take_steps(copy.get(..SMALL - free).unwrap_or_default(), tail.len(), sink)?;
         self.end()
     }
 
