@@ -29,9 +29,7 @@ pub struct SendBuf {
     gone: usize,
     /// What lies between the copied bytes. Only large payloads need it, so an idle connection has
     /// a pointer.
-    #[expect(clippy::box_collection, reason = "for its size while it is empty")]
-    shared: Option<Box<VecDeque<Shared>>>,
-    remaining: usize,
+    shared: Option<Box<Between>>,
     /// Capacity of the first allocation of `copied`.
     hint: usize,
 }
@@ -78,6 +76,14 @@ impl Payload for &mut Message {
     }
 }
 
+/// Payloads that were not copied.
+#[derive(Default)]
+struct Between {
+    queue: VecDeque<Shared>,
+    /// Bytes of all of them.
+    remaining: usize,
+}
+
 /// A payload that was not copied.
 struct Shared {
     /// It comes before the copied bytes from here on.
@@ -87,7 +93,7 @@ struct Shared {
 
 impl SendBuf {
     pub(crate) const fn new() -> Self {
-        Self { copied: Vec::new(), gone: 0, shared: None, remaining: 0, hint: 0 }
+        Self { copied: Vec::new(), gone: 0, shared: None, hint: 0 }
     }
 
     /// Hands out the content. The next one probably is as large, so it will be allocated at once.
@@ -100,7 +106,6 @@ impl SendBuf {
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.copied.extend_from_slice(bytes);
-        self.remaining += bytes.len();
     }
 
     /// Appends a header and its payload, which is copied when small and shared when large.
@@ -116,17 +121,15 @@ impl SendBuf {
 
     /// Appends bytes without copying.
     pub(crate) fn put_shared(&mut self, bytes: Bytes) {
-        self.remaining += bytes.len();
         let at = self.copied.len();
-        self.shared.get_or_insert_default().push_back(Shared { at, bytes });
+        let shared = self.shared.get_or_insert_default();
+        shared.remaining += bytes.len();
+        shared.queue.push_back(Shared { at, bytes });
     }
 
     /// Appends what `write` appends to the vector, and answers what it answered.
     pub(crate) fn put_with<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        let before = self.copied.len();
-        let result = write(&mut self.copied);
-        self.remaining += self.copied.len() - before;
-        result
+        write(&mut self.copied)
     }
 
     /// Appends all of another.
@@ -135,7 +138,7 @@ impl SendBuf {
         let Self { copied, gone, shared, .. } = other;
         let copied = Bytes::from(copied);
         let mut from = gone;
-        for Shared { at, bytes } in shared.into_iter().flat_map(|shared| *shared) {
+        for Shared { at, bytes } in shared.into_iter().flat_map(|shared| shared.queue) {
             self.put_slice(&copied, from, at, few);
             self.put_shared(bytes);
             from = at;
@@ -154,16 +157,18 @@ impl SendBuf {
     /// Takes `n` bytes up to the last payload that is shared, and answers how many are left.
     fn advance_shared(&mut self, mut n: usize) -> usize {
         let Some(shared) = &mut self.shared else { return n };
-        while let Some(first) = shared.front_mut() {
+        while let Some(first) = shared.queue.front_mut() {
             let copied = n.min(first.at - self.gone);
             self.gone += copied;
             n -= copied;
             if self.gone < first.at || n < first.bytes.len() {
                 first.bytes.advance(n);
+                shared.remaining -= n;
                 return 0;
             }
             n -= first.bytes.len();
-            shared.pop_front();
+            shared.remaining -= first.bytes.len();
+            shared.queue.pop_front();
         }
         n
     }
@@ -181,7 +186,7 @@ impl SendBuf {
     /// the same pieces: both share these payloads, and what lies between them is equal. Then a copy
     /// of the bytes of one serves the other, too. `false` says nothing.
     pub fn is_twin_of(&self, other: &Self) -> bool {
-        let pieces = |buf: &Self| buf.shared.as_ref().map_or(0, |shared| shared.len());
+        let pieces = |buf: &Self| buf.shared.as_ref().map_or(0, |shared| shared.queue.len());
         let same = |(one, other): (&Shared, &Shared)| {
             one.at == other.at
                 && one.bytes.as_ptr() == other.bytes.as_ptr()
@@ -200,11 +205,11 @@ impl SendBuf {
 
     /// Gives back the room for large payloads if it is more than for a few.
     pub(crate) fn trim(&mut self) {
-        self.shared.take_if(|shared| shared.capacity() > FEW);
+        self.shared.take_if(|shared| shared.queue.capacity() > FEW);
     }
 
     fn each_shared(&self) -> impl Iterator<Item = &Shared> {
-        self.shared.iter().flat_map(|shared| shared.iter())
+        self.shared.iter().flat_map(|shared| shared.queue.iter())
     }
 
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
@@ -221,8 +226,10 @@ impl SendBuf {
 }
 
 impl Buf for SendBuf {
+    #[inline]
     fn remaining(&self) -> usize {
-        self.remaining
+        let copied = self.copied.len() - self.gone;
+        copied + self.shared.as_ref().map_or(0, |shared| shared.remaining)
     }
 
     #[inline]
@@ -244,10 +251,9 @@ impl Buf for SendBuf {
     /// More than [`remaining`](Buf::remaining) counts as all of it.
     #[inline]
     fn advance(&mut self, n: usize) {
-        let n = n.min(self.remaining);
-        self.remaining -= n;
+        let n = n.min(self.remaining());
         self.gone += if self.shared.is_some() { self.advance_shared(n) } else { n };
-        if self.remaining == 0 {
+        if !self.has_remaining() {
             // The memory is left for what comes next, if that is soon.
             self.gone = 0;
             self.copied.clear();
@@ -259,7 +265,7 @@ impl Buf for SendBuf {
 impl fmt::Debug for SendBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendBuf")
-            .field("remaining", &self.remaining)
+            .field("remaining", &self.remaining())
             .field("pieces", &self.pieces().count())
             .finish_non_exhaustive()
     }
