@@ -10,6 +10,7 @@ mod broken;
 mod compression;
 mod deadlines;
 mod fragments;
+pub(crate) mod frames;
 pub(crate) mod inbound;
 mod leaving;
 pub(crate) mod outbound;

@@ -1,7 +1,7 @@
 //! permessage-deflate (RFC 7692): options, negotiation, and both directions of the codec.
 
 mod deflater;
-pub(crate) use deflater::Deflater;
+pub(crate) use deflater::{Deflater, Settings};
 
 mod forms;
 pub(crate) use forms::Forms;

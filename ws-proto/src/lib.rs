@@ -97,6 +97,7 @@ pub use config::{Config, ConfigBuilder, ConfigError, Limits, Timeouts};
 mod connection;
 pub use connection::Connection;
 pub use connection::batch::Batch;
+pub use connection::frames::FrameFormat;
 pub use connection::outbound::Transmit;
 pub use connection::state::{Role, State};
 

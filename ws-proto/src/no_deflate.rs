@@ -99,8 +99,21 @@ impl Deflater {
         match *self {}
     }
 
+    pub(crate) fn settings(&self) -> Option<Settings> {
+        match *self {}
+    }
+
     pub(crate) fn forget(&mut self) {
         match *self {}
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Settings {}
+
+impl Settings {
+    pub(crate) fn deflate_shared(self, _: &[u8], _: &Forms) -> Option<Bytes> {
+        match self {}
     }
 }
 

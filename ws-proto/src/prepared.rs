@@ -72,6 +72,11 @@ impl Prepared {
         self.0.frame.as_ref().filter(|_| self.header(version, role).is_some())
     }
 
+    /// The same for all whose frames are not masked one by one.
+    pub(crate) fn unmasked(&self) -> (&Header, Option<&Bytes>) {
+        (&self.0.header, self.0.frame.as_ref())
+    }
+
     /// The ready header, for those whose frames are not masked one by one.
     pub(crate) fn header(&self, version: Version, role: Role) -> Option<&Header> {
         (version.has_frames() && role == Role::Server).then_some(&self.0.header)

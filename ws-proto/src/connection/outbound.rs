@@ -7,7 +7,7 @@ mod fragments;
 
 use super::partial::Partial;
 use crate::buffer::{Payload, SendBuf};
-use crate::deflate::Deflater;
+use crate::deflate::{Deflater, Settings};
 use crate::wire::rfc6455::{FIN, Header, LENGTH_16, MAX_CONTROL, Opcode};
 use crate::wire::{mask, sentinel};
 use crate::{Close, Entropy, Limits, Message, Prepared, Role, SendErrorKind, SendStatus, Version};
@@ -236,6 +236,23 @@ impl Outbound {
     /// Whether messages need a header, perhaps compression, and nothing else.
     pub(super) fn is_plain(&self) -> bool {
         self.rare.as_ref().is_none_or(|rare| rare.is_plain())
+    }
+
+    /// How every message is compressed, if it is and stands by itself.
+    pub(super) fn compression(&self) -> Option<Settings> {
+        self.rare.as_ref()?.deflater.as_ref()?.settings()
+    }
+
+    /// Whether what a message is compressed to depends on those before it.
+    pub(super) fn keeps_context(&self) -> bool {
+        let deflater = self.rare.as_ref().and_then(|rare| rare.deflater.as_ref());
+        deflater.is_some_and(|deflater| deflater.settings().is_none())
+    }
+
+    /// Queues whole frames.
+    pub(super) fn put_frames(&mut self, frames: &Bytes) {
+        self.answer_ping();
+        self.buf.put_frame(&[], frames);
     }
 
     /// Moves what is queued to `bytes`, which is empty, and answers how much it was. It counts as

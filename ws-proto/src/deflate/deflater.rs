@@ -17,6 +17,13 @@ const FIRST: usize = 4 << 10;
 /// The longest stored block.
 const STORED_MAX: usize = u16::MAX as usize;
 
+/// What compressors have in common that make the same of a message which stands by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Settings {
+    kind: Kind,
+    threshold: usize,
+}
+
 /// Compresses what this side sends (RFC 7692 section 7.2.1).
 #[derive(Debug)]
 pub(crate) struct Deflater {
@@ -69,21 +76,20 @@ impl Deflater {
         self.compress(payload, Tail::Kept, Bytes::copy_from_slice).unwrap_or_else(|| store(payload))
     }
 
-    /// The same of a message for many, which is compressed once for all with the same parameters.
+    /// The same of a message for many, see [`Settings::deflate_shared`].
     ///
     /// The peer's window then has what this compressor never saw, so that it has to begin anew.
     pub(crate) fn deflate_shared(&mut self, payload: &[u8], forms: &Forms) -> Option<Bytes> {
-        if payload.len() < self.threshold {
-            return None;
-        }
-        let kind = self.kind;
-        let form = forms.of(kind.window_bits, || {
-            let context = pool::compressor(kind);
-            let flush = FlushCompress::Full;
-            compress_and_put(kind, context, payload, (flush, Tail::Left), Bytes::copy_from_slice).0
-        })?;
+        let Self { kind, threshold, .. } = *self;
+        let form = Settings { kind, threshold }.deflate_shared(payload, forms)?;
         self.forget();
         Some(form)
+    }
+
+    /// The settings, if there is never anything to remember.
+    pub(crate) fn settings(&self) -> Option<Settings> {
+        let Self { kind, threshold, .. } = *self;
+        self.no_context_takeover.then_some(Settings { kind, threshold })
     }
 
     fn compress<T>(
@@ -105,6 +111,22 @@ impl Deflater {
         if let Some(context) = self.context.take() {
             pool::put_compressor(self.kind, context);
         }
+    }
+}
+
+impl Settings {
+    /// The compressed payload of a message for many, made once for all with the same parameters.
+    /// `None` when it is to be sent as it is.
+    pub(crate) fn deflate_shared(self, payload: &[u8], forms: &Forms) -> Option<Bytes> {
+        let Self { kind, threshold } = self;
+        if payload.len() < threshold {
+            return None;
+        }
+        forms.of(kind.window_bits, || {
+            let context = pool::compressor(kind);
+            let flush = FlushCompress::Full;
+            compress_and_put(kind, context, payload, (flush, Tail::Left), Bytes::copy_from_slice).0
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The frames of RFC 6455 section 5, which hybi 7 and 8 share.
 
 mod header;
-pub(crate) use header::{FIN, Header, LENGTH_16, MAX_CONTROL, Opcode};
+pub(crate) use header::{FIN, Header, LENGTH_16, MAX_CONTROL, MAX_HEADER, Opcode};
 
 mod pieces;
 mod whole;
@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use header::{LENGTH_64, MAX_HEADER, RSV1};
+use header::{LENGTH_64, RSV1};
 
 use super::item::Item;
 use super::pieces::Pieces;

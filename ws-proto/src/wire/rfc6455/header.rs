@@ -53,7 +53,7 @@ pub(crate) const LENGTH_16: u8 = 126;
 pub(super) const LENGTH_64: u8 = 127;
 
 /// The longest header: two bytes, 64-bit length, masking key.
-pub(super) const MAX_HEADER: usize = 14;
+pub(crate) const MAX_HEADER: usize = 14;
 
 /// A header that is ready to be sent.
 #[derive(Clone, Debug)]
