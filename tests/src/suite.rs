@@ -129,6 +129,7 @@ macro_rules! conformance {
             crowd {
                 a_client_talks_to_the_others_or_to_all,
                 everybody_hears_broadcasts_in_the_same_order,
+                a_crowd_hears_every_source_once_and_in_order,
                 the_manager_knows_who_is_connected,
                 the_manager_finds_maps_and_filters,
                 the_manager_may_be_called_from_its_own_callbacks,

@@ -10,7 +10,7 @@ use crate::delivery::{Delivery, SlowReceivers};
 use crate::fanout::Fanout;
 use crate::roster::Roster;
 use crate::runtime::Runtime;
-use crate::shared::{Common, Shared};
+use crate::shared::{Common, Inner, Shared};
 use crate::slow::Slow;
 use crate::topics::SubscribeError;
 use crate::{Connection, Manager, Server};
@@ -109,9 +109,7 @@ impl<'a> Audience<'a> {
     fn reach(&self, fanout: &mut Fanout<'_>) {
         self.members(|members| match &self.chosen {
             None => fanout.offer_to(members, self.except),
-            Some(chosen) => {
-                members.hold(|| chosen.iter().for_each(|one| fanout.offer(one.shared())));
-            }
+            Some(chosen) => fanout.offer_to_some(members, chosen),
         });
     }
 
@@ -260,7 +258,13 @@ impl Connection {
     /// Ends a subscription; `false` when there is none. What was published before may still
     /// arrive. Does not wait.
     pub fn unsubscribe(&self, topic: &str) -> bool {
-        self.shared().common.topics.unsubscribe(self.id().serial(), topic)
+        let shared = self.shared();
+        let was_there = shared.common.topics.unsubscribe(shared.serial, topic);
+        if was_there {
+            // Those who were to write what was published before have forgotten it.
+            shared.visit(Inner::call_if_relayed);
+        }
+        was_there
     }
 
     /// The topics that this connection subscribed to, sorted.

@@ -22,7 +22,7 @@ use crate::listeners::{Known, Listeners, Own, Table};
 use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
-use crate::relay;
+use crate::relay::pass;
 use crate::runtime::{Runtime, Transport};
 use crate::shared::{Activity, Common, Reader, Shared};
 use crate::turn::{BUDGET, Rest, StreamEnd, Turn, Work};
@@ -146,7 +146,9 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        relay::run(this.membership.connection.shared());
+        if pass::run(this.membership.connection.shared()) {
+            cx.waker().wake_by_ref();
+        }
         let mut turn = Turn::begin(this.rest, this.runtime.now());
         let summoned = this.membership.connection.shared().summoned.load(Ordering::Relaxed);
         if turn.reads_first(this.rest, summoned) {

@@ -3,12 +3,18 @@ use std::sync::Arc;
 
 use ws_proto::Prepared;
 
+use crate::Connection;
 use crate::backlog::Freed;
 use crate::delivery::Delivery;
-use crate::relay::Relays;
-use crate::roster::Roster;
-use crate::shared::Shared;
+use crate::relay::Part;
+use crate::relay::pass::Leaders;
+use crate::relay::seats::Seats;
+use crate::roster::{Circle, Roster};
+use crate::shared::{Inner, Shared};
 use crate::slow::{Outcome, Slow};
+
+/// With fewer receivers each is woken: a relay would be memory for each topic of one or two.
+const FEWEST: usize = 4;
 
 /// One message on its way to many. It is framed once. When all have it the tasks of some are woken,
 /// which write for the others, too, each all that has gathered in one go.
@@ -17,7 +23,7 @@ pub(crate) struct Fanout<'a> {
     slow: Slow<'a>,
     delivery: Delivery,
     freed: Freed,
-    relays: Relays,
+    leaders: Leaders,
     awaited: Vec<Arc<Shared>>,
 }
 
@@ -28,7 +34,7 @@ impl<'a> Fanout<'a> {
             slow,
             delivery: Delivery::default(),
             freed: Freed::default(),
-            relays: Relays::default(),
+            leaders: Leaders::default(),
             awaited: Vec::new(),
         }
     }
@@ -36,20 +42,49 @@ impl<'a> Fanout<'a> {
     /// Queues the message on every member but `except`. The roster is locked meanwhile, so that
     /// all members get all messages in the same order.
     pub(crate) fn offer_to(&mut self, members: &Roster<Arc<Shared>>, except: Option<u64>) {
-        members.each(|serial, member| {
-            if Some(serial) != except {
-                self.offer(member);
+        members.hold(|circle| {
+            let Some((_, first)) = circle.entries.first() else { return };
+            let at = except.and_then(|serial| circle.find(serial));
+            let except_mark = at.and_then(|at| circle.marks.get(at)).copied().unwrap_or_default();
+            let Circle { entries, marks, seats, .. } = circle;
+            let many = entries.len() >= FEWEST;
+            let high = first.common.config.limits().outbound_high;
+            seats.push(self.message, high, except_mark);
+            self.delivery.queued += seats.count();
+            for (at, mark) in marks.iter_mut().enumerate() {
+                // Mostly all have it, who are then not even looked up.
+                if !seats.got(*mark)
+                    && let Some((serial, member)) = entries.get(at)
+                    && Some(*serial) != except
+                {
+                    self.offer(member, many.then_some((&mut *seats, mark)));
+                }
+            }
+            seats.lead(|leader, relay| self.leaders.add(leader, relay));
+        });
+    }
+
+    /// The same for those who were `chosen`.
+    pub(crate) fn offer_to_some(&mut self, members: &Roster<Arc<Shared>>, chosen: &[Connection]) {
+        members.hold(|circle| {
+            let many = circle.entries.len() >= FEWEST;
+            for one in chosen {
+                let at = circle.find(one.id().serial());
+                let mark = at.and_then(|at| circle.marks.get_mut(at));
+                let mark = mark.filter(|_| many);
+                self.offer(one.shared(), mark.map(|mark| (&mut *circle.seats, mark)));
             }
         });
     }
 
-    /// Queues the message on one connection.
-    pub(crate) fn offer(&mut self, member: &Arc<Shared>) {
+    /// Queues the message on one connection, which may have or get a seat in a relay.
+    fn offer(&mut self, member: &Arc<Shared>, seat: Option<(&mut Seats<Arc<Shared>>, &mut u32)>) {
         let mut inner = member.lock();
         let outcome = inner.offer(self.message, &member.common, self.slow, &mut self.freed);
-        let waker = self.relays.call(&mut inner, member);
+        if mem::take(&mut inner.called) && inner.driver.is_asleep() {
+            self.call(member, &mut inner, seat);
+        }
         drop(inner);
-        self.freed.extend(waker);
         let delivery = &mut self.delivery;
         *match outcome {
             Outcome::Queued => &mut delivery.queued,
@@ -65,6 +100,25 @@ impl<'a> Fanout<'a> {
         } += 1;
     }
 
+    /// Something is queued on a connection that sleeps.
+    fn call(
+        &mut self,
+        member: &Arc<Shared>,
+        inner: &mut Inner,
+        seat: Option<(&mut Seats<Arc<Shared>>, &mut u32)>,
+    ) {
+        let part = seat
+            .filter(|_| inner.takes_relays())
+            .and_then(|(seats, mark)| seats.take_in(mark, member, &inner.sleeper(member)));
+        let Some((part, relay, seat)) = part else {
+            return self.freed.extend(inner.wake(member));
+        };
+        if part == Part::Leads {
+            self.leaders.add(Arc::clone(member), relay);
+        }
+        inner.take_part(part, relay, seat, member);
+    }
+
     /// Those who have yet to take the message.
     pub(crate) fn take_awaited(&mut self) -> Vec<Arc<Shared>> {
         mem::take(&mut self.awaited)
@@ -72,7 +126,7 @@ impl<'a> Fanout<'a> {
 
     /// Wakes their tasks. No lock is held any more.
     pub(crate) fn finish(mut self) -> Delivery {
-        self.relays.hand_over(&mut self.freed);
+        self.leaders.hand_over(&mut self.freed);
         self.freed.release();
         self.delivery
     }

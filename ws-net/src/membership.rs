@@ -1,7 +1,7 @@
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use ws_proto::{Event, Instant, RecvBuf};
 
@@ -11,7 +11,7 @@ use crate::backlog::Freed;
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
 use crate::log;
-use crate::relay;
+use crate::relay::pass;
 use crate::runtime::Runtime;
 use crate::shared::Shared;
 
@@ -116,7 +116,9 @@ impl Drop for Membership {
         freed.put_unsent(inner.core.take_unsent());
         drop(inner);
         // Whatever else runs code of users, which may panic.
-        guard("a waker", &self.connection, || relay::give_up(shared));
+        guard("a waker", &self.connection, || {
+            pass::give_up(shared).into_iter().for_each(Waker::wake);
+        });
         let Shared { common, serial, .. } = &**shared;
         self.alarm.cancel(&common.alarms, *serial);
         self.detach();
@@ -130,6 +132,6 @@ impl Drop for Membership {
             let shared = self.connection.shared();
             shared.common.topics.leave(shared.serial);
         }
-        wakers.into_iter().for_each(std::task::Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }

@@ -1,234 +1,265 @@
-use std::io::IoSlice;
+//! Receivers of messages to many that sleep while one driver writes for all of them.
+//!
+//! Whoever broadcasts puts the frame into the log of each relay, once for all its members, whose
+//! locks nobody takes for that. What is in the log is behind everything that a member has queued
+//! itself. As soon as somebody takes the lock of a member, it leaves its relay and queues what it has
+//! not got of the log, so that nothing else can come before it; the next broadcast takes it in again
+//! if it sleeps.
+//!
+//! Locks are taken in the order roster, connection, relay.
+
 use std::mem;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::Waker;
-use std::vec;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
-use bytes::Buf;
-use ws_proto::{SendBuf, State};
+use bytes::Bytes;
+use ws_proto::{FrameFormat, Prepared};
 
-use crate::descriptor::Descriptor;
-use crate::outbox::{self, PIECES};
-use crate::pool;
-use crate::shared::{Activity, Inner, Shared};
-use crate::streaming::Writing;
+use crate::waiters::lock;
 
-/// So many receivers beside the one whose driver writes to them: waking a task costs several times
+pub(crate) mod pass;
+pub(crate) mod seats;
+
+/// So many connections beside the one whose driver writes to them: waking a task costs several times
 /// what writing does outside the system, and a turn should stay short.
-const MOST: usize = 32;
+pub(crate) const MOST: usize = 32;
 
 /// What is longer is copied for so long that waking its task makes no difference, but writing it for
 /// many would: they would wait, and what runs beside them.
-const SHORT: usize = 32 << 10;
+pub(crate) const SHORT: usize = 32 << 10;
 
-/// When there are so many, there are probably all.
-const FEW: usize = 4;
+/// Who can be a member of a relay. Until it is taken in, and from when it leaves, it is nothing to
+/// the relay but the one who has a seat there.
+pub(crate) trait Member: Clone {
+    /// Leaves, if it is a member.
+    fn leave(&self);
 
-/// Receivers of a message to many that sleep, and the one of them whose task is woken for all.
-pub(crate) struct Relay {
-    leader: Arc<Shared>,
+    /// The same, and if it sleeps it is to be woken from now on. Answers whether it slept.
+    fn summon(&self) -> bool;
+}
+
+/// Connections on one runtime that may share what is written to them.
+pub(crate) struct Relay<T> {
     home: u32,
-    receivers: Vec<Arc<Shared>>,
+    /// `None` when the frames of its members differ: then each queues its own.
+    format: Option<FrameFormat>,
+    /// Who has yet to get `State::flight`, a bit for each seat. It is cleared only under the lock of
+    /// the connection in the seat, so that either its driver writes or the leader.
+    flying: AtomicU32,
+    state: Mutex<State<T>>,
 }
 
-/// What a driver has to be called for.
-pub(crate) enum Call {
-    /// Nothing: it is awake, or somebody will write.
-    Nobody,
-    /// To do all itself.
-    Wake(Waker),
-    /// Others can write what is queued.
-    Relay,
+struct State<T> {
+    seated: Seated<T>,
+    /// Members that get what is in the log, a bit for each seat.
+    present: u32,
+    /// Members that have something queued themselves, which the leader writes.
+    due: u32,
+    /// A driver has this as an errand, or will have it.
+    led: bool,
+    /// Frames that nobody has got.
+    log: Vec<u8>,
+    /// The same, for those who leave, until there is more.
+    copy: Bytes,
+    /// Where the part of each member begins in it.
+    from: [u16; MOST],
+    /// What the leader is writing.
+    flight: Bytes,
+    flight_from: [u16; MOST],
+    /// At most so much has a member queued itself, and so much more before the leader set out.
+    queued: usize,
+    before: usize,
 }
 
-/// The relays of one message on its way.
-#[derive(Default)]
-pub(crate) struct Relays {
-    /// One for each runtime.
-    open: Vec<Relay>,
-    full: Vec<Relay>,
+/// Connections, each in its seat.
+type Seated<T> = Arc<[Option<T>; MOST]>;
+
+/// A connection that sleeps and has something queued.
+pub(crate) struct Sleeper {
+    /// Its runtime.
+    pub(crate) home: u32,
+    pub(crate) format: Option<FrameFormat>,
+    /// So many bytes.
+    pub(crate) queued: usize,
 }
 
-/// What was copied into one piece last, so that the next receiver of the same is spared that.
-#[derive(Default)]
-struct Last {
-    copy: Vec<u8>,
-    /// What `copy` is of, if that was written as a whole: it keeps the payloads alive by which twins
-    /// are known.
-    sent: Option<SendBuf>,
-    /// The last write was of `copy`.
-    used: bool,
+/// What such a connection is to a relay in which it has a seat.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Part {
+    /// Its driver is to be woken, and writes for the others.
+    Leads,
+    /// It sleeps on, and the leader writes what is queued.
+    Follows,
+    /// The same, and it gets what is in the log from now on.
+    Joins,
 }
 
-impl Relays {
-    /// Calls for `member`: makes it the leader or a receiver of a relay, or answers whom to wake.
-    pub(crate) fn call(&mut self, inner: &mut Inner, member: &Arc<Shared>) -> Option<Waker> {
-        match inner.call(member) {
-            Call::Nobody => return None,
-            Call::Wake(waker) => return Some(waker),
-            Call::Relay => {}
-        }
-        let home = member.home.load(Ordering::Relaxed);
-        let Some(at) = self.open.iter().position(|relay| relay.home == home) else {
-            inner.summon(member);
-            self.open.push(Relay { leader: Arc::clone(member), home, receivers: Vec::new() });
-            return None;
+impl<T: Member> Relay<T> {
+    fn new(home: u32, format: Option<FrameFormat>) -> Self {
+        Self { home, format, flying: AtomicU32::new(0), state: Mutex::default() }
+    }
+
+    /// Whether it is for connections on this runtime with this format.
+    fn is_for(&self, home: u32, format: Option<FrameFormat>) -> bool {
+        (self.home, self.format) == (home, format)
+    }
+
+    /// Appends a message for all members, if none of them could have too much queued then for `high`
+    /// or for one turn. Answers who gets it, and whether somebody writes it.
+    fn push(&self, message: &Prepared, high: usize) -> (u32, bool) {
+        let state = &mut *lock(&self.state);
+        let waits = state.log.len() + state.queued + state.before;
+        let got = match self.format {
+            Some(format) if state.present != 0 && waits < high.min(SHORT) => {
+                let pushed = message.append_to(&mut state.log, format, SHORT - waits);
+                if pushed { state.present } else { 0 }
+            }
+            _ => 0,
         };
-        inner.driver = Activity::Relayed;
-        let relay = &mut self.open[at];
-        if relay.receivers.len() == FEW {
-            relay.receivers.reserve_exact(MOST - FEW);
-        }
-        relay.receivers.push(Arc::clone(member));
-        if relay.receivers.len() == MOST {
-            self.full.push(self.open.swap_remove(at));
-        }
-        None
+        (got, state.led)
     }
 
-    /// Gives the leaders their errands, and answers whom to wake.
-    pub(crate) fn hand_over(&mut self, wakers: &mut impl Extend<Waker>) {
-        for Relay { leader, receivers, .. } in self.full.drain(..).chain(self.open.drain(..)) {
-            if !receivers.is_empty() {
-                leader.common.errands.put(leader.serial, receivers);
-                leader.errand.store(true, Ordering::Release);
+    /// A connection in a seat sleeps and has something queued, under whose lock this is called. It
+    /// becomes a member if its frames are like those of the others, unless it has to write for them.
+    fn take_in(&self, seat: u8, sleeper: &Sleeper) -> Part {
+        let state = &mut *lock(&self.state);
+        if !mem::replace(&mut state.led, true) {
+            return Part::Leads;
+        }
+        let bit = 1 << seat;
+        state.due |= bit;
+        state.queued = state.queued.max(sleeper.queued);
+        if self.format.is_none() || self.format != sleeper.format {
+            return Part::Follows;
+        }
+        state.present |= bit;
+        if let Some(from) = state.from.get_mut(usize::from(seat)) {
+            *from = state.log.len() as u16;
+        }
+        Part::Joins
+    }
+
+    /// Somebody who is to write for the others, if there is something to write and nobody does. It is
+    /// summoned; who broadcasts, and has the roster, wakes it.
+    fn find_leader(&self) -> Option<T> {
+        loop {
+            let (seat, member) = {
+                let state = lock(&self.state);
+                if state.led || !state.has_work() {
+                    return None;
+                }
+                let seat = (state.present | state.due).trailing_zeros();
+                (seat, state.seated.get(seat as usize).cloned().flatten())
+            };
+            let leader = member.filter(Member::summon);
+            let mut state = lock(&self.state);
+            state.present &= !(1 << seat);
+            state.due &= !(1 << seat);
+            state.led = leader.is_some();
+            if leader.is_some() {
+                return leader;
             }
-            // A driver that goes on elsewhere by now finds the errand, or has put its new waker there.
-            let waker = leader.lock().waker.clone();
-            if waker.is_none() {
-                give_up(&leader);
+        }
+    }
+
+    /// Nobody is to write for the others any more, if there is nothing to write. Otherwise it is the
+    /// errand of who was to.
+    fn dismiss(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.led = state.has_work();
+        !state.led
+    }
+
+    /// A connection leaves, under its lock. `queue` gets what it has not got. Answers whether there was
+    /// something.
+    pub(crate) fn leave(&self, seat: u8, mut queue: impl FnMut(&Bytes)) -> bool {
+        let (bit, at) = (1 << seat, usize::from(seat));
+        let state = &mut *lock(&self.state);
+        let mut missed = false;
+        if self.flying.fetch_and(!bit, Ordering::AcqRel) & bit != 0 {
+            let from = state.flight_from.get(at).copied().unwrap_or_default();
+            queue(&state.flight.slice(usize::from(from)..));
+            missed = true;
+        }
+        if state.present & bit != 0 {
+            let from = state.from.get(at).copied().unwrap_or_default();
+            let from = usize::from(from);
+            if from < state.log.len() {
+                // What is longer waits in memory once for all who leave.
+                if state.copy.len() < state.log.len() {
+                    state.copy = Bytes::copy_from_slice(&state.log);
+                }
+                queue(&state.copy.slice(from..));
+                missed = true;
             }
-            wakers.extend(waker);
+            state.present &= !bit;
+            if state.present == 0 {
+                state.log = Vec::new();
+                state.copy = Bytes::new();
+            }
         }
-    }
-}
-
-/// Those of an errand that are left. Dropped, it leaves them to themselves.
-struct Receivers(vec::IntoIter<Arc<Shared>>);
-
-impl Drop for Receivers {
-    fn drop(&mut self) {
-        for receiver in self.0.by_ref() {
-            receiver.visit(|inner| inner.called = true);
+        if missed {
+            state.due |= bit;
         }
+        missed
     }
-}
 
-/// Does what the driver of `leader` was woken for, if there is something.
-#[inline]
-pub(crate) fn run(leader: &Shared) {
-    if leader.errand.load(Ordering::Acquire) {
-        take_all(leader, write_to);
-    }
-}
-
-/// The driver of `leader` is gone: everybody writes for themselves.
-pub(crate) fn give_up(leader: &Shared) {
-    if leader.errand.load(Ordering::Acquire) {
-        take_all(leader, drop);
-    }
-}
-
-fn take_all(leader: &Shared, mut f: impl FnMut(Receivers)) {
-    while leader.errand.swap(false, Ordering::AcqRel) {
-        while let Some(receivers) = leader.common.errands.take(leader.serial) {
-            f(Receivers(receivers.into_iter()));
+    /// Who is in a seat, if it is a member.
+    fn member(&self, seat: u8) -> Option<T> {
+        let state = lock(&self.state);
+        if state.present & (1 << seat) == 0 {
+            return None;
         }
+        state.seated.get(usize::from(seat)).cloned().flatten()
     }
-}
 
-#[inline(never)]
-fn write_to(mut receivers: Receivers) {
-    let mut last = Last { copy: pool::take_gathered(), ..Last::default() };
-    for receiver in receivers.0.by_ref() {
-        let mut inner = receiver.lock();
-        let (waker, gone) = inner.write_through(&receiver, &mut last);
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        // Their payloads may have owners, which are code of users.
+    /// Who is in a seat.
+    fn seated(&self, seat: u8) -> Option<T> {
+        lock(&self.state).seated.get(usize::from(seat)).cloned().flatten()
+    }
+
+    /// Puts somebody into a seat, or nobody. Who was there must have left.
+    fn seat(&self, seat: u8, connection: Option<T>) {
+        let gone = {
+            let state = &mut *lock(&self.state);
+            debug_assert_eq!(state.present & (1 << seat), 0, "a member keeps its seat");
+            state.due &= !(1 << seat);
+            match Arc::make_mut(&mut state.seated).get_mut(usize::from(seat)) {
+                Some(place) => mem::replace(place, connection),
+                None => connection,
+            }
+        };
         drop(gone);
     }
-    pool::keep_gathered(last.copy);
 }
 
-impl Last {
-    /// Writes, and answers how many bytes were written. The driver meets what went wrong.
-    fn write(&mut self, bytes: &SendBuf, socket: &Descriptor<()>) -> usize {
-        let first = bytes.chunk();
-        if first.len() == bytes.remaining() {
-            return socket.write(&[IoSlice::new(first)]).unwrap_or(0);
-        }
-        if !self.sent.as_ref().is_some_and(|sent| bytes.is_twin_of(sent)) {
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            let count = bytes.chunks_vectored(&mut pieces);
-            let pieces = pieces.get(..count).unwrap_or_default();
-            if !outbox::are_small(pieces) {
-                return socket.write(pieces).unwrap_or(0);
-            }
-            pool::copy(pieces, &mut self.copy);
-        }
-        self.used = true;
-        socket.write(&[IoSlice::new(&self.copy)]).unwrap_or(0)
+impl<T> State<T> {
+    fn has_work(&self) -> bool {
+        self.due != 0 || self.present != 0 && !self.log.is_empty()
     }
 
-    /// Keeps what was written last if `copy` is of it. Answers what is to be dropped without a lock.
-    fn keep(&mut self, written: Result<SendBuf, SendBuf>) -> [Option<SendBuf>; 2] {
-        let used = mem::take(&mut self.used);
-        match written {
-            Ok(all) if used => [self.sent.replace(all), None],
-            Err(part) if used => [self.sent.take(), Some(part)],
-            Ok(gone) | Err(gone) => [Some(gone), None],
-        }
+    /// Everybody has what was written.
+    fn land(&mut self) {
+        self.flight = Bytes::new();
+        self.before = 0;
     }
 }
 
-impl Inner {
-    /// Whom to call, now that something is queued.
-    fn call(&mut self, shared: &Shared) -> Call {
-        if !mem::take(&mut self.called) || !self.driver.is_asleep() {
-            return Call::Nobody;
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        Self {
+            seated: Arc::new([const { None }; MOST]),
+            present: 0,
+            due: 0,
+            led: false,
+            log: Vec::new(),
+            copy: Bytes::new(),
+            from: [0; MOST],
+            flight: Bytes::new(),
+            flight_from: [0; MOST],
+            queued: 0,
+            before: 0,
         }
-        if !self.takes_relays() {
-            return self.wake(shared).map_or(Call::Nobody, Call::Wake);
-        }
-        if self.driver == Activity::Relayed { Call::Nobody } else { Call::Relay }
-    }
-
-    /// Whether others may write what is queued: it is short, and nobody waits for that, or for the
-    /// driver's next look.
-    fn takes_relays(&self) -> bool {
-        self.direct.is_some()
-            && self.core.state() == State::Connected
-            && self.core.buffered_amount() <= SHORT
-            && !self.room_wanted
-            && self.backlog.is_none()
-            && self.streaming.writing() == Writing::No
-    }
-
-    /// Writes what is queued while the driver sleeps. The lock is held meanwhile, so that nobody
-    /// else writes, and the socket is not closed; the system does not wait. Answers whom to
-    /// wake, when something is left to do, and what is to be dropped without the lock.
-    fn write_through(
-        &mut self,
-        shared: &Shared,
-        last: &mut Last,
-    ) -> (Option<Waker>, [Option<SendBuf>; 2]) {
-        if !self.driver.is_asleep() {
-            // It looks at everything before it sleeps.
-            return (None, [None, None]);
-        }
-        self.driver = Activity::Asleep;
-        let written = match &self.direct {
-            Some(socket) if self.takes_relays() => {
-                self.core.transmit_with(|bytes| last.write(bytes, socket))
-            }
-            _ => Err(SendBuf::default()),
-        };
-        let waker = if written.is_err() { self.wake(shared) } else { None };
-        (waker, last.keep(written))
     }
 }
 

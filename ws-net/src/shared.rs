@@ -1,6 +1,6 @@
 use std::any::Any;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Poll, Waker};
 
@@ -16,6 +16,7 @@ use crate::delivery::SlowOptions;
 use crate::errands::Errands;
 use crate::gate::Gate;
 use crate::loan::{Ahead, Loan};
+use crate::relay::Relay;
 use crate::roster::Roster;
 use crate::runtime::Certificates;
 use crate::storage::choice::StorageChoice;
@@ -41,7 +42,7 @@ pub(crate) struct Common {
     /// Who subscribed to what.
     pub(crate) topics: Topics<Arc<Shared>>,
     /// To whom drivers write beside their own connection.
-    pub(crate) errands: Errands<Vec<Arc<Shared>>>,
+    pub(crate) errands: Errands<Arc<Relay<Arc<Shared>>>>,
     pub(crate) slow: SlowOptions,
     pub(crate) gate: Arc<Gate>,
     pub(crate) storage: StorageChoice,
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) home: AtomicU32,
     /// The driver has something to do for others.
     pub(crate) errand: AtomicBool,
+    /// The connection's seat in its relay, while it has one.
+    pub(crate) seat: AtomicU8,
     /// Bytes that the driver has written since it held the lock last.
     written: AtomicU32,
     inner: Mutex<Inner>,
@@ -123,6 +126,9 @@ pub(crate) struct Inner {
     /// Where others may write what is queued while the driver sleeps, if they can. The driver
     /// forgets it before it lets the socket go.
     pub(crate) direct: Option<Descriptor<()>>,
+    /// Where messages to many wait for this connection while it sleeps, and nobody else has taken
+    /// its lock.
+    pub(crate) relay: Option<Arc<Relay<Arc<Shared>>>>,
 }
 
 /// What holds handles: it is kept here, and its type is known elsewhere. One pointer while empty.
@@ -225,6 +231,7 @@ impl Shared {
             backlog: None,
             called: false,
             direct: None,
+            relay: None,
         };
         Self {
             serial: ConnectionId::next(peer).serial(),
@@ -237,6 +244,7 @@ impl Shared {
             summoned: AtomicBool::new(false),
             home: AtomicU32::new(0),
             errand: AtomicBool::new(false),
+            seat: AtomicU8::new(0),
             written: AtomicU32::new(0),
             inner: Mutex::new(inner),
         }
@@ -286,17 +294,27 @@ impl Shared {
         self.inner.try_lock().is_ok()
     }
 
-    /// The lock itself. What was written is told, and what is lent to this thread comes back first.
+    /// The lock itself. What was written is told, what is lent to this thread comes back, and what
+    /// waits in a relay is queued first.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.lock_as_leader();
+        if inner.is_lent() {
+            self.call_in(&mut inner);
+        }
+        if inner.relay.is_some() {
+            inner.leave_relay(self);
+        }
+        inner
+    }
+
+    /// The same, with what waits in a relay left there, for who writes it.
+    pub(crate) fn lock_as_leader(&self) -> MutexGuard<'_, Inner> {
         let mut inner = lock(&self.inner);
         // What was written is with the system before somebody else writes.
         let written = self.written.load(Ordering::Acquire);
         if written > 0 {
             self.written.store(0, Ordering::Relaxed);
             inner.core.handle_transmitted(written as usize);
-        }
-        if inner.is_lent() {
-            self.call_in(&mut inner);
         }
         inner
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ws_proto::{ConfigError, State};
 
+use crate::relay::Member;
 use crate::roster::Roster;
 use crate::serials::BySerial;
 use crate::waiters::lock;
@@ -47,7 +48,7 @@ pub(crate) struct TopicLimits {
 /// subscriptions costs nothing.
 ///
 /// Locks are taken in the order stripe, table, roster (of two, that of those who shake hands first);
-/// a connection's own lock is taken last.
+/// a connection's own lock is taken behind them, and that of a relay last.
 pub(crate) struct Topics<T> {
     limits: TopicLimits,
     /// Somebody has subscribed to something, or tried to. Set before the connection's own lock is
@@ -83,7 +84,7 @@ impl Default for TopicLimits {
     }
 }
 
-impl<T> Topics<T> {
+impl<T: Member> Topics<T> {
     pub(crate) fn new(limits: TopicLimits) -> Self {
         let used = AtomicBool::new(false);
         Self { limits, used, table: Mutex::default(), stripes: Default::default() }

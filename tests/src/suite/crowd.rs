@@ -83,6 +83,70 @@ pub async fn everybody_hears_broadcasts_in_the_same_order<R: Runtime>(runtime: R
     }
 }
 
+/// What goes to all, to a topic, to the others and to one, from several threads, while clients speak
+/// themselves.
+pub async fn a_crowd_hears_every_source_once_and_in_order<R: Runtime>(runtime: R) {
+    const CROWD: usize = 40;
+    const ROUNDS: usize = 30;
+    let server = Running::bind(&runtime, |builder| builder).await;
+    server.on_message(|connection, message| {
+        connection.try_send(message).expect("there is room");
+    });
+    server.start_running(&runtime);
+    let address = server.address;
+    let open = move || (0..CROWD).map(|_| Client::open(address, Version::Rfc6455)).collect();
+    let mut clients: Vec<Client> = aside(open).await;
+    until(&runtime, || server.manager().len() == CROWD).await;
+    let manager = server.manager().clone();
+    let members = manager.snapshot();
+    for member in &members {
+        assert_eq!(member.subscribe("room"), Ok(true));
+    }
+    let speaker = members.first().expect("there are forty").clone();
+    let silent = speaker.id().port();
+    let told = aside(move || {
+        let (manager, members, speaker) = (&manager, &members, &speaker);
+        let sources: [&(dyn Fn(usize) + Sync); 4] = [
+            &|n| assert_eq!(manager.broadcast(format!("all {n}")).queued, CROWD),
+            &|n| assert_eq!(manager.publish("room", format!("room {n}")).queued, CROWD),
+            &|n| assert_eq!(speaker.broadcast(format!("others {n}")).queued, CROWD - 1),
+            &|n| {
+                for member in members {
+                    member.try_send(format!("one {n}")).expect("there is room");
+                }
+            },
+        ];
+        thread::scope(|scope| {
+            for source in sources {
+                scope.spawn(move || (0..ROUNDS).for_each(source));
+            }
+        });
+    });
+    let heard = aside(move || {
+        for n in 0..ROUNDS {
+            for client in &mut clients {
+                client.send(format!("echo {n}").as_str());
+            }
+        }
+        let hear = |mut client: Client| {
+            let sources = if client.port() == silent { 4 } else { 5 };
+            let texts: Vec<_> = (0..sources * ROUNDS).map(|_| client.recv_text()).collect();
+            // Nothing comes twice.
+            assert_eq!(client.ask_text("end"), "end");
+            (sources, texts)
+        };
+        clients.into_iter().map(hear).collect::<Vec<_>>()
+    });
+    told.await;
+    for (sources, texts) in heard.await {
+        let names = &["all", "room", "one", "echo", "others"][..sources];
+        for name in names {
+            let own = texts.iter().filter_map(|text| text.strip_prefix(name)?.strip_prefix(' '));
+            assert!(own.eq((0..ROUNDS).map(|n| n.to_string())), "{name}: {texts:?}");
+        }
+    }
+}
+
 /// From state 4 to state 6, and no longer.
 pub async fn the_manager_knows_who_is_connected<R: Runtime>(runtime: R) {
     let server = Running::serve(&runtime, echo).await;

@@ -8,6 +8,11 @@ const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: web
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 
+/// The example of draft-hixie-76 section 1.2.
+const DRAFT76: &[u8] = b"GET /demo HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\nUpgrade: WebSocket\r\n\
+    Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\nOrigin: http://example.com\r\n\r\n^n:ds[4U";
+
 /// A server and its clients.
 pub(crate) struct Party {
     pub(crate) toy: Toy,
@@ -32,14 +37,39 @@ impl Party {
         toy.spawn(async move { own.run().await.unwrap() });
         let mut party = Self { toy, server, guests: Vec::new() };
         for _ in 0..guests {
-            party.join();
+            party.join(REQUEST);
         }
         party
     }
 
-    fn join(&mut self) {
+    /// The same with guests of whom every second speaks draft76.
+    pub(crate) fn of_all_versions(toy: Toy, guests: usize) -> Self {
+        let mut party = Self::on(toy, 0, |builder| builder);
+        for guest in 0..guests {
+            party.join(if guest % 2 == 0 { REQUEST } else { DRAFT76 });
+        }
+        party
+    }
+
+    /// The same with guests who offer compression.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn compressed(
+        toy: Toy,
+        guests: usize,
+        change: impl FnOnce(Builder<Toy>) -> Builder<Toy>,
+    ) -> Self {
+        let mut party = Self::on(toy, 0, change);
+        let (head, _) = REQUEST.split_at(REQUEST.len() - 2);
+        let request = [head, b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"].concat();
+        for _ in 0..guests {
+            party.join(&request);
+        }
+        party
+    }
+
+    fn join(&mut self, request: &[u8]) {
         let client = self.toy.dial();
-        client.send(REQUEST);
+        client.send(request);
         self.toy.settle();
         client.take();
         let newest = self.server.manager().snapshot().into_iter().max_by_key(Connection::id);
@@ -54,6 +84,13 @@ impl Party {
 
     pub(crate) fn connection(&self, guest: usize) -> &Connection {
         &self.guests[guest].0
+    }
+}
+
+/// Tasks hold the toy that holds them, and their sockets.
+impl Drop for Party {
+    fn drop(&mut self) {
+        self.toy.drop_tasks();
     }
 }
 
