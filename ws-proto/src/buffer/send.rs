@@ -229,7 +229,15 @@ impl Buf for SendBuf {
     #[inline]
     fn remaining(&self) -> usize {
         let copied = self.copied.len() - self.gone;
-        copied + self.shared.as_ref().map_or(0, |shared| shared.remaining)
+        match &self.shared {
+            None => copied,
+            Some(shared) => copied + shared.remaining,
+        }
+    }
+
+    #[inline]
+    fn has_remaining(&self) -> bool {
+        self.gone < self.copied.len() || self.remaining() > 0
     }
 
     #[inline]
