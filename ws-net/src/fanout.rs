@@ -8,13 +8,10 @@ use crate::backlog::Freed;
 use crate::delivery::Delivery;
 use crate::relay::Part;
 use crate::relay::pass::Leaders;
-use crate::relay::seats::Seats;
+use crate::relay::seats::{FEWEST, Seats};
 use crate::roster::{Circle, Roster};
 use crate::shared::{Inner, Shared};
 use crate::slow::{Outcome, Slow};
-
-/// With fewer receivers each is woken: a relay would be memory for each topic of one or two.
-const FEWEST: usize = 4;
 
 /// One message on its way to many. It is framed once. When all have it the tasks of some are woken,
 /// which write for the others, too, each all that has gathered in one go.
@@ -43,10 +40,16 @@ impl<'a> Fanout<'a> {
     /// all members get all messages in the same order.
     pub(crate) fn offer_to(&mut self, members: &Roster<Arc<Shared>>, except: Option<u64>) {
         members.hold(|circle| {
-            let Some((_, first)) = circle.entries.first() else { return };
             let at = except.and_then(|serial| circle.find(serial));
             let except_mark = at.and_then(|at| circle.marks.get(at)).copied().unwrap_or_default();
             let Circle { entries, marks, seats, .. } = circle;
+            let Some((_, first)) = entries.first() else { return };
+            if marks.is_empty() {
+                for (_, member) in entries.iter().filter(|(serial, _)| Some(*serial) != except) {
+                    self.offer(member, None);
+                }
+                return;
+            }
             let many = entries.len() >= FEWEST;
             let high = first.common.config.limits().outbound_high;
             seats.push(self.message, high, except_mark);

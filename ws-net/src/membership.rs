@@ -40,7 +40,10 @@ impl Membership {
     ) -> Poll<()> {
         let Shared { common, serial, home, .. } = &**self.connection.shared();
         let rings = self.alarm.poll_set(&common.alarms, *serial, deadline, time, cx);
-        home.store(self.alarm.table(), Ordering::Relaxed);
+        if home.swap(self.alarm.table(), Ordering::Relaxed) != self.alarm.table() {
+            // Somebody may have taken it into a relay of its old runtime: it leaves.
+            drop(self.connection.shared().lock());
+        }
         rings
     }
 
@@ -116,9 +119,7 @@ impl Drop for Membership {
         freed.put_unsent(inner.core.take_unsent());
         drop(inner);
         // Whatever else runs code of users, which may panic.
-        guard("a waker", &self.connection, || {
-            pass::give_up(shared).into_iter().for_each(Waker::wake);
-        });
+        pass::wake_all(pass::give_up(shared));
         let Shared { common, serial, .. } = &**shared;
         self.alarm.cancel(&common.alarms, *serial);
         self.detach();

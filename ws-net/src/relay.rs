@@ -20,8 +20,8 @@ use crate::waiters::lock;
 pub(crate) mod pass;
 pub(crate) mod seats;
 
-/// So many connections beside the one whose driver writes to them: waking a task costs several times
-/// what writing does outside the system, and a turn should stay short.
+/// So many connections, one of which is woken: that costs several times what writing to another does
+/// outside the system. A turn should stay short all the same.
 pub(crate) const MOST: usize = 32;
 
 /// What is longer is copied for so long that waking its task makes no difference, but writing it for
@@ -202,15 +202,6 @@ impl<T: Member> Relay<T> {
             state.due |= bit;
         }
         missed
-    }
-
-    /// Who is in a seat, if it is a member.
-    fn member(&self, seat: u8) -> Option<T> {
-        let state = lock(&self.state);
-        if state.present & (1 << seat) == 0 {
-            return None;
-        }
-        state.seated.get(usize::from(seat)).cloned().flatten()
     }
 
     /// Who is in a seat.

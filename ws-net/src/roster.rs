@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use crate::index::Index;
 use crate::relay::Member;
-use crate::relay::seats::Seats;
+use crate::relay::seats::{FEWEST, Seats};
 use crate::waiters::lock;
 
 /// Entries under serial numbers: found and taken out in constant time, gone through without gaps.
@@ -23,7 +23,7 @@ struct Table<T> {
 /// A roster while nobody can come, leave or look.
 pub(crate) struct Circle<'a, T> {
     pub(crate) entries: &'a [(u64, T)],
-    /// Of every entry the mark that `seats` has made.
+    /// Of every entry the mark that `seats` has made; empty when there are few and never were more.
     pub(crate) marks: &'a mut [u32],
     pub(crate) seats: &'a mut Seats<T>,
     index: &'a Index,
@@ -95,7 +95,9 @@ impl<T: Member> Roster<T> {
     /// Calls `f` while nobody can come, leave or look: it runs no code of users.
     pub(crate) fn hold<V>(&self, f: impl FnOnce(Circle<'_, T>) -> V) -> V {
         let Table { entries, index, marks, seats } = &mut *lock(&self.table);
-        marks.resize(entries.len(), 0);
+        if entries.len() >= FEWEST || !marks.is_empty() {
+            marks.resize(entries.len(), 0);
+        }
         f(Circle { entries, marks, seats, index })
     }
 }

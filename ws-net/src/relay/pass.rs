@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use ws_proto::{SendBuf, State};
 
 use super::{MOST, Member, Part, SHORT, Seated, Sleeper};
+use crate::contain::contain;
 use crate::descriptor::Descriptor;
 use crate::outbox::{self, PIECES};
 use crate::pool;
@@ -62,7 +63,7 @@ impl Leaders {
 
     /// Gives them their errands, and answers whom to wake. No lock is held.
     pub(crate) fn hand_over(&mut self, wakers: &mut impl Extend<Waker>) {
-        for (leader, relay) in self.0.drain(..) {
+        while let Some((leader, relay)) = self.0.pop() {
             if !relay.dismiss() {
                 leader.common.errands.put(leader.serial, relay);
                 leader.errand.store(true, Ordering::Release);
@@ -74,6 +75,25 @@ impl Leaders {
             }
             wakers.extend(waker);
         }
+    }
+}
+
+/// Nobody told them, since something panicked: everybody writes for themselves.
+impl Drop for Leaders {
+    fn drop(&mut self) {
+        let mut wakers = Vec::new();
+        for (leader, relay) in self.0.drain(..) {
+            relay.dissolve(&mut wakers);
+            wakers.extend(leader.lock().waker.clone());
+        }
+        wake_all(wakers);
+    }
+}
+
+/// Wakes tasks; none waits in vain because of another.
+pub(crate) fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        contain("a waker", || waker.wake());
     }
 }
 
@@ -131,7 +151,8 @@ impl Relay {
         loop {
             let (seated, mut todo) = {
                 let mut state = lock(&self.state);
-                let todo = state.present | mem::take(&mut state.due);
+                let present = if state.log.is_empty() { 0 } else { state.present };
+                let todo = present | mem::take(&mut state.due);
                 let todo = todo | self.flying.load(Ordering::Acquire);
                 if todo == 0 {
                     state.land();
@@ -227,7 +248,7 @@ impl Drop for Pass<'_> {
             wakers.extend(call(member));
         }
         self.relay.dissolve(&mut wakers);
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 }
 

@@ -4,6 +4,9 @@ use ws_proto::Prepared;
 
 use super::{MOST, Member, Part, Relay, Sleeper};
 
+/// With fewer receivers each is woken: a relay would be memory for each topic of one or two.
+pub(crate) const FEWEST: usize = 4;
+
 /// With so few connections left, they move to other relays.
 const FEW: u32 = MOST as u32 / 4;
 
@@ -39,11 +42,12 @@ impl<T: Member> Seats<T> {
     pub(crate) fn push(&mut self, message: &Prepared, high: usize, except: u32) {
         if let Some((row, seat)) = place(except)
             && let Some(Row { relay: Some(relay), .. }) = self.rows.get(row)
-            && let Some(member) = relay.member(seat)
+            && let Some(member) = relay.seated(seat)
         {
             member.leave();
         }
         self.got.clear();
+        self.got.shrink_to(2 * self.rows.capacity());
         self.got.push(0);
         for row in &mut self.rows {
             let (got, led) = match &row.relay {
@@ -155,7 +159,6 @@ impl<T: Member> Seats<T> {
             }
             if self.rows.len() < self.rows.capacity() / 4 {
                 self.rows.shrink_to(self.rows.len() * 2);
-                self.got = Vec::new();
             }
         }
     }

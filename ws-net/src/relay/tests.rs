@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use bytes::{Buf, Bytes};
@@ -197,6 +197,42 @@ fn relays_with_few_members_are_put_together() {
     assert_eq!(party.server.broadcast("three"), sent_to(8));
     assert_eq!(party.toy.settle(), 1, "one writes for all");
     assert!(party.heard().iter().all(|texts| texts == "two three"));
+}
+
+/// The last relay becomes empty while somebody broadcasts.
+#[test]
+fn nobody_hears_anything_twice_while_relays_become_fewer() {
+    let mut party = party(5 * MOST, |builder| builder);
+    assert_eq!(party.server.broadcast("one"), sent_to(5 * MOST));
+    party.heard();
+    // Those who go move the last ones to the front.
+    for guest in (37..5 * MOST).rev().chain(0..12).chain([36]) {
+        party.connection(guest).abort();
+        party.toy.settle();
+    }
+    party.guests.truncate(36);
+    party.guests.drain(..12);
+    assert_eq!(members(&party).len(), 23);
+    for _ in 0..2 {
+        assert_eq!(party.server.broadcast("two"), sent_to(24));
+        assert!(party.heard().iter().all(|texts| texts == "two"));
+    }
+}
+
+#[test]
+fn a_broadcast_that_is_given_up_leaves_nobody_behind() {
+    let party = party(8, |builder| builder);
+    let members = &party.connection(0).shared().common.members;
+    for round in 0..2 {
+        let message = Prepared::new("one");
+        let mut fanout = Fanout::new(&message, Slow::Policy(SlowReceivers::default()));
+        fanout.offer_to(members, None);
+        drop(fanout);
+        let heard = party.heard();
+        assert!(heard.iter().all(|texts| texts == "one"), "round {round}: {heard:?}");
+        assert_eq!(party.server.broadcast("two"), sent_to(8));
+        assert!(party.heard().iter().all(|texts| texts == "two"));
+    }
 }
 
 #[test]
@@ -515,12 +551,15 @@ fn leaders_may_go_while_another_thread_broadcasts() {
     const GUESTS: usize = 24;
     for round in 0..20 {
         let party = party(GUESTS, |builder| builder);
+        let start = Barrier::new(2);
         let said = thread::scope(|scope| {
             let speaker = scope.spawn(|| {
+                start.wait();
                 for n in 0..60 {
                     assert!(party.server.broadcast(format!("{n}")).queued >= GUESTS / 2);
                 }
             });
+            start.wait();
             for _ in 0..GUESTS / 2 {
                 (0..round).for_each(|_| thread::yield_now());
                 // Whoever leads is mostly among the first.
@@ -537,5 +576,8 @@ fn leaders_may_go_while_another_thread_broadcasts() {
         let texts: Vec<_> = stayed.map(|(texts, _)| texts).collect();
         assert!(texts.len() >= GUESTS / 2);
         assert!(texts.iter().all(|texts| **texts == expected.join(" ")), "{texts:?}");
+        assert_eq!(party.connection(0).shared().common.errands.len(), 0);
+        let delivery = party.server.broadcast("end");
+        assert_eq!(party.heard().iter().filter(|texts| *texts == "end").count(), delivery.queued);
     }
 }

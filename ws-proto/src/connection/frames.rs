@@ -22,7 +22,8 @@ pub struct FrameFormat {
 impl Connection {
     /// The format of this connection's frames. `None` when it is not open, when each frame depends
     /// on others (a masking key, a context that is kept, a message that is sent in fragments), or
-    /// when a pong has to go first.
+    /// when a pong has to go first. It may become another one whenever the connection is used. Does
+    /// not wait.
     pub fn frame_format(&self) -> Option<FrameFormat> {
         let version = self.check_open().ok()?;
         if self.role != Role::Server || !self.out.is_plain() || self.out.keeps_context() {
@@ -31,18 +32,23 @@ impl Connection {
         Some(FrameFormat { framed: version.has_frames(), compression: self.out.compression() })
     }
 
-    /// Queues whole frames of this connection's format, which it must have at this time, also when the
-    /// outbound buffer is at its high-water mark: for callers that bound what they hold. They are
-    /// dropped when the connection is not open.
+    /// Queues whole frames of this connection's format, also when the outbound buffer is at its
+    /// high-water mark: for callers that bound what they hold. They are dropped when the connection
+    /// is not open. Does not wait.
+    ///
+    /// Ask for [`frame_format`](Self::frame_format) before: frames of another one are nonsense to the
+    /// peer, and those in the middle of a message are an error (RFC 6455 section 5.4).
     pub fn queue_frames(&mut self, frames: &Bytes) {
         if self.check_open().is_ok() {
+            debug_assert!(self.frame_format().is_some(), "its frames depend on others");
             self.out.put_frames(frames);
         }
     }
 
-    /// The same, and writes what is queued with `write` as
-    /// [`transmit_with`](Self::transmit_with) does, but only if nothing else is queued. Answers
-    /// whether all was written; what was not is queued.
+    /// The same, but writes them at once with `write` if nothing else is to be written before; that
+    /// answers how many of the bytes were written. Does not wait unless `write` does.
+    ///
+    /// Answers whether all was written; what was not is queued.
     pub fn transmit_frames(&mut self, frames: &Bytes, write: impl FnOnce(&[u8]) -> usize) -> bool {
         let ready = self.state() == State::Connected && !self.unwritable && self.out.is_plain();
         if !ready || self.buffered_amount() > 0 {
@@ -62,7 +68,8 @@ impl Connection {
 impl Prepared {
     /// Appends the frame of this message to `out`, as connections of this format send it, if payload
     /// and the longest header (14 bytes) are no more than `room`, whatever compression makes of them.
-    /// `false` when they are, or when the version has no such messages.
+    /// `false` when they are, or when the version has no such messages; nothing is appended then.
+    #[must_use = "it says whether there is a frame"]
     pub fn append_to(&self, out: &mut Vec<u8>, format: FrameFormat, room: usize) -> bool {
         let message = self.message();
         let payload = message.payload();
