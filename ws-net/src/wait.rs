@@ -90,13 +90,18 @@ impl Shared {
         }
     }
 
-    /// Ends the wait of this name.
+    /// Ends the wait of this name, if there was one.
     #[inline]
     pub(crate) fn forget(&self, key: Key) {
         if key != 0 {
-            let mut spare = Spare::default();
-            self.lock().waiters.forget(key, &mut spare);
+            self.leave(key);
         }
+    }
+
+    #[cold]
+    fn leave(&self, key: Key) {
+        let mut spare = Spare::default();
+        self.lock().waiters.forget(key, &mut spare);
     }
 
     /// Waits until both sides have shaken hands, or until the connection ended before.
