@@ -61,6 +61,16 @@ enum Packet {
     End,
 }
 
+/// Everything that a connection has to send, which counts as written.
+pub fn written(connection: &mut Connection) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(Transmit::Data(mut data)) = connection.poll_transmit() {
+        connection.handle_transmitted(data.remaining());
+        bytes.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+    }
+    bytes
+}
+
 impl Pair {
     /// Two ends of the given version with the default configuration, not yet connected.
     pub fn new(version: Version) -> Self {

@@ -5,23 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use proptest::prelude::*;
 use ws_proto::{
     Cause, Close, Config, Connection, Deflate, Event, Message, MessageKind, Prepared, SendError,
-    SendErrorKind, SendStatus, State, Transmit, Version,
+    SendErrorKind, SendStatus, State, Version,
 };
-use ws_tests::pair::{Pair, Side};
-
-/// Everything that is to be sent.
-fn written(connection: &mut Connection) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while let Some(Transmit::Data(mut data)) = connection.poll_transmit() {
-        connection.handle_transmitted(data.remaining());
-        bytes.extend_from_slice(&data.copy_to_bytes(data.remaining()));
-    }
-    bytes
-}
+use ws_tests::pair::{Pair, Side, written};
 
 fn send(connection: &mut Connection, kind: MessageKind, parts: &[&[u8]]) {
     connection.begin_message(kind).expect("it is open");

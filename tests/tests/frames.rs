@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use proptest::prelude::*;
-use ws_proto::{
-    Close, Config, Connection, Deflate, FrameFormat, Message, MessageKind, Prepared, Transmit,
-    Version,
-};
-use ws_tests::pair::Pair;
+use ws_proto::{Close, Config, Deflate, FrameFormat, Message, MessageKind, Prepared, Version};
+use ws_tests::pair::{Pair, written};
 
 fn config(takeover: bool) -> Arc<Config> {
     let deflate = Deflate::new().threshold(100);
@@ -31,16 +28,6 @@ fn kinds() -> Vec<Pair> {
 
 fn format(pair: &Pair) -> FrameFormat {
     pair.server.connection.frame_format().expect("it is a server's, and open")
-}
-
-/// Everything that is to be sent.
-fn written(connection: &mut Connection) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while let Some(Transmit::Data(mut data)) = connection.poll_transmit() {
-        connection.handle_transmitted(data.remaining());
-        bytes.extend_from_slice(&data.copy_to_bytes(data.remaining()));
-    }
-    bytes
 }
 
 #[test]

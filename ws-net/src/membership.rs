@@ -40,7 +40,9 @@ impl Membership {
     ) -> Poll<()> {
         let Shared { common, serial, home, .. } = &**self.connection.shared();
         let rings = self.alarm.poll_set(&common.alarms, *serial, deadline, time, cx);
-        if home.swap(self.alarm.table(), Ordering::Relaxed) != self.alarm.table() {
+        let table = self.alarm.table();
+        if home.load(Ordering::Relaxed) != table {
+            home.store(table, Ordering::Relaxed);
             // Somebody may have taken it into a relay of its old runtime: it leaves.
             drop(self.connection.shared().lock());
         }

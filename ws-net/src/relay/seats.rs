@@ -128,20 +128,26 @@ impl<T: Member> Seats<T> {
             connection.leave();
         }
         self.free(mark);
+        self.close_if_few(at);
+    }
+
+    /// When few are left in a relay, and there is room for them in another, they move there.
+    fn close_if_few(&mut self, at: usize) {
         let Some(Row { relay: Some(relay), taken, .. }) = self.rows.get(at) else { return };
         let few = taken.count_ones();
-        if few <= FEW {
-            let room = |row: &Row<T>| MOST as u32 - row.taken.count_ones();
-            let takes = |(other, row): (usize, &Row<T>)| {
-                let like = |other: &Arc<Relay<T>>| other.is_for(relay.home, relay.format);
-                let fits = other != at && !row.closes && room(row) >= few;
-                fits && row.relay.as_ref().is_some_and(like)
-            };
-            if self.rows.iter().enumerate().any(takes)
-                && let Some(row) = self.rows.get_mut(at)
-            {
-                row.closes = true;
-            }
+        if few > FEW {
+            return;
+        }
+        let room = |row: &Row<T>| MOST as u32 - row.taken.count_ones();
+        let takes = |(other, row): (usize, &Row<T>)| {
+            let like = |other: &Arc<Relay<T>>| other.is_for(relay.home, relay.format);
+            let fits = other != at && !row.closes && room(row) >= few;
+            fits && row.relay.as_ref().is_some_and(like)
+        };
+        if self.rows.iter().enumerate().any(takes)
+            && let Some(row) = self.rows.get_mut(at)
+        {
+            row.closes = true;
         }
     }
 

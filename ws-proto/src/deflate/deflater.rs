@@ -27,9 +27,8 @@ pub(crate) struct Settings {
 /// Compresses what this side sends (RFC 7692 section 7.2.1).
 #[derive(Debug)]
 pub(crate) struct Deflater {
-    kind: Kind,
+    settings: Settings,
     no_context_takeover: bool,
-    threshold: usize,
     /// With context takeover, from the first compressed message on.
     context: Option<Box<Compress>>,
 }
@@ -43,20 +42,21 @@ impl Deflater {
             let kind = Kind { level: options.level, window_bits };
             // An empty message is never smaller.
             let threshold = options.threshold.max(1);
-            Box::new(Self { kind, no_context_takeover, threshold, context: None })
+            let settings = Settings { kind, threshold };
+            Box::new(Self { settings, no_context_takeover, context: None })
         })
     }
 
     /// One that does the same, if none of the two has anything to remember.
     pub(crate) fn twin(&self) -> Option<Self> {
-        let &Self { kind, no_context_takeover, threshold, .. } = self;
-        no_context_takeover.then_some(Self { kind, no_context_takeover, threshold, context: None })
+        let settings = self.settings()?;
+        Some(Self { settings, no_context_takeover: true, context: None })
     }
 
     /// Lends `put` the compressed payload. `None` when it is to be sent as it is: when it is short,
     /// or would not get shorter.
     pub(crate) fn deflate<T>(&mut self, payload: &[u8], put: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        if payload.len() < self.threshold {
+        if payload.len() < self.settings.threshold {
             return None;
         }
         self.compress(payload, Tail::Left, put)
@@ -80,16 +80,14 @@ impl Deflater {
     ///
     /// The peer's window then has what this compressor never saw, so that it has to begin anew.
     pub(crate) fn deflate_shared(&mut self, payload: &[u8], forms: &Forms) -> Option<Bytes> {
-        let Self { kind, threshold, .. } = *self;
-        let form = Settings { kind, threshold }.deflate_shared(payload, forms)?;
+        let form = self.settings.deflate_shared(payload, forms)?;
         self.forget();
         Some(form)
     }
 
     /// The settings, if there is never anything to remember.
     pub(crate) fn settings(&self) -> Option<Settings> {
-        let Self { kind, threshold, .. } = *self;
-        self.no_context_takeover.then_some(Settings { kind, threshold })
+        self.no_context_takeover.then_some(self.settings)
     }
 
     fn compress<T>(
@@ -98,10 +96,11 @@ impl Deflater {
         tail: Tail,
         put: impl FnOnce(&[u8]) -> T,
     ) -> Option<T> {
-        let context = self.context.take().unwrap_or_else(|| pool::compressor(self.kind));
+        let kind = self.settings.kind;
+        let context = self.context.take().unwrap_or_else(|| pool::compressor(kind));
         let flush =
             if self.no_context_takeover { FlushCompress::Full } else { FlushCompress::Sync };
-        let (smaller, context) = compress_and_put(self.kind, context, payload, (flush, tail), put);
+        let (smaller, context) = compress_and_put(kind, context, payload, (flush, tail), put);
         self.context = context;
         smaller
     }
@@ -109,7 +108,7 @@ impl Deflater {
     /// Gives the context back; the next message refers to none before it.
     pub(crate) fn forget(&mut self) {
         if let Some(context) = self.context.take() {
-            pool::put_compressor(self.kind, context);
+            pool::put_compressor(self.settings.kind, context);
         }
     }
 }
