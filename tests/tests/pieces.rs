@@ -29,7 +29,7 @@ impl Reader {
         let mut reader =
             Self { connection, input: RecvBuf::with_capacity(1 << 20), events: Vec::new() };
         reader.feed(RFC6455.as_bytes());
-        while reader.connection.poll_transmit().is_some() {}
+        ws_tests::pair::written(&mut reader.connection);
         reader.events.clear();
         reader
     }
@@ -230,6 +230,51 @@ fn a_streamed_message_has_a_limit_of_its_own() {
 }
 
 #[test]
+fn a_message_with_a_long_frame_comes_in_pieces_or_not_at_all() {
+    let limits = || {
+        let mut limits = Limits::default();
+        limits.max_frame = 10;
+        limits
+    };
+    let [short, long] = [10, 11].map(|len| frame(0x81, &vec![b'x'; len]));
+    let mut reader = Reader::new(limits());
+    reader.streaming(true);
+    reader.feed(&short);
+    assert_eq!(reader.events, ["text xxxxxxxxxx"]);
+    reader.feed(&[long.as_slice(), &short].concat());
+    assert_eq!(reader.piece().as_deref(), Some("<xxxxxxxxxxx>"));
+    reader.events();
+    assert_eq!(reader.events, ["text xxxxxxxxxx"; 2], "the next is whole again");
+
+    for there in [6, 8, long.len()] {
+        let mut reader = Reader::new(limits());
+        reader.streaming(true);
+        reader.feed(&long[..there]);
+        reader.streaming(false);
+        assert_eq!(reader.connection.state(), State::Closing, "{there} bytes of it were there");
+        let Some(Transmit::Data(mut sent)) = reader.connection.poll_transmit() else { panic!() };
+        let sent = sent.copy_to_bytes(sent.remaining());
+        assert_eq!(sent[2..4], 1009_u16.to_be_bytes());
+    }
+}
+
+#[test]
+fn what_a_client_replaces_counts_in_its_new_length() {
+    let mut limits = Limits::default();
+    limits.max_streamed = Some(80);
+    let config = Arc::new(Config::builder().limits(limits).build().expect("good limits"));
+    let mut pair = Pair::with_config(Version::Draft76, &config);
+    pair.drive();
+    pair.client.connection.set_streaming(true, pair.now);
+    pair.inject(&[b"\0".as_slice(), &[0x80; 25]].concat());
+    assert_eq!(pair.client.pieces[0].part.len(), 75);
+    pair.inject(&[b'x'; 5]);
+    assert_eq!(pair.client.connection.state(), State::Connected);
+    pair.inject(b"x");
+    assert_eq!(pair.client.connection.state(), State::Closing);
+}
+
+#[test]
 fn pieces_are_discarded_while_closing() {
     let mut reader = Reader::new(Limits::default());
     reader.streaming(true);
@@ -240,7 +285,7 @@ fn pieces_are_discarded_while_closing() {
     reader.events();
     assert!(reader.input.is_empty(), "the answer to the close is found behind them");
     reader.connection.handle_eof(NOW);
-    while reader.connection.poll_transmit().is_some() {}
+    ws_tests::pair::written(&mut reader.connection);
     reader.events();
     let last = reader.events.last().expect("it is over");
     assert!(last.starts_with("closed 1005"), "{:?}", reader.events);

@@ -168,7 +168,12 @@ impl Connection {
     /// for one write. May answer differently after any `&mut` call.
     #[must_use]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        let transmit = self.out.poll()?;
+        let Some(transmit) = self.out.poll() else {
+            if self.state() == State::Closing {
+                self.await_sentinel();
+            }
+            return None;
+        };
         if self.state() == State::Connected {
             let deadline = || self.now + self.config.timeouts.stall;
             self.timers.set_if_stopped(Timer::Stall, deadline);
@@ -184,11 +189,15 @@ impl Connection {
     pub fn handle_transmitted(&mut self, n: usize) {
         self.out.transmitted(n, &self.config.limits);
         self.stalled &= n == 0;
-        if self.state() != State::Closing || self.out.buffered() > 0 || self.leave() {
-            return;
+        if self.state() == State::Closing {
+            self.leave();
         }
-        if self.version() == Some(Version::Draft76) {
-            // From here on only the peer's `FF 00` is missing.
+    }
+
+    /// From now on only the peer's `FF 00` is missing, if all was written.
+    #[cold]
+    fn await_sentinel(&mut self) {
+        if self.version() == Some(Version::Draft76) && self.out.buffered() == 0 {
             let deadline = self.now + self.config.timeouts.close_sentinel;
             self.timers.set_sooner(Timer::Close, deadline);
         }
@@ -519,6 +528,11 @@ impl Connection {
             self.steps.enter(State::Closed);
             self.phase = Phase::Discard;
             self.timers.stop_all();
+            if let Some(ending) = self.ending.as_mut().filter(|_| self.out.buffered() > 0) {
+                // It is the last of what was queued.
+                ending.sent = None;
+                ending.clean = false;
+            }
             let unsent = self.out.discard();
             self.keep_unsent(unsent);
         }

@@ -54,7 +54,8 @@ pub struct Closed {
 }
 
 impl Closed {
-    pub(crate) fn new(cause: Cause) -> Self {
+    /// An end of which nothing but the cause is known.
+    pub fn new(cause: Cause) -> Self {
         Self { cause, sent: None, received: None, clean: false }
     }
 

@@ -20,8 +20,9 @@ pub struct Limits {
     /// A message that is handed out in pieces while it arrives, in all; over it: 1009. `None` is
     /// no limit. Default 1 GiB: nothing of it has to be held, so this is to end what has no end.
     pub max_streamed: Option<u64>,
-    /// One frame's payload, unless its message is handed out in pieces; also a length-prefixed frame that draft75 and draft76 discard; over
-    /// it: 1009. Default 1 MiB, so that `max_message` alone decides.
+    /// One frame's payload, unless its message is handed out in pieces; also a length-prefixed frame
+    /// that draft75 and draft76 discard; over it: 1009. Default 1 MiB, so that `max_message` alone
+    /// decides.
     pub max_frame: usize,
     /// Fragments of one message; over it: 1008. Default 131,072: a 4 MiB message in 64-byte
     /// fragments passes, empty fragments without end do not.

@@ -13,9 +13,10 @@ use crate::{Message, Role, State};
 /// would have to be taken for each of them.
 ///
 /// [`Connection::begin_batch`] says what it may take, [`Connection::end_batch`] queues what it
-/// took. In between the connection may be used as always: the messages of the batch go before
-/// whatever was queued meanwhile. One batch can serve many connections in turn. What it took, and a
-/// context of compression that it was lent, are lost with one that is dropped before it ended.
+/// took. In between the connection may be used as always, but hands out nothing to be written: the
+/// messages of the batch go before whatever was queued meanwhile. One batch can serve many connections in turn. What it took, and a
+/// context of compression that it was lent, are lost with one that is dropped before it ended, and
+/// the connection that began it can only be aborted then.
 #[derive(Debug, Default)]
 pub struct Batch {
     buf: SendBuf,
@@ -145,14 +146,9 @@ impl Connection {
         let deflater = batch.deflater.take();
         if self.state() != State::Closed {
             self.out.deflate_with(deflater);
-        }
-        if batch.is_empty() {
-            return;
-        }
-        if self.state() == State::Closed {
-            self.keep_unsent(core::mem::take(&mut batch.buf));
-        } else {
             self.out.take_back(&mut batch.buf, before);
+        } else if !batch.is_empty() {
+            self.keep_unsent(core::mem::take(&mut batch.buf));
         }
     }
 }

@@ -55,7 +55,8 @@ impl Connection {
             return;
         }
         self.out.rest();
-        if self.out.buffered() > 0 {
+        // Nor can who was not asked be blamed.
+        if self.out.buffered() > 0 || self.out.check_entropy().is_err() {
             self.timers.set(Timer::Ping, self.now + interval);
         } else {
             self.timers.set(Timer::Pong, self.now + self.config.timeouts.pong);

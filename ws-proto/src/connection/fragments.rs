@@ -103,13 +103,11 @@ impl Connection {
 
     fn put_part(&mut self, part: &Part<'_>) -> Result<SendStatus, SendErrorKind> {
         let version = self.check_open()?;
-        if version.has_frames() {
-            self.out.check_entropy()?;
-        }
         if matches!(part, Part::Next(_)) && self.out.is_partial() {
             self.out.check_room(&self.config.limits)?;
         }
         self.out.check_part(part)?;
+        self.check_key(version)?;
         if !matches!(part, Part::Next(payload) if payload.is_empty()) {
             self.out.put_part(part, version);
         }

@@ -51,7 +51,7 @@ impl Connection {
     /// Answers whether all was written; what was not is queued.
     pub fn transmit_frames(&mut self, frames: &Bytes, write: impl FnOnce(&[u8]) -> usize) -> bool {
         let ready = self.state() == State::Connected && !self.unwritable && self.out.is_plain();
-        if !ready || self.buffered_amount() > 0 {
+        if !ready || self.buffered_amount() > 0 || self.out.is_lent() {
             self.queue_frames(frames);
             return false;
         }

@@ -17,7 +17,7 @@ use crate::{Close, Entropy, Limits, Message, Prepared, Role, SendErrorKind, Send
 pub enum Transmit {
     /// Write these bytes, in one vectored write if the socket takes them.
     Data(SendBuf),
-    /// Everything was handed out: end this side of the stream once it is written.
+    /// Everything was written: end this side of the stream.
     Shutdown,
 }
 
@@ -31,10 +31,12 @@ pub(crate) struct Outbound {
     /// Handed out and not yet reported as written.
     in_flight: usize,
     rare: Option<Box<Rare>>,
-    /// Pongs queued since bytes were last handed out.
+    /// Pongs queued since bytes were last handed out while none were under way.
     pongs: u8,
     refused: bool,
     writable: bool,
+    /// What goes first is with a batch.
+    lent: bool,
     end: End,
 }
 
@@ -100,14 +102,22 @@ impl Outbound {
     }
 
     pub(crate) fn poll(&mut self) -> Option<Transmit> {
-        self.answer_ping();
+        if self.lent {
+            return None;
+        }
+        if self.in_flight == 0 {
+            // A peer that takes nothing gets no more answers for each time this is asked.
+            self.answer_ping();
+        }
         if self.buf.has_remaining() {
-            self.pongs = 0;
+            if self.in_flight == 0 {
+                self.pongs = 0;
+            }
             let buf = self.buf.hand_out();
             self.in_flight += buf.remaining();
             return Some(Transmit::Data(buf));
         }
-        if self.end != End::Due {
+        if self.end != End::Due || self.in_flight > 0 {
             return None;
         }
         self.end = End::Told;
@@ -121,7 +131,7 @@ impl Outbound {
         write: impl FnOnce(&SendBuf) -> usize,
         limits: &Limits,
     ) -> Result<SendBuf, SendBuf> {
-        if self.in_flight > 0 || self.end != End::Open {
+        if self.in_flight > 0 || self.lent || self.end != End::Open {
             return Err(SendBuf::default());
         }
         self.answer_ping();
@@ -171,9 +181,17 @@ impl Outbound {
         Err(SendErrorKind::Full)
     }
 
-    /// Whether a frame can be masked, if it has to be.
+    /// Whether a frame can be masked, if it has to be. Nothing but that frame is to be queued before
+    /// the next call.
     #[inline]
     pub(crate) fn check_entropy(&mut self) -> Result<(), SendErrorKind> {
+        if self.rare.is_none() { Ok(()) } else { self.check_rare_entropy() }
+    }
+
+    #[inline(never)]
+    fn check_rare_entropy(&mut self) -> Result<(), SendErrorKind> {
+        // It goes first, and takes a key.
+        self.answer_ping();
         let ready = self.entropy().is_none_or(|entropy| entropy.is_ready());
         if ready { Ok(()) } else { Err(SendErrorKind::NoEntropy) }
     }
@@ -256,8 +274,9 @@ impl Outbound {
     }
 
     /// Moves what is queued to `bytes`, which is empty, and answers how much it was. It counts as
-    /// handed out.
+    /// handed out, and nothing else is until it is [taken back](Self::take_back).
     pub(super) fn lend(&mut self, bytes: &mut SendBuf) -> usize {
+        self.lent = true;
         let before = self.buf.remaining();
         if before > 0 {
             core::mem::swap(&mut self.buf, bytes);
@@ -275,9 +294,18 @@ impl Outbound {
         }
     }
 
+    /// Whether what goes first is with a batch.
+    pub(super) fn is_lent(&self) -> bool {
+        self.lent
+    }
+
     /// Queues what was lent, and what was appended to it, in front of all that was not handed out
     /// yet. `bytes` is empty then, with such memory as the queue had.
     pub(super) fn take_back(&mut self, bytes: &mut SendBuf, before: usize) {
+        self.lent = false;
+        if !bytes.has_remaining() {
+            return;
+        }
         self.in_flight = self.in_flight.saturating_sub(before);
         core::mem::swap(&mut self.buf, bytes);
         if bytes.has_remaining() {
@@ -311,7 +339,7 @@ impl Outbound {
                 if self.check_entropy().is_err() {
                     // Nobody would answer what is not sent.
                     self.end();
-                    return true;
+                    return false;
                 }
                 self.put_frame(Opcode::Close, &payload.into());
             }
@@ -406,9 +434,12 @@ impl Outbound {
     /// not queued.
     fn key(&mut self) -> Result<Option<[u8; 4]>, Unready> {
         let Some(entropy) = self.entropy() else { return Ok(None) };
+        if !entropy.is_ready() {
+            return Err(Unready);
+        }
         let mut key = [0; 4];
         entropy.fill(&mut key);
-        if entropy.is_ready() { Ok(Some(key)) } else { Err(Unready) }
+        Ok(Some(key))
     }
 
     fn put_masked(&mut self, header: &Header, key: Option<[u8; 4]>, payload: impl Payload) {

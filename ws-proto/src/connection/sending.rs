@@ -49,7 +49,8 @@ impl Connection {
     /// As [`send`](Self::send), but never `SendErrorKind::Full`.
     pub fn push_prepared(&mut self, prepared: &Prepared) -> Result<SendStatus, SendError<()>> {
         let version =
-            self.check_carried(prepared.message()).map_err(|kind| SendError::new(kind, ()))?;
+            self.check_kind(prepared.message().kind()).and_then(|version| self.check_key(version));
+        let version = version.map_err(|kind| SendError::new(kind, ()))?;
         self.out.put_prepared(prepared, version, self.role);
         Ok(self.out.status(&self.config.limits))
     }
@@ -92,14 +93,16 @@ impl Connection {
         }
     }
 
+    #[inline]
     pub(super) fn check_send(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
-        let version = self.check_carried(message)?;
+        let version = self.check_kind(message.kind())?;
         self.out.check_room(&self.config.limits)?;
-        Ok(version)
+        self.check_key(version)
     }
 
-    fn check_carried(&mut self, message: &Message) -> Result<Version, SendErrorKind> {
-        let version = self.check_kind(message.kind())?;
+    /// The last check before a frame is queued.
+    #[inline]
+    pub(super) fn check_key(&mut self, version: Version) -> Result<Version, SendErrorKind> {
         if version.has_frames() {
             self.out.check_entropy()?;
         }
@@ -125,8 +128,8 @@ impl Connection {
         if payload.len() > crate::wire::rfc6455::MAX_CONTROL {
             return Err(SendErrorKind::ControlTooLong);
         }
-        self.out.check_entropy()?;
-        self.out.check_room(&self.config.limits)
+        self.out.check_room(&self.config.limits)?;
+        self.out.check_entropy()
     }
 
     pub(super) fn check_open(&self) -> Result<Version, SendErrorKind> {

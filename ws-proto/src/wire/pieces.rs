@@ -22,6 +22,8 @@ pub(crate) struct Pieces {
     pub(super) ended: bool,
     /// Bytes of it that were taken.
     pub(super) taken: u64,
+    /// A frame of it is longer than those of messages that are not handed out in pieces may be.
+    pub(super) long_frame: bool,
     /// What is wrong behind what is there.
     pub(super) fault: Option<ProtocolError>,
 }

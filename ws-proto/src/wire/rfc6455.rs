@@ -119,7 +119,7 @@ impl Decoder {
             && let Some((frame, len)) = self.parse_header(input.unread(), limits)?
         {
             input.consume(len);
-            self.begin(frame);
+            self.begin(frame, limits);
             return Ok(true);
         }
         while let Some(byte) = input.unread().first().copied() {
@@ -132,7 +132,7 @@ impl Decoder {
             let bytes = cut.get(..usize::from(self.cut_len)).unwrap_or_default();
             if let Some((frame, _)) = self.parse_header(bytes, limits)? {
                 self.cut_len = 0;
-                self.begin(frame);
+                self.begin(frame, limits);
                 return Ok(true);
             }
         }
@@ -240,7 +240,7 @@ impl Decoder {
         Ok(frame)
     }
 
-    fn begin(&mut self, frame: Frame) {
+    fn begin(&mut self, frame: Frame, limits: &Limits) {
         let kind = match frame.opcode {
             Opcode::Text => Some(MessageKind::Text),
             Opcode::Binary => Some(MessageKind::Binary),
@@ -252,6 +252,9 @@ impl Decoder {
         }
         if !frame.opcode.is_control() {
             self.fragments += 1;
+            if let Some(pieces) = &mut self.pieces {
+                pieces.long_frame |= frame.remaining > limits.max_frame;
+            }
         }
         self.frame = Some(frame);
     }

@@ -41,7 +41,6 @@ impl Outbound {
 
     /// Queues what was checked.
     pub(crate) fn put_part(&mut self, part: &Part<'_>, version: Version) {
-        self.answer_ping();
         let can_compress = self.deflater().is_some();
         let Some(partial) = self.partial() else { return };
         let first = !core::mem::replace(&mut partial.begun, true);

@@ -26,7 +26,11 @@ impl Decoder {
     /// Says whether messages are to be handed out in pieces. Of one that has begun in pieces the
     /// rest is; what is there of another becomes a piece, or is joined with what comes.
     pub(crate) fn set_streaming(&mut self, on: bool, limits: &Limits) -> Result<(), ProtocolError> {
+        let long_frame = self.pieces.as_ref().is_some_and(|pieces| pieces.long_frame);
         let joins = Pieces::set(&mut self.pieces, on)?;
+        if joins && long_frame {
+            return Err(ProtocolError::FrameTooBig(limits.max_frame));
+        }
         if on {
             self.offer();
         }
@@ -167,7 +171,8 @@ impl Decoder {
             return Err(ProtocolError::InvalidUtf8);
         }
         let Some(pieces) = &mut self.pieces else { return Ok(true) };
-        let whole = !pieces.begun && self.payload.len() <= limits.max_message;
+        let fits = self.payload.len() <= limits.max_message && !pieces.long_frame;
+        let whole = fits && !pieces.begun;
         (pieces.ended, pieces.ready) = (!whole, !whole);
         Ok(whole)
     }
