@@ -17,10 +17,15 @@ use crate::{Config, Entropy, HandshakeError, RecvBuf, Version};
 pub(crate) struct ClientHandshake {
     request: ClientRequest,
     reader: HeadReader<StatusLine>,
+    /// Interim answers that were read.
+    interim: u8,
     proof: Proof,
     /// draft76: what the head of the answer says, while its 16 bytes are awaited.
     agreed: Option<Agreed>,
 }
+
+/// More interim answers than this are taken for a refusal.
+const MAX_INTERIM: u8 = 8;
 
 /// What the server has to prove that it read the request.
 enum Proof {
@@ -59,7 +64,7 @@ impl ClientHandshake {
                 Proof::Nothing
             }
         };
-        Self { request, reader: HeadReader::default(), proof, agreed: None }
+        Self { request, reader: HeadReader::default(), interim: 0, proof, agreed: None }
     }
 
     /// Reads on.
@@ -69,7 +74,7 @@ impl ClientHandshake {
         config: &Config,
     ) -> Result<ClientStep, HandshakeError> {
         if self.agreed.is_none() {
-            let Some(head) = self.reader.poll(input, &config.limits)? else {
+            let Some(head) = self.poll_head(input, config)? else {
                 return Ok(ClientStep::NeedInput);
             };
             check_status(&head)?;
@@ -92,6 +97,24 @@ impl ClientHandshake {
             return Ok(ClientStep::NeedInput);
         }
         Ok(self.agreed.take().map_or(ClientStep::NeedInput, ClientStep::Done))
+    }
+
+    /// The head of the answer. Those of interim answers before it say nothing that matters here
+    /// (RFC 9110 section 15.2); the drafts before hybi know none.
+    fn poll_head(
+        &mut self,
+        input: &mut RecvBuf,
+        config: &Config,
+    ) -> Result<Option<Head<StatusLine>>, HandshakeError> {
+        while let Some(head) = self.reader.poll(input, &config.limits)? {
+            let interim = matches!(head.line.status, 100 | 102..=199);
+            if !interim || self.interim == MAX_INTERIM || !matches!(self.proof, Proof::Accept(_)) {
+                return Ok(Some(head));
+            }
+            self.interim += 1;
+            self.reader = HeadReader::default();
+        }
+        Ok(None)
     }
 }
 
@@ -165,6 +188,28 @@ mod tests {
                     assert_eq!(agreed.subprotocol(), Some("v2"));
                     assert_eq!(answered(&request, &answer), Ok(agreed), "{version} {url}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn interim_answers_are_passed_over_where_http_has_them() {
+        for version in Version::ALL {
+            let request = ClientRequest::new("ws://a/").unwrap().version(version);
+            let config = Config::default();
+            let (_, bytes) = ask(&request);
+            let (agreed, answer) = served(&bytes, &config);
+            let behind = |interim: &str| {
+                let bytes = [interim.as_bytes(), &answer].concat();
+                answered(&request, &bytes)
+            };
+            let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n";
+            let two = behind(&format!("HTTP/1.1 100 Continue\r\n\r\n{hints}"));
+            if version.has_frames() {
+                assert_eq!(two, Ok(agreed), "{version}");
+                assert_eq!(behind(&hints.repeat(9)), Err(HandshakeError::Status(103)));
+            } else {
+                assert_eq!(two, Err(HandshakeError::Status(100)), "{version}");
             }
         }
     }
