@@ -51,7 +51,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     let gate = &endpoint.common.gate;
     // TLS has to say that the stream ends.
     let ends = listener.ends_when_dropped() && !security.is_secure();
-    let mut stopped = pin!(gate.phase.wait(|phase| (*phase > Phase::Open).then_some(())));
+    let mut stopped = pin!(gate.beyond(Phase::Open));
     let mut pause = FIRST_PAUSE;
     loop {
         let accepted = poll_fn(|cx| listener.poll_accept(cx));

@@ -1,6 +1,8 @@
-use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 
 use ws_proto::Instant;
 
@@ -10,9 +12,9 @@ use crate::waiters::{Watched, lock};
 
 /// Who may come in, and whether the server still runs.
 pub(crate) struct Gate {
-    pub(crate) phase: Watched<Phase>,
-    /// The phase is not the first one any more. Who accepts looks at it for each stream.
-    closed: AtomicBool,
+    phase: Watched<Phase>,
+    /// The same in the lowest two bits, for those who look at it often. The others count changes.
+    reached: AtomicU32,
     load: Watched<Load>,
     max_connections: usize,
     max_handshakes: usize,
@@ -20,8 +22,12 @@ pub(crate) struct Gate {
     refusals: Mutex<Refusals>,
 }
 
+/// The bits of a [`Phase`].
+const PHASE: u32 = 3;
+
 /// Where a server is in its life. It only goes forward.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[repr(u32)]
 pub(crate) enum Phase {
     /// Connections are accepted.
     #[default]
@@ -60,7 +66,7 @@ impl Gate {
     pub(crate) fn new(max_connections: usize, max_handshakes: usize, shares: Shares) -> Self {
         Self {
             phase: Watched::default(),
-            closed: AtomicBool::new(false),
+            reached: AtomicU32::new(Phase::Open as u32),
             load: Watched::default(),
             max_connections,
             max_handshakes,
@@ -71,17 +77,40 @@ impl Gate {
 
     /// Goes on to `phase`, unless the server is there already. Answers whether it was open.
     pub(crate) fn advance(&self, phase: Phase) -> bool {
-        self.phase.update(|current| {
-            let before = mem::replace(current, phase.max(*current));
-            self.closed.store(*current > Phase::Open, Ordering::Release);
-            before == Phase::Open
+        let before = self.phase.update(|current| {
+            let before = *current;
+            *current = before.max(phase);
+            let changes = (self.reached.load(Ordering::Relaxed) | PHASE).wrapping_add(1);
+            self.reached.store(changes | *current as u32, Ordering::Release);
+            before
+        });
+        before == Phase::Open
+    }
+
+    /// Completes when the server is beyond `phase`. Costs next to nothing to poll again and again.
+    /// Cancel-safe.
+    pub(crate) fn beyond(&self, phase: Phase) -> impl Future<Output = ()> + Unpin + '_ {
+        let mut wait = self.phase.wait(move |current| (*current > phase).then_some(()));
+        let mut told: Option<(u32, Waker)> = None;
+        poll_fn(move |cx| {
+            let reached = self.reached.load(Ordering::Acquire);
+            if reached & PHASE > phase as u32 {
+                return Poll::Ready(());
+            }
+            // Whom a change has to wake stays noted until there is one.
+            let noted = |(at, waker): &(u32, Waker)| *at == reached && waker.will_wake(cx.waker());
+            if told.as_ref().is_some_and(noted) {
+                return Poll::Pending;
+            }
+            told = Some((reached, cx.waker().clone()));
+            Pin::new(&mut wait).poll(cx)
         })
     }
 
     /// Whether connections are accepted. Who has entered one into a list and finds the server open
     /// then is seen by those who go through that list after they closed it.
     pub(crate) fn is_open(&self) -> bool {
-        !self.closed.load(Ordering::Acquire)
+        self.reached.load(Ordering::Acquire) & PHASE == Phase::Open as u32
     }
 
     /// A seat for `peer`, as soon as there is one, or at once the news that its address has its
@@ -328,5 +357,34 @@ mod tests {
         assert!(gate.advance(Phase::Killed));
         assert!(!gate.advance(Phase::Stopping));
         assert!(gate.phase.read(|phase| *phase == Phase::Killed) && !gate.is_open());
+    }
+
+    #[test]
+    fn who_waits_for_a_phase_is_told_once_it_is_over() {
+        struct Task(AtomicU32);
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (gate, task) = (gate(1, 1, None), Arc::new(Task(0.into())));
+        let waker = Waker::from(Arc::clone(&task));
+        let woken = || task.0.load(Ordering::Relaxed);
+        let mut cx = Context::from_waker(&waker);
+        let (mut stopped, mut killed) = (gate.beyond(Phase::Open), gate.beyond(Phase::Stopping));
+        for _ in 0..3 {
+            assert!(pin!(&mut stopped).poll(&mut cx).is_pending());
+            assert!(pin!(&mut killed).poll(&mut cx).is_pending());
+        }
+        for wakes in [2, 3] {
+            // The second time nothing changes but the list of those who wait.
+            gate.advance(Phase::Stopping);
+            assert_eq!(woken(), wakes);
+            assert!(pin!(&mut killed).poll(&mut cx).is_pending());
+        }
+        assert!(pin!(&mut stopped).poll(&mut cx).is_ready());
+        gate.advance(Phase::Killed);
+        assert_eq!(woken(), 4);
+        assert!(pin!(&mut killed).poll(&mut cx).is_ready());
     }
 }

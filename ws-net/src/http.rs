@@ -123,10 +123,9 @@ where
             .with_upgrades();
         Box::pin(async move {
             let mut connection = pin!(connection);
-            let phase = &common.gate.phase;
             let mut known = Phase::Open;
-            let mut later = pin!(phase.wait(|phase| (*phase > Phase::Open).then_some(())));
-            let mut last = pin!(phase.wait(|phase| (*phase > Phase::Stopping).then_some(())));
+            let mut later = pin!(common.gate.beyond(Phase::Open));
+            let mut last = pin!(common.gate.beyond(Phase::Stopping));
             let end = poll_fn(|cx| {
                 if known == Phase::Open && later.as_mut().poll(cx).is_ready() {
                     known = Phase::Stopping;
