@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use tracing::error;
 use ws_proto::Instant;
 
-use crate::contain::{catch, contain};
+use crate::contain::{catch, contain, wake};
 use crate::queue::{Key, Queue};
 use crate::runtime::{Runtime, Sleep};
 use crate::waiters::lock;
@@ -21,6 +21,8 @@ use crate::waiters::lock;
 pub(crate) struct Alarms {
     /// Alarms know theirs by its place, so that it keeps that while it is in use.
     tables: Mutex<Vec<Table>>,
+    /// How often a table was given to a runtime.
+    given: AtomicU32,
     /// Counts the tasks that were dropped before their end, with all that they should have woken.
     losses: AtomicU32,
 }
@@ -30,6 +32,8 @@ pub(crate) struct Alarms {
 struct Table {
     /// See [`Runtime::key`].
     runtime: u64,
+    /// Of all runtimes that ever had a table only this one has this number.
+    home: u32,
     /// Whom to wake at what time.
     queue: Queue<Waker>,
     /// What the task sleeps for; `None` when there is no task.
@@ -38,6 +42,15 @@ struct Table {
     unborn: u8,
     /// The runtime has no timers.
     broken: bool,
+}
+
+/// Where an alarm was put.
+struct Place {
+    table: u32,
+    /// See [`Table::home`].
+    home: u32,
+    /// The task of the table has to be started.
+    starts: bool,
 }
 
 struct Sleeping {
@@ -62,7 +75,8 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// Wakes the task of `cx` at `deadline` or before. Ready when `deadline` has come already.
+    /// Wakes the task of `cx` at `deadline` or before. Ready when `deadline` has come already. An
+    /// alarm that is set anew tells its runtime by `moved`: each has a number of its own.
     pub(crate) fn poll_set<R: Runtime>(
         &mut self,
         alarms: &Arc<Alarms>,
@@ -70,6 +84,7 @@ impl Alarm {
         deadline: Option<Instant>,
         (runtime, now): (&R, Instant),
         cx: &mut Context<'_>,
+        moved: impl FnOnce(u32),
     ) -> Poll<()> {
         // One whose time has come has rung, or will do so without harm.
         self.set = self.set.filter(|at| *at > now);
@@ -85,18 +100,14 @@ impl Alarm {
         let at = self.set.filter(|_| kept).unwrap_or(deadline);
         let old = self.set.take().map(|old| (self.table, (old, serial)));
         self.losses = losses;
-        if let Some((table, starts)) = alarms.set(old, (at, serial), runtime.key(), cx.waker()) {
-            (self.set, self.table) = (Some(at), table);
-            if starts {
-                start(runtime, alarms, table);
+        if let Some(place) = alarms.set(old, (at, serial), runtime.key(), cx.waker()) {
+            (self.set, self.table) = (Some(at), place.table);
+            if place.starts {
+                start(runtime, alarms, place.table);
             }
+            moved(place.home);
         }
         Poll::Pending
-    }
-
-    /// The table that it is or was in: there is one for each runtime. The first while it was in none.
-    pub(crate) fn table(&self) -> u32 {
-        self.table
     }
 
     /// The task is another one than before: the next call that sets an alarm sets it anew.
@@ -122,21 +133,14 @@ fn start<R: Runtime>(runtime: &R, alarms: &Arc<Alarms>, table: u32) {
 }
 
 impl Alarms {
-    /// Puts an alarm in the place of another. Answers its table, and whether the task of that has
-    /// to be started; `None` when the runtime has no timers.
-    fn set(
-        &self,
-        old: Option<(u32, Key)>,
-        new: Key,
-        runtime: u64,
-        waker: &Waker,
-    ) -> Option<(u32, bool)> {
+    /// Puts an alarm in the place of another. `None` when the runtime has no timers.
+    fn set(&self, old: Option<(u32, Key)>, new: Key, runtime: u64, waker: &Waker) -> Option<Place> {
         let waker = waker.clone();
         // Dropped when the lock is free.
         let replaced;
         let mut tables = lock(&self.tables);
         replaced = old.and_then(|(table, key)| tables.get_mut(table as usize)?.queue.remove(key));
-        let at = place_of(&mut tables, runtime);
+        let at = self.place_of(&mut tables, runtime);
         let table = tables.get_mut(at).filter(|table| !table.broken)?;
         table.queue.insert(new, waker);
         let (starts, task) = match &mut table.sleeping {
@@ -147,10 +151,29 @@ impl Alarms {
                 (true, None)
             }
         };
+        let home = table.home;
         drop(tables);
         drop(replaced);
-        task.into_iter().for_each(Waker::wake);
-        Some((u32::try_from(at).ok()?, starts))
+        task.into_iter().for_each(wake);
+        Some(Place { table: u32::try_from(at).ok()?, home, starts })
+    }
+
+    /// Where the alarms of this runtime are, from now on.
+    fn place_of(&self, tables: &mut Vec<Table>, runtime: u64) -> usize {
+        if let Some(own) = tables.iter().position(|table| table.runtime == runtime) {
+            return own;
+        }
+        let free =
+            |table: &Table| table.queue.is_empty() && table.sleeping.is_none() && !table.broken;
+        let at = tables.iter().position(free).unwrap_or(tables.len());
+        if at == tables.len() {
+            tables.push(Table::default());
+        }
+        if let Some(table) = tables.get_mut(at) {
+            table.runtime = runtime;
+            table.home = self.given.fetch_add(1, Ordering::Relaxed);
+        }
+        at
     }
 
     /// The task ends with the last alarm.
@@ -162,7 +185,7 @@ impl Alarms {
         let task =
             table.sleeping.as_mut().filter(|_| last).and_then(|sleeping| sleeping.task.take());
         drop(tables);
-        task.into_iter().for_each(Waker::wake);
+        task.into_iter().for_each(wake);
     }
 
     /// Takes out whom to wake now, and notes that the task of `waker` sleeps until the time that it
@@ -209,26 +232,6 @@ impl Alarms {
             lost.into_values().for_each(wake);
         }
     }
-}
-
-/// Where the alarms of this runtime are, from now on.
-fn place_of(tables: &mut Vec<Table>, runtime: u64) -> usize {
-    let own = |table: &Table| table.runtime == runtime;
-    let free = |table: &Table| table.queue.is_empty() && table.sleeping.is_none() && !table.broken;
-    let found = tables.iter().position(own).or_else(|| tables.iter().position(free));
-    let at = found.unwrap_or(tables.len());
-    if found.is_none() {
-        tables.push(Table::default());
-    }
-    if let Some(table) = tables.get_mut(at) {
-        table.runtime = runtime;
-    }
-    at
-}
-
-/// Wakes a task; nobody else waits in vain because of it.
-fn wake(waker: Waker) {
-    contain("a waker", || waker.wake());
 }
 
 /// How a task of a table ended.
@@ -348,7 +351,8 @@ mod tests {
     ) -> bool {
         let waker = Waker::from(Arc::clone(count));
         let mut cx = Context::from_waker(&waker);
-        let ready = alarm.poll_set(alarms, serial, Some(to), (toy, toy.now()), &mut cx).is_ready();
+        let ready =
+            alarm.poll_set(alarms, serial, Some(to), (toy, toy.now()), &mut cx, |_| {}).is_ready();
         toy.settle();
         ready
     }
@@ -456,7 +460,9 @@ mod tests {
         let (mut rude, mut late, count) = (Alarm::default(), Alarm::default(), Arc::default());
         let waker = Waker::from(Arc::new(Rude));
         let mut cx = Context::from_waker(&waker);
-        assert!(rude.poll_set(&alarms, 1, Some(at(5)), (&toy, toy.now()), &mut cx).is_pending());
+        assert!(
+            rude.poll_set(&alarms, 1, Some(at(5)), (&toy, toy.now()), &mut cx, |_| {}).is_pending()
+        );
         assert!(!set(&toy, &alarms, &mut late, 2, at(5), &count));
         toy.advance(Duration::from_secs(5));
         assert_eq!((toy.tasks(), count.0.load(Ordering::Relaxed)), (0, 1));
@@ -470,7 +476,7 @@ mod tests {
         alarm.renew(&alarms);
         let mut cx = Context::from_waker(Waker::noop());
         // There was no deadline when the task was noticed.
-        assert!(alarm.poll_set(&alarms, 1, None, (&toy, toy.now()), &mut cx).is_pending());
+        assert!(alarm.poll_set(&alarms, 1, None, (&toy, toy.now()), &mut cx, |_| {}).is_pending());
         assert!(!set(&toy, &alarms, &mut alarm, 1, at(5), &counts[1]));
         toy.advance(Duration::from_secs(5));
         assert_eq!(counts.each_ref().map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);

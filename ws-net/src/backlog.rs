@@ -4,6 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use ws_proto::{Prepared, SendBuf};
 
+use crate::contain::wake;
 use crate::delivery::SlowOptions;
 use crate::waiters::{Spare, lock};
 
@@ -178,7 +179,7 @@ impl Parts {
     /// Out of line, since mostly there is nothing.
     #[inline(never)]
     fn release(self) {
-        self.wakers.into_iter().for_each(Waker::wake);
+        self.wakers.into_iter().for_each(wake);
     }
 }
 

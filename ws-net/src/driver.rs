@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use pin_project_lite::pin_project;
 use tracing::{debug, warn};
 use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, Request, State};
@@ -14,10 +14,11 @@ use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, Request
 use crate::backlog::Freed;
 use crate::burst;
 use crate::candidate::Verdict;
+use crate::contain::{Panic, attempt};
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
 use crate::gate::Seat;
-use crate::guard::guard;
+use crate::guard::{guard, report};
 use crate::listeners::{Known, Listeners, Own, Table};
 use crate::log;
 use crate::membership::Membership;
@@ -146,48 +147,71 @@ impl<R: Runtime, S: Transport, D: Door> Future for Driver<R, S, D> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        if pass::run(this.membership.connection.shared()) {
-            cx.waker().wake_by_ref();
+        // Code of users is guarded where it is called. But what they send has owners, what they
+        // configured of TLS is called while reading, and what is logged goes to their subscriber;
+        // and not every runtime outlives a task that panics.
+        match attempt(|| this.take_turn(cx)) {
+            Ok(poll) => poll,
+            Err(panic) => this.break_off(panic),
         }
-        let mut turn = Turn::begin(this.rest, this.runtime.now());
-        let summoned = this.membership.connection.shared().summoned.load(Ordering::Relaxed);
-        if turn.reads_first(this.rest, summoned) {
-            this.transfer(&mut turn, true, cx);
-        }
-        let watch = burst::Watch::over(this.membership.connection.shared());
-        let deadline = this.work(&mut turn, cx);
-        mem::forget(watch);
-        let now = turn.now;
-        if turn.moved.unwrap_or(true) {
-            // Before the turn can end early, and forget it.
-            this.membership.renew_alarm();
-            if this.membership.connection.shared().errand.load(Ordering::Acquire) {
-                // Who brought it may have woken the task that was left.
-                cx.waker().wake_by_ref();
-            }
-        }
-        turn.end(this.rest);
-        let Poll::Ready(deadline) = deadline else {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        };
-        if this.poll_promise(now, cx) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        match this.socket {
-            Socket::Http(_) => return this.poll_http(cx),
-            Socket::Gone if this.handler.is_none() => return Poll::Ready(()),
-            _ => {}
-        }
-        if this.membership.poll_alarm(deadline, (this.runtime, now), cx).is_ready() {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
     }
 }
 
 impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if pass::run(self.membership.connection.shared()) {
+            cx.waker().wake_by_ref();
+        }
+        let mut turn = Turn::begin(self.rest, self.runtime.now());
+        let summoned = self.membership.connection.shared().summoned.load(Ordering::Relaxed);
+        if turn.reads_first(self.rest, summoned) {
+            self.transfer(&mut turn, true, cx);
+        }
+        let watch = burst::Watch::over(self.membership.connection.shared());
+        let deadline = self.work(&mut turn, cx);
+        mem::forget(watch);
+        let now = turn.now;
+        if turn.moved.unwrap_or(true) {
+            // Before the turn can end early, and forget it.
+            self.membership.renew_alarm();
+            if self.membership.connection.shared().errand.load(Ordering::Acquire) {
+                // Who brought it may have woken the task that was left.
+                cx.waker().wake_by_ref();
+            }
+        }
+        turn.end(self.rest);
+        let Poll::Ready(deadline) = deadline else {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        if self.poll_promise(now, cx) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.socket {
+            Socket::Http(_) => return self.poll_http(cx),
+            Socket::Gone if self.handler.is_none() => return Poll::Ready(()),
+            _ => {}
+        }
+        if self.membership.poll_alarm(deadline, (self.runtime, now), cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Ends the task after a panic: the connection is told to have ended when its membership does.
+    #[cold]
+    fn break_off(&mut self, panic: Panic) -> Poll<()> {
+        let connection = &self.membership.connection;
+        panic.tell(report("what the connection's task called", connection));
+        // All that code of users may hang on, so that the runtime has nothing of it to drop.
+        guard("the end of a stream", connection, || *self.socket = Socket::Gone);
+        guard("the end of a payload", connection, || *self.rest = Rest::default());
+        guard("the authorisation's end", connection, || *self.verdict = None);
+        guard("the handler's end", connection, || self.handler.set(None));
+        Poll::Ready(())
+    }
+
     /// Works until there is nothing to do before the deadline that it answers. Pending when the
     /// turn was long enough before that.
     fn work(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
@@ -479,7 +503,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 guard("a listener for refusals", connection, || listener(&rejected));
             }
         }
-        turn.outbox = Outbox::default();
+        let unsent = mem::take(&mut turn.outbox).into_sent();
+        turn.freed.put_unsent(unsent.has_remaining().then_some(unsent));
         let mut inner = connection.shared().lock();
         inner.end = Some(end);
         inner.direct = None;

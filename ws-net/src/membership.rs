@@ -1,19 +1,20 @@
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use ws_proto::{Event, Instant, RecvBuf};
+use ws_proto::{Cause, Closed, Event, Instant, RecvBuf};
 
 use crate::Connection;
 use crate::alarm::Alarm;
 use crate::backlog::Freed;
+use crate::contain::wake;
 use crate::gate::{Purpose, Seat};
 use crate::guard::guard;
 use crate::log;
 use crate::relay::pass;
 use crate::runtime::Runtime;
-use crate::shared::Shared;
+use crate::shared::{Inner, Shared};
 
 /// A connection's place in the lists and limits of its server, which it leaves when its task
 /// ends, in whatever way.
@@ -39,14 +40,14 @@ impl Membership {
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let Shared { common, serial, home, .. } = &**self.connection.shared();
-        let rings = self.alarm.poll_set(&common.alarms, *serial, deadline, time, cx);
-        let table = self.alarm.table();
-        if home.load(Ordering::Relaxed) != table {
-            home.store(table, Ordering::Relaxed);
-            // Somebody may have taken it into a relay of its old runtime: it leaves.
-            drop(self.connection.shared().lock());
-        }
-        rings
+        let moved = |to| {
+            if home.load(Ordering::Relaxed) != to {
+                home.store(to, Ordering::Relaxed);
+                // Somebody may have taken it into a relay of its old runtime: it leaves.
+                drop(self.connection.shared().lock());
+            }
+        };
+        self.alarm.poll_set(&common.alarms, *serial, deadline, time, cx, moved)
     }
 
     /// The task is another one than before: the alarm is set for that one from now on.
@@ -96,45 +97,56 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         let shared = self.connection.shared();
-        let mut wakers = Vec::new();
+        let mut freed = Freed::default();
         let mut inner = shared.lock();
         inner.direct = None;
         inner.end_loan();
         let lost = inner.end.is_none();
         if lost {
-            // The runtime ended the task: the waiting must not wait for ever.
-            inner.core.abort();
-            let mut input =
-                inner.input.take().unwrap_or_else(|| Box::new(RecvBuf::with_capacity(0)));
-            let now = inner.now;
-            while let Some(event) = inner.core.poll_event(&mut input, now) {
-                if let Event::Closed(closed) = event {
-                    inner.end = Some(Arc::from(closed));
-                }
-            }
+            // The runtime ended the task, or it panicked: the waiting must not wait for ever.
+            inner.end = Some(Arc::from(inner.end_at_once()));
         }
-        inner.waiters.take(|_| true, &mut wakers);
+        inner.waiters.take(|_| true, &mut freed);
         let waker = inner.waker.take();
         let listeners = inner.listeners.take();
-        let mut freed = Freed::default();
         inner.drop_backlog(&mut freed);
         freed.put_unsent(inner.core.take_unsent());
         drop(inner);
         // Whatever else runs code of users, which may panic.
-        pass::wake_all(pass::give_up(shared));
+        pass::give_up(shared).into_iter().for_each(wake);
         let Shared { common, serial, .. } = &**shared;
         self.alarm.cancel(&common.alarms, *serial);
         self.detach();
-        freed.release();
+        guard("the end of a payload", &self.connection, || freed.release());
         drop(waker);
         if listeners.is_some() {
             guard("a listener's end", &self.connection, || drop(listeners));
         }
         if lost {
-            // Until here somebody could subscribe.
             let shared = self.connection.shared();
+            // Until here somebody could subscribe.
             shared.common.topics.leave(shared.serial);
+            guard("the end of a store", &self.connection, || shared.close_storage());
         }
-        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Inner {
+    /// Ends the connection of a driver that is gone. Answers how it ended.
+    #[cold]
+    fn end_at_once(&mut self) -> Box<Closed> {
+        self.core.abort();
+        let mut input = self.input.take().unwrap_or_else(|| Box::new(RecvBuf::with_capacity(0)));
+        let mut end = match self.stash.take().map(|stashed| *stashed) {
+            Some(Event::Closed(closed)) => Some(closed),
+            _ => None,
+        };
+        while let Some(event) = self.core.poll_event(&mut input, self.now) {
+            if let Event::Closed(closed) = event {
+                end = Some(closed);
+            }
+        }
+        // The driver may have had the news of it when it was lost.
+        end.unwrap_or_else(|| Box::new(Closed::new(Cause::Aborted)))
     }
 }

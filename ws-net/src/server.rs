@@ -11,6 +11,7 @@ use tracing::info;
 use ws_proto::{Close, Config, Message, SendError, SendErrorKind, State};
 
 use crate::acceptor::{Bound, accept_all};
+use crate::contain::contain;
 use crate::door::{Accept, Door, Listen, Queue, Serve};
 use crate::endpoint::{BoxFuture, Endpoint};
 use crate::gate::Phase;
@@ -285,11 +286,12 @@ impl<R: Runtime> Server<R> {
 impl<R: Runtime> Parts<R> {
     fn close(&self) {
         let first = self.endpoint.common.gate.advance(Phase::Stopping);
-        lock(&self.sockets).clear();
         let unanswered = self.queue.update(|queue| {
             queue.closed = true;
             mem::take(&mut queue.incoming)
         });
+        let sockets = mem::take(&mut *lock(&self.sockets));
+        contain("the end of a listening socket", || drop(sockets));
         // Dropping them is an answer.
         drop(unanswered);
         if first {

@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use crate::contain::wake;
 
 /// Locks; a panic elsewhere does not spread, since no value is left half-changed by one.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,8 +75,8 @@ impl<K: Copy> Waiters<K> {
             return true;
         }
         if *key == 0 {
-            *last = last.wrapping_add(1).max(1);
-            *key = *last;
+            *key = next_key(*last, entries);
+            *last = *key;
         }
         entries.push((*key, kind, new));
         true
@@ -99,38 +102,57 @@ impl<K: Copy> Waiters<K> {
     }
 }
 
+/// The key after `last` that nobody has: after four billion the first come again.
+fn next_key<K>(last: Key, entries: &[(Key, K, Waker)]) -> Key {
+    let mut key = last;
+    loop {
+        key = key.wrapping_add(1).max(1);
+        if entries.iter().all(|entry| entry.0 != key) {
+            return key;
+        }
+    }
+}
+
 impl<K> Default for Waiters<K> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-/// A value behind a lock, and the tasks that wait for it to change.
+/// A value behind a lock, and the tasks that wait for it to change. Each is found in little time,
+/// however many there are.
 #[derive(Default)]
 pub(crate) struct Watched<T> {
-    state: Mutex<(T, Waiters<()>)>,
+    state: Mutex<Seen<T>>,
+}
+
+#[derive(Default)]
+struct Seen<T> {
+    value: T,
+    waiting: BTreeMap<u64, Waker>,
+    last: u64,
 }
 
 impl<T> Watched<T> {
     /// Looks at the value.
     pub(crate) fn read<V>(&self, f: impl FnOnce(&T) -> V) -> V {
-        f(&lock(&self.state).0)
+        f(&lock(&self.state).value)
     }
 
     /// Changes the value in a way that nobody waits for.
     pub(crate) fn change<V>(&self, f: impl FnOnce(&mut T) -> V) -> V {
-        f(&mut lock(&self.state).0)
+        f(&mut lock(&self.state).value)
     }
 
     /// Changes the value, then wakes every task that waits.
     pub(crate) fn update<V>(&self, f: impl FnOnce(&mut T) -> V) -> V {
-        let mut wakers = Vec::new();
-        let value = {
+        let (value, waiting) = {
             let mut state = lock(&self.state);
-            state.1.take(|()| true, &mut wakers);
-            f(&mut state.0)
+            (f(&mut state.value), mem::take(&mut state.waiting))
         };
-        wakers.into_iter().for_each(Waker::wake);
+        if !waiting.is_empty() {
+            waiting.into_values().for_each(wake);
+        }
         value
     }
 
@@ -143,10 +165,26 @@ impl<T> Watched<T> {
     }
 }
 
+impl<T> Seen<T> {
+    /// As [`Waiters::wait`].
+    fn wait(&mut self, key: &mut u64, waker: &Waker, spare: &mut Spare) -> bool {
+        if self.waiting.get(key).is_some_and(|own| own.will_wake(waker)) {
+            return true;
+        }
+        let Some(new) = spare.new.take() else { return false };
+        if *key == 0 {
+            self.last += 1;
+            *key = self.last;
+        }
+        spare.old = self.waiting.insert(*key, new);
+        true
+    }
+}
+
 /// The future of [`Watched::wait`]. Dropping it loses nothing.
 pub(crate) struct Wait<'a, T, F> {
     watched: &'a Watched<T>,
-    key: Key,
+    key: u64,
     attempt: F,
 }
 
@@ -158,12 +196,11 @@ impl<T, V, F: FnMut(&mut T) -> Option<V> + Unpin> Future for Wait<'_, T, F> {
         let mut spare = Spare::default();
         loop {
             let mut state = lock(&this.watched.state);
-            let (value, waiters) = &mut *state;
-            if let Some(answer) = (this.attempt)(value) {
-                waiters.forget(mem::take(&mut this.key), &mut spare);
+            if let Some(answer) = (this.attempt)(&mut state.value) {
+                spare.old = state.waiting.remove(&mem::take(&mut this.key));
                 return Poll::Ready(answer);
             }
-            if waiters.wait(&mut this.key, (), cx.waker(), &mut spare) {
+            if state.wait(&mut this.key, cx.waker(), &mut spare) {
                 return Poll::Pending;
             }
             drop(state);
@@ -175,8 +212,8 @@ impl<T, V, F: FnMut(&mut T) -> Option<V> + Unpin> Future for Wait<'_, T, F> {
 impl<T, F> Drop for Wait<'_, T, F> {
     fn drop(&mut self) {
         if self.key != 0 {
-            let mut spare = Spare::default();
-            lock(&self.watched.state).1.forget(self.key, &mut spare);
+            // Dropped when the lock is free.
+            let _waker = lock(&self.watched.state).waiting.remove(&self.key);
         }
     }
 }
@@ -196,14 +233,14 @@ mod tests {
             let mut dropped = pin!(watched.wait(|n| (*n == 9).then_some(())));
             assert!(first.as_mut().poll(&mut cx).is_pending());
             assert!(dropped.as_mut().poll(&mut cx).is_pending());
-            assert_eq!(lock(&watched.state).1.len(), 2);
+            assert_eq!(lock(&watched.state).waiting.len(), 2);
         }
-        assert_eq!(lock(&watched.state).1.len(), 1);
+        assert_eq!(lock(&watched.state).waiting.len(), 1);
         watched.update(|n| *n = 1);
         assert!(first.as_mut().poll(&mut cx).is_pending());
         watched.update(|n| *n = 2);
         assert_eq!(first.as_mut().poll(&mut cx), Poll::Ready("two"));
-        assert_eq!(lock(&watched.state).1.len(), 0);
+        assert_eq!(lock(&watched.state).waiting.len(), 0);
     }
 
     #[test]
@@ -224,5 +261,38 @@ mod tests {
         assert!(waiters.wait(&mut b, 'b', task, &mut Spare::default()), "it is there");
         waiters.take(|kind| kind == 'b', &mut woken);
         assert_eq!((woken.len(), waiters.len()), (1, 1));
+    }
+
+    #[test]
+    fn keys_that_come_again_are_those_of_nobody() {
+        let entries = [1, 2, Key::MAX].map(|key| (key, (), Waker::noop().clone()));
+        assert_eq!(next_key(0, &[(9, (), Waker::noop().clone())]), 1);
+        assert_eq!(next_key(Key::MAX - 1, &entries), 3);
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_no_other_asleep() {
+        struct Explosive;
+        impl std::task::Wake for Explosive {
+            fn wake(self: std::sync::Arc<Self>) {
+                panic!("not now");
+            }
+        }
+        struct Task(std::sync::atomic::AtomicBool);
+        impl std::task::Wake for Task {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let watched = Watched::<u8>::default();
+        let task = std::sync::Arc::new(Task(false.into()));
+        let (bad, good) = (std::sync::Arc::new(Explosive).into(), task.clone().into());
+        let wait = || Box::pin(watched.wait(|_| None::<()>));
+        let mut waits = [wait(), wait()];
+        for (wait, waker) in waits.iter_mut().zip([&bad, &good]) {
+            assert!(wait.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+        }
+        watched.update(|n| *n = 1);
+        assert!(task.0.load(std::sync::atomic::Ordering::Relaxed));
     }
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use bytes::{Buf, Bytes};
+use tracing::error;
 use ws_proto::{SendBuf, State};
 
 use super::{MOST, Member, Part, SHORT, Seated, Sleeper};
-use crate::contain::contain;
+use crate::contain::{catch, wake};
 use crate::descriptor::Descriptor;
 use crate::outbox::{self, PIECES};
 use crate::pool;
@@ -86,14 +87,7 @@ impl Drop for Leaders {
             relay.dissolve(&mut wakers);
             wakers.extend(leader.lock().waker.clone());
         }
-        wake_all(wakers);
-    }
-}
-
-/// Wakes tasks; none waits in vain because of another.
-pub(crate) fn wake_all(wakers: Vec<Waker>) {
-    for waker in wakers {
-        contain("a waker", || waker.wake());
+        wakers.into_iter().for_each(wake);
     }
 }
 
@@ -101,10 +95,21 @@ pub(crate) fn wake_all(wakers: Vec<Waker>) {
 /// come again.
 #[inline]
 pub(crate) fn run(leader: &Shared) -> bool {
-    leader.errand.load(Ordering::Acquire) && write_for_all(leader)
+    leader.errand.load(Ordering::Acquire) && write_for_others(leader)
 }
 
+/// What others have sent may have owners, whose panic is not that of this connection.
 #[inline(never)]
+fn write_for_others(leader: &Shared) -> bool {
+    let report = |text: &str| {
+        error!(
+            target: "ws::server",
+            "the end of a payload that was sent to many panicked: {text:?}; the server goes on",
+        );
+    };
+    catch(|| write_for_all(leader), report).unwrap_or(true)
+}
+
 fn write_for_all(leader: &Shared) -> bool {
     let mut rounds = ROUNDS;
     while rounds > 0 && leader.errand.swap(false, Ordering::AcqRel) {
@@ -248,7 +253,7 @@ impl Drop for Pass<'_> {
             wakers.extend(call(member));
         }
         self.relay.dissolve(&mut wakers);
-        wake_all(wakers);
+        wakers.into_iter().for_each(wake);
     }
 }
 

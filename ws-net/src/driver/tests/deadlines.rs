@@ -95,3 +95,25 @@ fn a_turn_that_was_interrupted_goes_on_before_it_is_judged() {
     assert!(toy.settle() > 4);
     assert_eq!(server.manager().len(), 1);
 }
+
+#[test]
+fn a_slow_peer_has_its_time_from_when_it_has_taken_all() {
+    let (toy, server) = serving(echo);
+    let client = join(&toy);
+    let connection = server.manager().snapshot().remove(0);
+    connection.ping("").unwrap();
+    toy.settle();
+    client.set_room(0);
+    connection.try_send(vec![0; 100_000]).unwrap();
+    client.send(&frame(0x88, b"\x03\xE8"));
+    toy.settle();
+    toy.advance(Duration::from_secs(5));
+    client.set_room(usize::MAX);
+    toy.settle();
+    assert!(client.take().0.ends_with(b"\x88\x02\x03\xE8"));
+    assert_eq!(connection.state(), State::Closing, "its pong may still come");
+    toy.advance(Duration::from_millis(999));
+    assert_eq!(connection.state(), State::Closing);
+    toy.advance(Duration::from_millis(1));
+    assert_eq!(connection.state(), State::Closed);
+}
