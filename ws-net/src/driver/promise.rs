@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tracing::warn;
 use ws_proto::{Instant, Request, State};
 
 use super::{Driver, DriverProjection, Socket, log_failure};
@@ -42,9 +43,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
 
     /// Whether the HTTP server has let the stream go, or will never do so.
     pub(super) fn poll_promise(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        self.pass_answer();
         let Socket::Promised(promise) = self.socket else { return false };
-        let Poll::Ready(stream) = promise.poll_stream(cx) else { return false };
+        // It is asked first: a request that has lost the stream, on the way through layers of other
+        // make, must not be answered as if a WebSocket would follow.
+        let Poll::Ready(stream) = promise.poll_stream(cx) else {
+            self.pass_answer();
+            return false;
+        };
         let connection = &self.membership.connection;
         let open = match stream {
             Ok(stream) => {
@@ -52,7 +57,18 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 Socket::Open(stream)
             }
             Err(error) => {
-                log_failure(connection, &error, "take over");
+                let answer = connection.shared().lock().core.poll_answer();
+                match answer {
+                    Some(accepted) if accepted.status() == 101 => warn!(
+                        target: "ws::connection",
+                        id = %connection.id(),
+                        peer = %connection.peer_addr(),
+                        "the HTTP server does not let the stream go: {error}; does something \
+                         between it and this server drop the extensions of requests?",
+                    ),
+                    Some(refusal) => promise.answer(refusal),
+                    None => log_failure(connection, &error, "take over"),
+                }
                 let mut inner = connection.shared().lock();
                 inner.core.handle_eof(now);
                 inner.core.abort();

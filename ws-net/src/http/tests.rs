@@ -140,3 +140,33 @@ fn refusals_behind_http_are_told() {
     assert_eq!(server.upgrade_http(&mut request).unwrap_err().status(), 426);
     assert_eq!(*lock(&told), [426]);
 }
+
+#[test]
+fn a_request_that_has_lost_its_stream_is_not_accepted() {
+    let toy = Toy::default();
+    let policy = ws_proto::OriginPolicy::any();
+    let server: Server<Toy> = Builder::new(toy.clone()).origin(policy).build().unwrap();
+    let reason = |connection: crate::Connection| async move { drop(connection.recv().await) };
+    // Nobody put into its extensions what hyper does.
+    let request = |key: &str| {
+        let request = Request::builder()
+            .uri("/")
+            .header("host", "a")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", key);
+        request.body(()).unwrap()
+    };
+    let upgrade = server.upgrade_http(&mut request("dGhlIHNhbXBsZSBub25jZQ==")).unwrap();
+    let answer = toy.block_on(upgrade.serve(reason));
+    assert_eq!(answer.status(), 503);
+    toy.settle();
+    assert!(server.manager().is_empty());
+
+    // What is refused is refused as always.
+    let server: Server<Toy> =
+        Builder::new(toy.clone()).authorize(|_| async { Err(Reject::new(401)) }).build().unwrap();
+    let upgrade = server.upgrade_http(&mut request("dGhlIHNhbXBsZSBub25jZQ==")).unwrap();
+    assert_eq!(toy.block_on(upgrade.serve(reason)).status(), 401);
+}
