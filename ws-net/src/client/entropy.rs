@@ -19,26 +19,33 @@ pub(super) struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn fill(&mut self, bytes: &mut [u8]) {
-        BYTES.with_borrow_mut(|block| block.fill(bytes));
+        // The block is gone while its thread ends; then nobody who has asked gets here.
+        let _ = BYTES.try_with(|block| block.borrow_mut().fill(bytes));
     }
 
     fn is_ready(&mut self) -> bool {
-        BYTES.with_borrow_mut(|block| block.provide(KEY)).is_ok()
+        BYTES.try_with(|block| block.borrow_mut().provide(KEY).is_ok()).unwrap_or(false)
     }
 }
 
 /// What `f` makes with [`SystemEntropy`], or the error of the system when it had to go without.
 pub(super) fn with_entropy<T>(f: impl FnOnce() -> T) -> io::Result<T> {
-    BYTES.with_borrow_mut(|block| block.provide(BLOCK))?;
+    with_block(|block| block.begin(BLOCK))?;
     let made = f();
-    BYTES.with_borrow_mut(Block::outcome).map(|()| made)
+    with_block(Block::outcome).map(|()| made)
+}
+
+fn with_block<T>(f: impl FnOnce(&mut Block) -> io::Result<T>) -> io::Result<T> {
+    BYTES
+        .try_with(|block| f(&mut block.borrow_mut()))
+        .unwrap_or_else(|gone| Err(io::Error::other(gone)))
 }
 
 /// A random number.
 pub(super) fn random() -> io::Result<u64> {
     let mut bytes = [0; 8];
-    BYTES.with_borrow_mut(|block| {
-        block.provide(bytes.len())?;
+    with_block(|block| {
+        block.begin(bytes.len())?;
         block.fill(&mut bytes);
         block.outcome()
     })?;
@@ -69,6 +76,12 @@ impl Block {
             self.left = BLOCK;
         }
         Ok(())
+    }
+
+    /// The same before all that [`outcome`](Self::outcome) judges.
+    fn begin(&mut self, n: usize) -> io::Result<()> {
+        self.failure = None;
+        self.provide(n)
     }
 
     /// Hands out bytes, which are forgotten here. When the source fails they stay as they are,
@@ -133,9 +146,11 @@ mod tests {
         block.fill(&mut key);
         assert_eq!(block.outcome().unwrap_err().to_string(), "broken");
         assert!(block.outcome().is_ok(), "it is told once");
-        block.source = system;
         block.fill(&mut key);
-        assert!(block.outcome().is_ok() && key != [0; KEY]);
+        block.source = system;
+        block.begin(KEY).unwrap();
+        block.fill(&mut key);
+        assert!(block.outcome().is_ok() && key != [0; KEY], "what failed before is not told");
     }
 
     #[test]
