@@ -14,17 +14,25 @@ use crate::{
 /// What one read takes at most. Larger payloads are skipped in steps of this.
 const BUFFER: usize = 1024 * 1024;
 
+/// Batches on each connection that are measured at least, on the average. Where a batch takes as long
+/// as a short turn there would be one or two, and the figure would be that of a server's first
+/// messages.
+const LEAST: u64 = 5;
+
 /// Batches on every connection, each sent when all of the last has come back.
 pub(crate) fn run(options: &Options, work: Echo) -> io::Result<Report> {
     let wire = Wire::new(options, work.size, work.in_flight);
     let mut load = Load::open(options, &wire, work.connections)?;
     let at_once = work.connections;
     if !options.warm_up.is_zero() {
-        load.run(Bound { until: options.warm_up, messages: u64::MAX, at_once }, |_, _| {})?;
+        let until = options.warm_up;
+        load.run(Bound { until, least: 0, messages: u64::MAX, at_once }, |_, _| {})?;
     }
 
     let mut measurement = Measurement::start(options)?;
-    let bound = Bound { until: options.seconds, messages: options.messages, at_once };
+    let least = LEAST * work.connections as u64 * work.in_flight as u64;
+    let (until, messages) = (options.seconds, options.messages);
+    let bound = Bound { until, least, messages, at_once };
     let done = load.run(bound, |time, count| measurement.record(time, count))?;
     measurement.finish(Report {
         size: work.size,
@@ -41,6 +49,9 @@ pub(crate) fn run(options: &Options, work: Echo) -> io::Result<Report> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
     pub(crate) until: Duration,
+    /// Goes on that far, however long it takes.
+    pub(crate) least: u64,
+    /// Goes no further, however soon that is.
     pub(crate) messages: u64,
     /// How many connections begin at the same time; each of the others follows one that is done.
     pub(crate) at_once: usize,
@@ -110,7 +121,8 @@ impl<'a> Load<'a> {
                 if !connection.done(wire) {
                     continue;
                 }
-                if now - start < bound.until && messages < bound.messages {
+                let early = now - start < bound.until || messages < bound.least;
+                if early && messages < bound.messages {
                     connection.begin(wire)?;
                 } else {
                     busy -= 1;

@@ -21,7 +21,7 @@ pub(crate) fn run(options: &Options, work: Idle) -> io::Result<Report> {
     let mut report =
         Report { size: work.size, connections: work.connections, ..Report::of("idle", options) };
     if work.size > 0 {
-        let once = Bound { until: Duration::ZERO, messages: 0, at_once: AT_ONCE };
+        let once = Bound { until: Duration::ZERO, least: 0, messages: 0, at_once: AT_ONCE };
         let done = load.run(once, |time, count| measurement.record(time, count))?;
         report.messages = done.messages;
         report.seconds = done.time.as_secs_f64();
