@@ -1,6 +1,7 @@
 //! What was handed out to be written and is not written yet: slow sockets, batches, ends.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -94,6 +95,11 @@ fn a_peer_that_pings_and_takes_nothing_does_not_fill_the_queue() {
         let newest = [[0x8A, 2].as_slice(), &499_u16.to_be_bytes()].concat();
         assert_eq!(handed_out(server), Some(newest), "{version}");
         assert_eq!(handed_out(server), None);
+        // Sixteen are answered again from when that is written.
+        server.handle_transmitted(4);
+        pair.server.input.feed(&frame(0x89, b"").repeat(16));
+        while server.poll_event(&mut pair.server.input, pair.now).is_some() {}
+        assert_eq!(handed_out(server), Some([0x8A, 0].repeat(16)));
     }
 }
 
@@ -180,12 +186,14 @@ fn the_last_masking_key_is_used_and_nothing_is_lost_behind_it() {
 
         // A pong that is owed goes first, with the key that is left.
         let mut pair = client(version, 17);
-        for _ in 0..17 {
-            pair.server.connection.ping(Bytes::new()).unwrap();
-        }
-        pair.drive();
+        let flood = [0x89, 0].repeat(17);
+        pair.client.input.feed(&flood);
+        while pair.client.connection.poll_event(&mut pair.client.input, pair.now).is_some() {}
         let refused = pair.client.connection.send("x".into()).map_err(|error| error.kind);
         assert_eq!(refused, Err(SendErrorKind::NoEntropy));
+        pair.drive();
+        let pongs = pair.server.events.iter().filter(|event| event.starts_with("pong"));
+        assert_eq!(pongs.count(), 17);
 
         let mut pair = client(version, 0);
         pair.pass(Duration::from_secs(60));
@@ -201,7 +209,7 @@ fn the_last_masking_key_is_used_and_nothing_is_lost_behind_it() {
 #[test]
 fn a_close_frame_that_was_not_written_is_not_told_as_sent() {
     for version in FRAMED {
-        for written in [false, true] {
+        for (written, fails) in [(false, false), (false, true), (true, false)] {
             let mut pair = Pair::connected(version);
             let server = &mut pair.server.connection;
             pair.server.input.feed(&frame(0x88, &[0x03, 0xE8]));
@@ -210,10 +218,46 @@ fn a_close_frame_that_was_not_written_is_not_told_as_sent() {
             if written {
                 server.handle_transmitted(answer.len());
             }
+            if fails {
+                server.handle_write_failure(pair.now);
+                assert!(matches!(server.poll_transmit(), Some(Transmit::Shutdown)));
+            }
             server.handle_reset(pair.now);
             let end = ended(server).unwrap();
             assert_eq!(end.received, Some(CloseCode::NORMAL.into()));
             assert_eq!((end.sent.is_some(), end.clean), (written, written), "{version}");
         }
+    }
+}
+
+/// Gives nothing for a while.
+struct Asleep(Arc<AtomicBool>, Repeatable);
+
+impl Entropy for Asleep {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.1.fill(bytes);
+    }
+
+    fn is_ready(&mut self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+#[test]
+fn nothing_is_sent_behind_the_end_of_the_stream() {
+    for version in FRAMED {
+        let mut pair = Pair::new(version);
+        let request = ClientRequest::new("ws://a/").unwrap().version(version);
+        let ready = Arc::new(AtomicBool::new(false));
+        let entropy = Box::new(Asleep(Arc::clone(&ready), Repeatable::new(7)));
+        pair.client.connection = Connection::client(Arc::default(), request, entropy, pair.now);
+        pair.drive();
+        let client = &mut pair.client.connection;
+        client.close(Close::normal(), pair.now);
+        assert!(matches!(client.poll_transmit(), Some(Transmit::Shutdown)));
+        ready.store(true, Relaxed);
+        pair.client.input.feed(&[0x88, 2, 0x03, 0xE8]);
+        while client.poll_event(&mut pair.client.input, pair.now).is_some() {}
+        assert!(client.poll_transmit().is_none(), "{version}");
     }
 }

@@ -259,22 +259,6 @@ fn a_message_with_a_long_frame_comes_in_pieces_or_not_at_all() {
 }
 
 #[test]
-fn what_a_client_replaces_counts_in_its_new_length() {
-    let mut limits = Limits::default();
-    limits.max_streamed = Some(80);
-    let config = Arc::new(Config::builder().limits(limits).build().expect("good limits"));
-    let mut pair = Pair::with_config(Version::Draft76, &config);
-    pair.drive();
-    pair.client.connection.set_streaming(true, pair.now);
-    pair.inject(&[b"\0".as_slice(), &[0x80; 25]].concat());
-    assert_eq!(pair.client.pieces[0].part.len(), 75);
-    pair.inject(&[b'x'; 5]);
-    assert_eq!(pair.client.connection.state(), State::Connected);
-    pair.inject(b"x");
-    assert_eq!(pair.client.connection.state(), State::Closing);
-}
-
-#[test]
 fn pieces_are_discarded_while_closing() {
     let mut reader = Reader::new(Limits::default());
     reader.streaming(true);

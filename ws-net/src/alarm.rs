@@ -32,7 +32,7 @@ pub(crate) struct Alarms {
 struct Table {
     /// See [`Runtime::key`].
     runtime: u64,
-    /// Of all runtimes that ever had a table only this one has this number.
+    /// Of all runtimes that ever had a table only this one has this number, which is not 0.
     home: u32,
     /// Whom to wake at what time.
     queue: Queue<Waker>,
@@ -171,7 +171,7 @@ impl Alarms {
         }
         if let Some(table) = tables.get_mut(at) {
             table.runtime = runtime;
-            table.home = self.given.fetch_add(1, Ordering::Relaxed);
+            table.home = self.given.fetch_add(1, Ordering::Relaxed) + 1;
         }
         at
     }

@@ -9,27 +9,28 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, Bytes};
 use pin_project_lite::pin_project;
 use tracing::{debug, warn};
-use ws_proto::{Cause, Close, CloseCode, Closed, Event, Instant, Message, Request, State};
+use ws_proto::{Cause, Close, Closed, Event, Instant, Message, Request, State};
 
-use crate::backlog::Freed;
+use self::panics::close_after_panic;
 use crate::burst;
 use crate::candidate::Verdict;
-use crate::contain::{Panic, attempt};
+use crate::contain::attempt;
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
 use crate::gate::Seat;
-use crate::guard::{guard, report};
+use crate::guard::guard;
 use crate::listeners::{Known, Listeners, Own, Table};
 use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
 use crate::relay::pass;
 use crate::runtime::{Runtime, Transport};
-use crate::shared::{Activity, Common, Reader, Shared};
+use crate::shared::{Activity, Common, Shared};
 use crate::turn::{BUDGET, Rest, StreamEnd, Turn, Work};
 use crate::waiters::Spare;
 use crate::{Address, Connection, Descriptor, Rejected, StateChange};
 
+mod panics;
 mod promise;
 mod request;
 
@@ -199,19 +200,6 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         Poll::Pending
     }
 
-    /// Ends the task after a panic: the connection is told to have ended when its membership does.
-    #[cold]
-    fn break_off(&mut self, panic: Panic) -> Poll<()> {
-        let connection = &self.membership.connection;
-        panic.tell(report("what the connection's task called", connection));
-        // All that code of users may hang on, so that the runtime has nothing of it to drop.
-        guard("the end of a stream", connection, || *self.socket = Socket::Gone);
-        guard("the end of a payload", connection, || *self.rest = Rest::default());
-        guard("the authorisation's end", connection, || *self.verdict = None);
-        guard("the handler's end", connection, || self.handler.set(None));
-        Poll::Ready(())
-    }
-
     /// Works until there is nothing to do before the deadline that it answers. Pending when the
     /// turn was long enough before that.
     fn work(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
@@ -312,7 +300,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 Poll::Ready(Err(error)) => {
                     // The peer may have sent its last words before it went.
                     log_failure(&self.membership.connection, &error, "write to");
-                    turn.written += turn.outbox.break_off();
+                    turn.freed.put_unsent(Some(turn.outbox.break_off()));
                     turn.end = Some(StreamEnd::Unwritable);
                 }
                 Poll::Pending => turn.blocked.write = true,
@@ -580,18 +568,6 @@ fn log_failure(connection: &Connection, error: &io::Error, action: &str) {
         peer = %connection.peer_addr(),
         "the system could not {action} the socket: {error}",
     );
-}
-
-/// Code of users panicked (RFC 6455 section 7.4.1: 1011).
-fn close_after_panic(connection: &Connection, now: Instant) {
-    let mut freed = Freed::default();
-    let mut inner = connection.shared().lock();
-    if inner.reader != Reader::Nobody {
-        inner.stop_reading();
-    }
-    inner.close(Close::from(CloseCode::INTERNAL), now, &mut freed);
-    drop(inner);
-    freed.release();
 }
 
 #[cfg(test)]

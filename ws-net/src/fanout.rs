@@ -1,5 +1,6 @@
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ws_proto::Prepared;
 
@@ -111,7 +112,7 @@ impl<'a> Fanout<'a> {
         seat: Option<(&mut Seats<Arc<Shared>>, &mut u32)>,
     ) {
         let part = seat
-            .filter(|_| inner.takes_relays())
+            .filter(|_| inner.takes_relays() && member.home.load(Ordering::Relaxed) != 0)
             .and_then(|(seats, mark)| seats.take_in(mark, member, &inner.sleeper(member)));
         let Some((part, relay, seat)) = part else {
             return self.freed.extend(inner.wake(member));

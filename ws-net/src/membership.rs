@@ -8,9 +8,9 @@ use ws_proto::{Cause, Closed, Event, Instant, RecvBuf};
 use crate::Connection;
 use crate::alarm::Alarm;
 use crate::backlog::Freed;
-use crate::contain::wake;
+use crate::contain::{attempt, wake};
 use crate::gate::{Purpose, Seat};
-use crate::guard::guard;
+use crate::guard::{guard, report};
 use crate::log;
 use crate::relay::pass;
 use crate::runtime::Runtime;
@@ -59,9 +59,9 @@ impl Membership {
     pub(crate) fn attach(&mut self) {
         let Shared { common, serial, .. } = &**self.connection.shared();
         common.opening.pass_on(*serial, &common.members);
-        log::attached(self.connection.id(), common);
         self.seat.listed = true;
         self.seat.settle(Purpose::WebSocket);
+        log::attached(self.connection.id(), common);
     }
 
     /// Whether the connection was ever attached.
@@ -86,8 +86,8 @@ impl Membership {
             Purpose::Handshake => drop(common.opening.remove(*serial)),
             Purpose::WebSocket => {
                 drop(common.members.remove(*serial));
-                log::detached(self.connection.id(), common);
                 common.topics.leave(*serial);
+                log::detached(self.connection.id(), common);
             }
             Purpose::Http => {}
         }
@@ -116,7 +116,9 @@ impl Drop for Membership {
         pass::give_up(shared).into_iter().for_each(wake);
         let Shared { common, serial, .. } = &**shared;
         self.alarm.cancel(&common.alarms, *serial);
-        self.detach();
+        if let Err(panic) = attempt(|| self.detach()) {
+            panic.tell(report("the log", &self.connection));
+        }
         guard("the end of a payload", &self.connection, || freed.release());
         drop(waker);
         if listeners.is_some() {
@@ -132,9 +134,9 @@ impl Drop for Membership {
 }
 
 impl Inner {
-    /// Ends the connection of a driver that is gone. Answers how it ended.
+    /// Ends the connection of a driver that goes. Answers how it ended.
     #[cold]
-    fn end_at_once(&mut self) -> Box<Closed> {
+    pub(crate) fn end_at_once(&mut self) -> Box<Closed> {
         self.core.abort();
         let mut input = self.input.take().unwrap_or_else(|| Box::new(RecvBuf::with_capacity(0)));
         let mut end = match self.stash.take().map(|stashed| *stashed) {

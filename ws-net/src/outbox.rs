@@ -1,4 +1,5 @@
 use std::io::{self, IoSlice};
+use std::mem;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
@@ -55,11 +56,9 @@ impl Outbox {
         None
     }
 
-    /// Writing failed: drops everything now and from now on. Answers how many bytes that is now.
-    pub(crate) fn break_off(&mut self) -> usize {
-        let dropped = self.bytes.remaining();
-        *self = Self { bytes: SendBuf::default(), stage: Stage::Broken };
-        dropped
+    /// Writing failed: takes nothing from now on, and answers what was not written.
+    pub(crate) fn break_off(&mut self) -> SendBuf {
+        mem::replace(self, Self { bytes: SendBuf::default(), stage: Stage::Broken }).bytes
     }
 
     /// What was written last, for its memory.

@@ -65,7 +65,7 @@ pub(crate) struct Shared {
     pub(crate) contested: AtomicBool,
     /// The driver was called while it slept: there is more to do than to read.
     pub(crate) summoned: AtomicBool,
-    /// Which runtime the driver runs on, by the number that its alarm tells.
+    /// Which runtime the driver runs on, by the number that its alarm tells; 0 until then.
     pub(crate) home: AtomicU32,
     /// The driver has something to do for others.
     pub(crate) errand: AtomicBool,

@@ -25,8 +25,8 @@ struct List<K> {
     last: Key,
 }
 
-/// Zero is no key.
-pub(crate) type Key = u32;
+/// Zero is no key. None comes twice.
+pub(crate) type Key = u64;
 
 /// Wakers that wait for a lock to be free: one that was cloned before, and one that was taken out
 /// and is to be dropped after. Make it before the lock is taken.
@@ -75,8 +75,8 @@ impl<K: Copy> Waiters<K> {
             return true;
         }
         if *key == 0 {
-            *key = next_key(*last, entries);
-            *last = *key;
+            *last += 1;
+            *key = *last;
         }
         entries.push((*key, kind, new));
         true
@@ -102,17 +102,6 @@ impl<K: Copy> Waiters<K> {
     }
 }
 
-/// The key after `last` that nobody has: after four billion the first come again.
-fn next_key<K>(last: Key, entries: &[(Key, K, Waker)]) -> Key {
-    let mut key = last;
-    loop {
-        key = key.wrapping_add(1).max(1);
-        if entries.iter().all(|entry| entry.0 != key) {
-            return key;
-        }
-    }
-}
-
 impl<K> Default for Waiters<K> {
     fn default() -> Self {
         Self(None)
@@ -129,8 +118,8 @@ pub(crate) struct Watched<T> {
 #[derive(Default)]
 struct Seen<T> {
     value: T,
-    waiting: BTreeMap<u64, Waker>,
-    last: u64,
+    waiting: BTreeMap<Key, Waker>,
+    last: Key,
 }
 
 impl<T> Watched<T> {
@@ -148,9 +137,10 @@ impl<T> Watched<T> {
     pub(crate) fn update<V>(&self, f: impl FnOnce(&mut T) -> V) -> V {
         let (value, waiting) = {
             let mut state = lock(&self.state);
-            (f(&mut state.value), mem::take(&mut state.waiting))
+            let waiting = (!state.waiting.is_empty()).then(|| mem::take(&mut state.waiting));
+            (f(&mut state.value), waiting)
         };
-        if !waiting.is_empty() {
+        if let Some(waiting) = waiting {
             waiting.into_values().for_each(wake);
         }
         value
@@ -167,7 +157,7 @@ impl<T> Watched<T> {
 
 impl<T> Seen<T> {
     /// As [`Waiters::wait`].
-    fn wait(&mut self, key: &mut u64, waker: &Waker, spare: &mut Spare) -> bool {
+    fn wait(&mut self, key: &mut Key, waker: &Waker, spare: &mut Spare) -> bool {
         if self.waiting.get(key).is_some_and(|own| own.will_wake(waker)) {
             return true;
         }
@@ -184,7 +174,7 @@ impl<T> Seen<T> {
 /// The future of [`Watched::wait`]. Dropping it loses nothing.
 pub(crate) struct Wait<'a, T, F> {
     watched: &'a Watched<T>,
-    key: u64,
+    key: Key,
     attempt: F,
 }
 
@@ -261,13 +251,6 @@ mod tests {
         assert!(waiters.wait(&mut b, 'b', task, &mut Spare::default()), "it is there");
         waiters.take(|kind| kind == 'b', &mut woken);
         assert_eq!((woken.len(), waiters.len()), (1, 1));
-    }
-
-    #[test]
-    fn keys_that_come_again_are_those_of_nobody() {
-        let entries = [1, 2, Key::MAX].map(|key| (key, (), Waker::noop().clone()));
-        assert_eq!(next_key(0, &[(9, (), Waker::noop().clone())]), 1);
-        assert_eq!(next_key(Key::MAX - 1, &entries), 3);
     }
 
     #[test]

@@ -161,7 +161,8 @@ impl Connection {
     }
 
     /// The next bytes for the socket, or the order to end this side of the stream; `None` when
-    /// there is nothing to do. Report what was written with
+    /// there is nothing to do now; the order comes when all before it was reported, and nothing comes
+    /// while a [batch](crate::Batch) was begun and is not ended. Report what was written with
     /// [`handle_transmitted`](Self::handle_transmitted).
     ///
     /// What it hands out is the caller's: replies to all messages taken so far are in one buffer,
@@ -503,7 +504,8 @@ impl Connection {
     /// Queues the close frame, once.
     fn send_close(&mut self, close: Close) {
         let (Some(ending), Some(agreed)) = (&mut self.ending, &self.agreed) else { return };
-        if ending.sent.is_none() && self.out.put_close(&close, agreed.version) {
+        let queued = ending.sent.is_none() && self.out.put_close(&close, agreed.version);
+        if queued && !self.unwritable {
             ending.sent = Some(close);
         }
     }
@@ -528,13 +530,17 @@ impl Connection {
             self.steps.enter(State::Closed);
             self.phase = Phase::Discard;
             self.timers.stop_all();
-            if let Some(ending) = self.ending.as_mut().filter(|_| self.out.buffered() > 0) {
-                // It is the last of what was queued.
-                ending.sent = None;
-                ending.clean = false;
-            }
+            self.lose_close();
             let unsent = self.out.discard();
             self.keep_unsent(unsent);
+        }
+    }
+
+    /// What is queued or under way will not be written. The close frame is the last of that.
+    fn lose_close(&mut self) {
+        if let Some(ending) = self.ending.as_mut().filter(|_| self.out.buffered() > 0) {
+            ending.sent = None;
+            ending.clean = false;
         }
     }
 

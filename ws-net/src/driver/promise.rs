@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tracing::warn;
 use ws_proto::{Instant, Request, State};
 
-use super::{Driver, DriverProjection, Socket, log_failure};
+use super::{Driver, DriverProjection, Socket};
 use crate::boxed::BoxStream;
 use crate::door::Door;
 use crate::endpoint::{Endpoint, Entrance, Promise};
@@ -57,17 +57,22 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 Socket::Open(stream)
             }
             Err(error) => {
-                let answer = connection.shared().lock().core.poll_answer();
-                match answer {
-                    Some(accepted) if accepted.status() == 101 => warn!(
+                let (answer, state) = {
+                    let mut inner = connection.shared().lock();
+                    (inner.core.poll_answer(), inner.core.state())
+                };
+                let refusal = answer.filter(|answer| answer.status() != 101);
+                if refusal.is_none() && state < State::Closing {
+                    warn!(
                         target: "ws::connection",
                         id = %connection.id(),
                         peer = %connection.peer_addr(),
                         "the HTTP server does not let the stream go: {error}; does something \
                          between it and this server drop the extensions of requests?",
-                    ),
-                    Some(refusal) => promise.answer(refusal),
-                    None => log_failure(connection, &error, "take over"),
+                    );
+                }
+                if let Some(refusal) = refusal {
+                    promise.answer(refusal);
                 }
                 let mut inner = connection.shared().lock();
                 inner.core.handle_eof(now);

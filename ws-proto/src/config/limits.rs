@@ -19,6 +19,7 @@ pub struct Limits {
     pub max_message: usize,
     /// A message that is handed out in pieces while it arrives, in all; over it: 1009. `None` is
     /// no limit. Default 1 GiB: nothing of it has to be held, so this is to end what has no end.
+    /// Text of draft75 and draft76 that a client repairs counts as it was received.
     pub max_streamed: Option<u64>,
     /// One frame's payload, unless its message is handed out in pieces; also a length-prefixed frame
     /// that draft75 and draft76 discard; over it: 1009. Default 1 MiB, so that `max_message` alone

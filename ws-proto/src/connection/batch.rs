@@ -14,9 +14,9 @@ use crate::{Message, Role, State};
 ///
 /// [`Connection::begin_batch`] says what it may take, [`Connection::end_batch`] queues what it
 /// took. In between the connection may be used as always, but hands out nothing to be written: the
-/// messages of the batch go before whatever was queued meanwhile. One batch can serve many connections in turn. What it took, and a
-/// context of compression that it was lent, are lost with one that is dropped before it ended, and
-/// the connection that began it can only be aborted then.
+/// messages of the batch go before whatever was queued meanwhile. One batch can serve many
+/// connections in turn. What it took, and a context of compression that it was lent, are lost with
+/// one that is dropped before it ended, and the connection that began it can only be aborted then.
 #[derive(Debug, Default)]
 pub struct Batch {
     buf: SendBuf,

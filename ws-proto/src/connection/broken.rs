@@ -15,12 +15,15 @@ impl Connection {
     }
 
     /// Says that nothing can be written any more, while what the peer sent before may still be
-    /// read: report what [`poll_transmit`](Self::poll_transmit) hands out as written, and drop it.
+    /// read. What was handed out and not reported before is lost; report what
+    /// [`poll_transmit`](Self::poll_transmit) hands out from now on as written, and drop it.
     ///
     /// The end of the stream is behind what is left to be read, so an open connection that goes on
     /// to read ends with it. One that does not fails after [`Timeouts::stall`](crate::Timeouts).
     pub fn handle_write_failure(&mut self, now: Instant) {
         self.now = now;
+        self.lose_close();
+        self.out.lose(&self.config.limits);
         if !core::mem::replace(&mut self.unwritable, true) && self.state() == State::Connected {
             self.timers.set(Timer::Stall, now + self.config.timeouts.stall);
         }

@@ -31,7 +31,8 @@ pub(crate) struct Outbound {
     /// Handed out and not yet reported as written.
     in_flight: usize,
     rare: Option<Box<Rare>>,
-    /// Pongs queued since bytes were last handed out while none were under way.
+    /// Pongs queued since bytes were last handed out while none were under way, or since all were
+    /// written.
     pongs: u8,
     refused: bool,
     writable: bool,
@@ -153,10 +154,18 @@ impl Outbound {
 
     pub(crate) fn transmitted(&mut self, n: usize, limits: &Limits) {
         self.in_flight = self.in_flight.saturating_sub(n);
+        if n > 0 && self.in_flight == 0 {
+            self.pongs = 0;
+        }
         if self.refused && self.buffered() <= limits.outbound_low {
             self.refused = false;
             self.writable = true;
         }
+    }
+
+    /// What was handed out will not be written.
+    pub(crate) fn lose(&mut self, limits: &Limits) {
+        self.transmitted(self.in_flight, limits);
     }
 
     pub(crate) fn is_writable(&self) -> bool {
@@ -324,6 +333,9 @@ impl Outbound {
     /// Queues the closing handshake of the version; draft75 has none. `false` when it may not be
     /// sent any more: the stream ends instead.
     pub(crate) fn put_close(&mut self, close: &Close, version: Version) -> bool {
+        if self.end != End::Open {
+            return false;
+        }
         self.answer_ping();
         match version {
             Version::Draft75 => {}

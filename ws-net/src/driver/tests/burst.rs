@@ -236,6 +236,11 @@ fn a_payload_whose_end_panics_ends_its_connection_and_no_other() {
         connections.remove(guest)
     };
     let (connection, neighbour) = (find(0), find(1));
+    let ends = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ends);
+    server.on_close(move |_, _| {
+        count.fetch_add(1, Relaxed);
+    });
     let end = connection.clone();
     let (told, closed) = std::sync::mpsc::channel();
     toy.spawn(async move { told.send(end.closed().await).unwrap() });
@@ -244,7 +249,7 @@ fn a_payload_whose_end_panics_ends_its_connection_and_no_other() {
     toy.settle();
     assert!(client.take().0.ends_with(b"x"));
     assert_eq!(closed.try_recv().unwrap().cause, Cause::Aborted);
-    assert_eq!(server.manager().len(), 1);
+    assert_eq!((server.manager().len(), ends.load(Relaxed)), (1, 1));
     neighbour.try_send("still here").unwrap();
     toy.settle();
     assert!(other.take().0.ends_with(b"still here"));
@@ -261,5 +266,5 @@ fn a_payload_whose_end_panics_ends_its_connection_and_no_other() {
     neighbour.abort();
     toy.settle();
     assert_eq!(closed.try_recv().unwrap().cause, Cause::Aborted);
-    assert!(server.manager().is_empty());
+    assert!(server.manager().is_empty() && ends.load(Relaxed) == 2);
 }

@@ -39,16 +39,16 @@ impl Decoder {
         if end < payload.len() {
             self.payload = payload.split_off(end);
         }
+        let fault = pieces.fault.take();
+        let (is_first, is_last) = pieces.take(end);
+        if is_last {
+            self.frame = Frame::Type;
+        }
         let text = match self.role {
             Role::Server => Utf8Bytes::from_validated(Bytes::from(payload)),
             // draft-hixie-76 section 4.2: a client replaces what is not UTF-8.
             Role::Client => String::from_utf8_lossy(&payload).into_owned().into(),
         };
-        let fault = pieces.fault.take();
-        let (is_first, is_last) = pieces.take(text.len());
-        if is_last {
-            self.frame = Frame::Type;
-        }
         Some((Piece { part: Message::Text(text), is_first, is_last }, fault))
     }
 

@@ -1,0 +1,63 @@
+//! What becomes of a connection when code of users panics.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use ws_proto::{Close, CloseCode, Instant};
+
+use super::{DriverProjection, Socket, discard};
+use crate::Connection;
+use crate::backlog::Freed;
+use crate::contain::{Panic, attempt};
+use crate::door::Door;
+use crate::guard::{guard, report};
+use crate::runtime::{Runtime, Transport};
+use crate::shared::Reader;
+use crate::turn::{Rest, Turn};
+
+impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
+    /// Ends the connection and its task after a panic.
+    #[cold]
+    pub(super) fn break_off(&mut self, panic: Panic) -> Poll<()> {
+        panic.tell(report("what its task called", &self.membership.connection));
+        // Before the socket is gone.
+        self.membership.connection.shared().lock().direct = None;
+        if let Err(another) = attempt(|| self.abort()) {
+            another.tell(report("the end of a connection", &self.membership.connection));
+        }
+        // All that code of users may hang on, so that the runtime has nothing of it to drop.
+        let connection = &self.membership.connection;
+        guard("the end of a stream", connection, || *self.socket = Socket::Gone);
+        guard("the end of a payload", connection, || *self.rest = Rest::default());
+        guard("the authorisation's end", connection, || *self.verdict = None);
+        guard("the handler's end", connection, || self.handler.set(None));
+        Poll::Ready(())
+    }
+
+    /// Ends the connection at once, unless it is over.
+    fn abort(&mut self) {
+        let mut turn = Turn::begin(self.rest, self.runtime.now());
+        let (end, own) = {
+            let mut inner = self.membership.connection.shared().lock();
+            (inner.end.is_none().then(|| inner.end_at_once()), inner.listeners.clone())
+        };
+        self.renew_listeners();
+        if let Some(end) = end {
+            self.finish(Arc::from(end), own.as_ref(), &mut turn);
+        }
+        turn.freed.release();
+        discard(own, &self.membership.connection);
+    }
+}
+
+/// Code of users panicked (RFC 6455 section 7.4.1: 1011).
+pub(super) fn close_after_panic(connection: &Connection, now: Instant) {
+    let mut freed = Freed::default();
+    let mut inner = connection.shared().lock();
+    if inner.reader != Reader::Nobody {
+        inner.stop_reading();
+    }
+    inner.close(Close::from(CloseCode::INTERNAL), now, &mut freed);
+    drop(inner);
+    freed.release();
+}
