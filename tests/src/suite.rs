@@ -158,6 +158,7 @@ macro_rules! conformance {
             faults {
                 a_handler_that_panics_ends_its_own_connection_alone,
                 a_handler_that_panics_at_once_does_no_harm,
+                a_payload_whose_end_panics_ends_its_own_connection_alone,
                 a_listener_that_panics_ends_its_own_connection_alone,
                 a_client_that_never_asks_is_sent_away,
                 a_client_that_is_silent_is_pinged,

@@ -95,8 +95,17 @@ fn a_peer_that_pings_and_takes_nothing_does_not_fill_the_queue() {
         let newest = [[0x8A, 2].as_slice(), &499_u16.to_be_bytes()].concat();
         assert_eq!(handed_out(server), Some(newest), "{version}");
         assert_eq!(handed_out(server), None);
-        // Sixteen are answered again from when that is written.
-        server.handle_transmitted(4);
+        // Sixteen are answered again from when that is written, behind what is still owed.
+        pair.server.input.feed(&frame(0x89, b"").repeat(17));
+        while server.poll_event(&mut pair.server.input, pair.now).is_some() {}
+        assert_eq!(handed_out(server), Some([0x8A, 0].repeat(16)));
+        pair.server.input.feed(&frame(0x89, b"owed"));
+        while server.poll_event(&mut pair.server.input, pair.now).is_some() {}
+        server.handle_transmitted(4 + 32);
+        pair.server.input.feed(&frame(0x89, b"next"));
+        while server.poll_event(&mut pair.server.input, pair.now).is_some() {}
+        assert_eq!(handed_out(server).as_deref(), Some(&b"\x8A\x04owed\x8A\x04next"[..]));
+        server.handle_transmitted(12);
         pair.server.input.feed(&frame(0x89, b"").repeat(16));
         while server.poll_event(&mut pair.server.input, pair.now).is_some() {}
         assert_eq!(handed_out(server), Some([0x8A, 0].repeat(16)));
@@ -230,6 +239,25 @@ fn a_close_frame_that_was_not_written_is_not_told_as_sent() {
     }
 }
 
+#[test]
+fn draft75_that_loses_what_was_under_way_does_not_end_cleanly() {
+    for fails in [false, true] {
+        let mut pair = Pair::connected(Version::Draft75);
+        let server = &mut pair.server.connection;
+        server.send("lost".into()).unwrap();
+        let data = handed_out(server).unwrap();
+        if fails {
+            server.handle_write_failure(pair.now);
+        } else {
+            server.handle_transmitted(data.len());
+        }
+        server.close(Close::normal(), pair.now);
+        assert!(matches!(server.poll_transmit(), Some(Transmit::Shutdown)));
+        server.handle_eof(pair.now);
+        assert_eq!(ended(server).unwrap().clean, !fails);
+    }
+}
+
 /// Gives nothing for a while.
 struct Asleep(Arc<AtomicBool>, Repeatable);
 
@@ -253,6 +281,7 @@ fn nothing_is_sent_behind_the_end_of_the_stream() {
         pair.client.connection = Connection::client(Arc::default(), request, entropy, pair.now);
         pair.drive();
         let client = &mut pair.client.connection;
+        assert_eq!(client.state(), State::Connected);
         client.close(Close::normal(), pair.now);
         assert!(matches!(client.poll_transmit(), Some(Transmit::Shutdown)));
         ready.store(true, Relaxed);

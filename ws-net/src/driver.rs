@@ -302,6 +302,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                     log_failure(&self.membership.connection, &error, "write to");
                     turn.freed.put_unsent(Some(turn.outbox.break_off()));
                     turn.end = Some(StreamEnd::Unwritable);
+                    // That is told before whatever the next read brings.
+                    return;
                 }
                 Poll::Pending => turn.blocked.write = true,
             }
@@ -502,7 +504,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         turn.freed.put_unsent(inner.core.take_unsent());
         drop(inner);
         if !matches!(self.socket, Socket::Http(_)) {
-            *self.socket = Socket::Gone;
+            guard("the end of a stream", connection, || *self.socket = Socket::Gone);
         }
         discard(own, connection);
         guard("the end of a store", connection, || connection.shared().close_storage());

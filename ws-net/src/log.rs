@@ -2,6 +2,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, warn};
 use ws_proto::{Cause, Closed, Expired};
 
+use crate::contain::catch;
 use crate::gate::Refused;
 use crate::shared::Common;
 use crate::{Address, Connection, ConnectionId, Rejected};
@@ -12,31 +13,43 @@ pub(crate) fn tells_steps() -> bool {
     LevelFilter::current() >= LevelFilter::DEBUG
 }
 
+/// Writes lines. A subscriber that panics keeps no connection from being told on, or forgotten.
+fn write(lines: impl FnOnce()) {
+    // There is nowhere to tell it.
+    catch(lines, |_| {});
+}
+
 /// One line for a connection that was opened.
 pub(crate) fn opened(connection: &Connection) {
-    debug!(
-        target: "ws::connection",
-        id = %connection.id(),
-        peer = %connection.peer_addr(),
-        // Asked for only where somebody reads it.
-        version = connection.version().map_or("", |version| version.name()),
-        "open",
-    );
+    write(|| {
+        debug!(
+            target: "ws::connection",
+            id = %connection.id(),
+            peer = %connection.peer_addr(),
+            // Asked for only where somebody reads it.
+            version = connection.version().map_or("", |version| version.name()),
+            "open",
+        );
+    });
 }
 
 /// One line for a connection that everybody can find.
 pub(crate) fn attached(id: ConnectionId, common: &Common) {
-    debug!(target: "ws::manager", %id, open = common.members.len(), "attached");
+    write(|| debug!(target: "ws::manager", %id, open = common.members.len(), "attached"));
 }
 
 /// One line for a connection that nobody finds any more.
 pub(crate) fn detached(id: ConnectionId, common: &Common) {
-    debug!(target: "ws::manager", %id, open = common.members.len(), "detached");
+    write(|| debug!(target: "ws::manager", %id, open = common.members.len(), "detached"));
 }
 
 /// One line for a connection that ended: who is at fault, and which rule was broken. What peers
 /// wrote is escaped by the types that hold it.
 pub(crate) fn closed(connection: &Connection, closed: &Closed) {
+    write(|| tell_end(connection, closed));
+}
+
+fn tell_end(connection: &Connection, closed: &Closed) {
     let id = connection.id();
     let peer = connection.peer_addr();
     match &closed.cause {

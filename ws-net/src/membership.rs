@@ -8,9 +8,9 @@ use ws_proto::{Cause, Closed, Event, Instant, RecvBuf};
 use crate::Connection;
 use crate::alarm::Alarm;
 use crate::backlog::Freed;
-use crate::contain::{attempt, wake};
+use crate::contain::wake;
 use crate::gate::{Purpose, Seat};
-use crate::guard::{guard, report};
+use crate::guard::guard;
 use crate::log;
 use crate::relay::pass;
 use crate::runtime::Runtime;
@@ -83,7 +83,11 @@ impl Membership {
         let shared = self.connection.shared();
         let Shared { common, serial, .. } = &**shared;
         match self.seat.purpose() {
-            Purpose::Handshake => drop(common.opening.remove(*serial)),
+            Purpose::Handshake => {
+                drop(common.opening.remove(*serial));
+                // Whoever hears of the first steps may have subscribed.
+                common.topics.leave(*serial);
+            }
             Purpose::WebSocket => {
                 drop(common.members.remove(*serial));
                 common.topics.leave(*serial);
@@ -104,7 +108,11 @@ impl Drop for Membership {
         let lost = inner.end.is_none();
         if lost {
             // The runtime ended the task, or it panicked: the waiting must not wait for ever.
-            inner.end = Some(Arc::from(inner.end_at_once()));
+            inner.end = Some(loop {
+                if let Event::Closed(closed) = inner.last_news() {
+                    break Arc::from(closed);
+                }
+            });
         }
         inner.waiters.take(|_| true, &mut freed);
         let waker = inner.waker.take();
@@ -116,9 +124,7 @@ impl Drop for Membership {
         pass::give_up(shared).into_iter().for_each(wake);
         let Shared { common, serial, .. } = &**shared;
         self.alarm.cancel(&common.alarms, *serial);
-        if let Err(panic) = attempt(|| self.detach()) {
-            panic.tell(report("the log", &self.connection));
-        }
+        self.detach();
         guard("the end of a payload", &self.connection, || freed.release());
         drop(waker);
         if listeners.is_some() {
@@ -134,21 +140,20 @@ impl Drop for Membership {
 }
 
 impl Inner {
-    /// Ends the connection of a driver that goes. Answers how it ended.
+    /// Ends the connection of a driver that goes. Answers the next step or how it ended, which comes
+    /// last. Messages that were not taken are lost.
     #[cold]
-    pub(crate) fn end_at_once(&mut self) -> Box<Closed> {
+    pub(crate) fn last_news(&mut self) -> Event {
         self.core.abort();
         let mut input = self.input.take().unwrap_or_else(|| Box::new(RecvBuf::with_capacity(0)));
-        let mut end = match self.stash.take().map(|stashed| *stashed) {
-            Some(Event::Closed(closed)) => Some(closed),
-            _ => None,
-        };
-        while let Some(event) = self.core.poll_event(&mut input, self.now) {
-            if let Event::Closed(closed) = event {
-                end = Some(closed);
+        loop {
+            let stashed = self.stash.take().map(|event| *event);
+            match stashed.or_else(|| self.core.poll_event(&mut input, self.now)) {
+                Some(event @ (Event::State { .. } | Event::Closed(_))) => return event,
+                Some(_) => {}
+                // The driver had the news of it when it was lost.
+                None => return Event::Closed(Box::new(Closed::new(Cause::Aborted))),
             }
         }
-        // The driver may have had the news of it when it was lost.
-        end.unwrap_or_else(|| Box::new(Closed::new(Cause::Aborted)))
     }
 }

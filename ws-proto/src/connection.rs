@@ -243,7 +243,7 @@ impl Connection {
             && matches!(ending.cause, Cause::Local | Cause::Timeout(Expired::Lifetime))
         {
             // Both sides ended their streams, which is all that draft75 knows of closing.
-            ending.clean = !self.out.is_half_sent();
+            ending.clean = !self.out.is_half_sent() && !self.unwritable;
         }
         if self.state() < State::Closing {
             // draft75 has no other way to close (draft-hixie-75 section 4.2).

@@ -56,6 +56,55 @@ pub async fn a_handler_that_panics_at_once_does_no_harm<R: Runtime>(runtime: R) 
     .await;
 }
 
+/// A payload whose end panics.
+struct Explosive([u8; 5000]);
+
+impl AsRef<[u8]> for Explosive {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        panic!("asked to panic");
+    }
+}
+
+/// In the task of the connection, where no code of users seems to run, and so often that every
+/// thread of the runtime is met. `on_close` is told nevertheless.
+pub async fn a_payload_whose_end_panics_ends_its_own_connection_alone<R: Runtime>(runtime: R) {
+    let server = Running::serve(&runtime, |connection| async move {
+        while let Some(Ok(message)) = connection.recv().await {
+            if message.as_text() == Some("panic") {
+                let payload = ws_net::Bytes::from_owner(Explosive([b'x'; 5000]));
+                drop(connection.send(payload).await);
+            } else {
+                connection.send(message).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let (address, told) = (server.address, Mailbox::default());
+    let post = told.clone();
+    server.on_close(move |_, end| post.put(end.cause.clone()));
+    aside(move || {
+        let mut bystander = Client::open(address, Version::Draft76);
+        for turn in 0..20 {
+            let mut victim = Client::open(address, Version::Rfc6455);
+            assert_eq!(victim.ask_text("hello"), "hello");
+            victim.send("panic");
+            assert!(!victim.closed().clean);
+            assert_eq!(bystander.ask_text("and you?"), "and you?", "turn {turn}");
+        }
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(told.take().await, Cause::Aborted);
+    }
+    until(&runtime, || server.manager().is_empty()).await;
+}
+
 /// Whichever listener it is; `on_close` is told nevertheless.
 pub async fn a_listener_that_panics_ends_its_own_connection_alone<R: Runtime>(runtime: R) {
     let server = Running::bind(&runtime, |builder| builder).await;

@@ -1,11 +1,10 @@
 //! What becomes of a connection when code of users panics.
 
-use std::sync::Arc;
 use std::task::Poll;
 
 use ws_proto::{Close, CloseCode, Instant};
 
-use super::{DriverProjection, Socket, discard};
+use super::{DriverProjection, Socket};
 use crate::Connection;
 use crate::backlog::Freed;
 use crate::contain::{Panic, attempt};
@@ -34,19 +33,20 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         Poll::Ready(())
     }
 
-    /// Ends the connection at once, unless it is over.
+    /// Ends the connection at once, unless it is over, and tells what is left to tell.
     fn abort(&mut self) {
         let mut turn = Turn::begin(self.rest, self.runtime.now());
-        let (end, own) = {
+        loop {
             let mut inner = self.membership.connection.shared().lock();
-            (inner.end.is_none().then(|| inner.end_at_once()), inner.listeners.clone())
-        };
-        self.renew_listeners();
-        if let Some(end) = end {
-            self.finish(Arc::from(end), own.as_ref(), &mut turn);
+            if inner.end.is_some() {
+                break;
+            }
+            let event = inner.last_news();
+            turn.listeners.clone_from(&inner.listeners);
+            drop(inner);
+            self.tell(event, &mut turn);
+            turn.freed.release();
         }
-        turn.freed.release();
-        discard(own, &self.membership.connection);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Streams whose request was read by an HTTP server, ours or another, and whose answer it writes.
 
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -62,7 +63,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                     (inner.core.poll_answer(), inner.core.state())
                 };
                 let refusal = answer.filter(|answer| answer.status() != 101);
-                if refusal.is_none() && state < State::Closing {
+                let lacks = error.kind() == io::ErrorKind::InvalidInput;
+                if lacks && refusal.is_none() && state < State::Closing {
                     warn!(
                         target: "ws::connection",
                         id = %connection.id(),

@@ -89,7 +89,12 @@ impl Promise<BoxStream> for Handoff {
 
     fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<BoxStream>> {
         let upgraded = ready!(Pin::new(&mut self.upgrade).poll(cx));
-        Poll::Ready(upgraded.map(self.open).map_err(io::Error::other))
+        Poll::Ready(upgraded.map(self.open).map_err(|error| {
+            // A request without what hyper puts into it, or a client that left.
+            let kind =
+                if error.is_user() { io::ErrorKind::InvalidInput } else { io::ErrorKind::Other };
+            io::Error::new(kind, error)
+        }))
     }
 }
 

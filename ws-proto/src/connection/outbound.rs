@@ -364,6 +364,7 @@ impl Outbound {
     pub(crate) fn owe_pong(&mut self, payload: Bytes) {
         if self.pongs < MAX_PONGS {
             self.pongs += 1;
+            self.answer_ping();
             self.put_frame(Opcode::Pong, &payload);
         } else {
             self.rare.get_or_insert_default().pong = Some(payload);
