@@ -241,7 +241,7 @@ fn a_close_frame_that_was_not_written_is_not_told_as_sent() {
 
 #[test]
 fn draft75_that_loses_what_was_under_way_does_not_end_cleanly() {
-    for fails in [false, true] {
+    for (fails, closes) in [(false, true), (true, true), (false, false), (true, false)] {
         let mut pair = Pair::connected(Version::Draft75);
         let server = &mut pair.server.connection;
         server.send("lost".into()).unwrap();
@@ -251,9 +251,12 @@ fn draft75_that_loses_what_was_under_way_does_not_end_cleanly() {
         } else {
             server.handle_transmitted(data.len());
         }
-        server.close(Close::normal(), pair.now);
-        assert!(matches!(server.poll_transmit(), Some(Transmit::Shutdown)));
+        if closes {
+            server.close(Close::normal(), pair.now);
+            assert!(matches!(server.poll_transmit(), Some(Transmit::Shutdown)));
+        }
         server.handle_eof(pair.now);
+        assert_eq!(server.poll_transmit().is_some(), !closes);
         assert_eq!(ended(server).unwrap().clean, !fails);
     }
 }

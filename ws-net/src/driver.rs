@@ -357,7 +357,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
 
     fn tell_state(&mut self, change: StateChange, own: Own<'_>, turn: &mut Turn) {
         let connection = &self.membership.connection;
-        debug!(target: "ws::connection", id = %connection.id(), "{} -> {}", change.from, change.to);
+        log::stepped(connection, change);
         match change.to {
             State::Connected => self.membership.attach(),
             State::Closing => self.give_up_verdict(),

@@ -5,7 +5,7 @@ use ws_proto::{Cause, Closed, Expired};
 use crate::contain::catch;
 use crate::gate::Refused;
 use crate::shared::Common;
-use crate::{Address, Connection, ConnectionId, Rejected};
+use crate::{Address, Connection, ConnectionId, Rejected, StateChange};
 
 /// Whether anybody may read the line for each step of the state. Asks nobody, so that who has no
 /// subscriber and reads tracing's lines through `log` misses the steps that nobody else hears of.
@@ -17,6 +17,24 @@ pub(crate) fn tells_steps() -> bool {
 fn write(lines: impl FnOnce()) {
     // There is nowhere to tell it.
     catch(lines, |_| {});
+}
+
+/// One line for a step of the state.
+pub(crate) fn stepped(connection: &Connection, change: StateChange) {
+    let (id, StateChange { from, to }) = (connection.id(), change);
+    write(|| debug!(target: "ws::connection", %id, "{from} -> {to}"));
+}
+
+/// One line for a decision that comes too late.
+pub(crate) fn gave_up(connection: &Connection) {
+    write(|| {
+        debug!(
+            target: "ws::server",
+            id = %connection.id(),
+            peer = %connection.peer_addr(),
+            "the authorisation was given up: its time is over, or nobody waits for it any more",
+        );
+    });
 }
 
 /// One line for a connection that was opened.

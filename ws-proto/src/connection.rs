@@ -251,7 +251,7 @@ impl Connection {
                 && matches!(&self.phase, Phase::Open(decoder) if decoder.is_at_boundary());
             self.begin_closing(if proper { Cause::Peer } else { Cause::Eof });
             if let Some(ending) = &mut self.ending {
-                ending.clean = proper;
+                ending.clean = proper && !self.unwritable;
             }
         }
         self.end_stream();

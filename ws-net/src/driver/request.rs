@@ -10,6 +10,7 @@ use super::{DriverProjection, Socket, passes};
 use crate::candidate::Candidate;
 use crate::door::Door;
 use crate::guard::guard;
+use crate::log;
 use crate::runtime::{Runtime, Transport};
 use crate::shared::Inner;
 use crate::turn::Turn;
@@ -89,13 +90,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// Nobody waits for the decision any more.
     pub(super) fn give_up_verdict(&mut self) {
         if self.verdict.is_some() {
-            let connection = &self.membership.connection;
-            debug!(
-                target: "ws::server",
-                id = %connection.id(),
-                peer = %connection.peer_addr(),
-                "the authorisation was given up: its time is over, or nobody waits for it any more",
-            );
+            log::gave_up(&self.membership.connection);
             self.drop_verdict();
         }
     }
