@@ -1,7 +1,7 @@
 //! What was handed out to be written and is not written yet: slow sockets, batches, ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -152,31 +152,36 @@ fn nothing_overtakes_a_batch() {
 
 /// Gives so many bytes, and then no more.
 struct Scarce {
-    left: usize,
+    left: Arc<AtomicUsize>,
     source: Repeatable,
 }
 
 impl Entropy for Scarce {
     fn fill(&mut self, bytes: &mut [u8]) {
-        assert!(self.left >= bytes.len(), "it was not asked whether it is ready");
-        self.left -= bytes.len();
+        let left = self.left.load(Relaxed).checked_sub(bytes.len());
+        self.left.store(left.expect("it was asked whether it is ready"), Relaxed);
         self.source.fill(bytes);
     }
 
     fn is_ready(&mut self) -> bool {
-        self.left >= 4
+        self.left.load(Relaxed) >= 4
     }
 }
 
 /// A client that can mask so many frames, and a server that pings nobody.
 fn client(version: Version, frames: usize) -> Pair {
+    // What the handshake draws is for its nonce.
+    client_with(version, &Arc::new(AtomicUsize::new(16 + 4 * frames)))
+}
+
+/// The same with so many random bytes, of which there may be more later.
+fn client_with(version: Version, left: &Arc<AtomicUsize>) -> Pair {
     let mut timeouts = Timeouts::default();
     timeouts.ping_interval = None;
     let server = Arc::new(Config::builder().timeouts(timeouts).build().unwrap());
     let mut pair = Pair::with_configs(version, &Arc::default(), &server);
     let request = ClientRequest::new("ws://a/").unwrap().version(version);
-    // What the handshake draws is for its nonce.
-    let entropy = Box::new(Scarce { left: 16 + 4 * frames, source: Repeatable::new(7) });
+    let entropy = Box::new(Scarce { left: Arc::clone(left), source: Repeatable::new(7) });
     pair.client.connection = Connection::client(Arc::default(), request, entropy, pair.now);
     pair.drive();
     assert_eq!(pair.client.connection.state(), State::Connected);
@@ -261,33 +266,15 @@ fn draft75_that_loses_what_was_under_way_does_not_end_cleanly() {
     }
 }
 
-/// Gives nothing for a while.
-struct Asleep(Arc<AtomicBool>, Repeatable);
-
-impl Entropy for Asleep {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        self.1.fill(bytes);
-    }
-
-    fn is_ready(&mut self) -> bool {
-        self.0.load(Relaxed)
-    }
-}
-
 #[test]
 fn nothing_is_sent_behind_the_end_of_the_stream() {
     for version in FRAMED {
-        let mut pair = Pair::new(version);
-        let request = ClientRequest::new("ws://a/").unwrap().version(version);
-        let ready = Arc::new(AtomicBool::new(false));
-        let entropy = Box::new(Asleep(Arc::clone(&ready), Repeatable::new(7)));
-        pair.client.connection = Connection::client(Arc::default(), request, entropy, pair.now);
-        pair.drive();
+        let left = Arc::new(AtomicUsize::new(16));
+        let mut pair = client_with(version, &left);
         let client = &mut pair.client.connection;
-        assert_eq!(client.state(), State::Connected);
         client.close(Close::normal(), pair.now);
         assert!(matches!(client.poll_transmit(), Some(Transmit::Shutdown)));
-        ready.store(true, Relaxed);
+        left.store(4, Relaxed);
         pair.client.input.feed(&[0x88, 2, 0x03, 0xE8]);
         while client.poll_event(&mut pair.client.input, pair.now).is_some() {}
         assert!(client.poll_transmit().is_none(), "{version}");

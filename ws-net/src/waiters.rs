@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -108,41 +107,32 @@ impl<K> Default for Waiters<K> {
     }
 }
 
-/// A value behind a lock, and the tasks that wait for it to change. Each is found in little time,
-/// however many there are.
+/// A value behind a lock, and the tasks that wait for it to change.
 #[derive(Default)]
 pub(crate) struct Watched<T> {
-    state: Mutex<Seen<T>>,
-}
-
-#[derive(Default)]
-struct Seen<T> {
-    value: T,
-    waiting: BTreeMap<Key, Waker>,
-    last: Key,
+    state: Mutex<(T, Waiters<()>)>,
 }
 
 impl<T> Watched<T> {
     /// Looks at the value.
     pub(crate) fn read<V>(&self, f: impl FnOnce(&T) -> V) -> V {
-        f(&lock(&self.state).value)
+        f(&lock(&self.state).0)
     }
 
     /// Changes the value in a way that nobody waits for.
     pub(crate) fn change<V>(&self, f: impl FnOnce(&mut T) -> V) -> V {
-        f(&mut lock(&self.state).value)
+        f(&mut lock(&self.state).0)
     }
 
     /// Changes the value, then wakes every task that waits.
     pub(crate) fn update<V>(&self, f: impl FnOnce(&mut T) -> V) -> V {
-        let (value, waiting) = {
+        let mut wakers = Vec::new();
+        let value = {
             let mut state = lock(&self.state);
-            let waiting = (!state.waiting.is_empty()).then(|| mem::take(&mut state.waiting));
-            (f(&mut state.value), waiting)
+            state.1.take(|()| true, &mut wakers);
+            f(&mut state.0)
         };
-        if let Some(waiting) = waiting {
-            waiting.into_values().for_each(wake);
-        }
+        wakers.into_iter().for_each(wake);
         value
     }
 
@@ -152,22 +142,6 @@ impl<T> Watched<T> {
         F: FnMut(&mut T) -> Option<V> + Unpin,
     {
         Wait { watched: self, key: 0, attempt }
-    }
-}
-
-impl<T> Seen<T> {
-    /// As [`Waiters::wait`].
-    fn wait(&mut self, key: &mut Key, waker: &Waker, spare: &mut Spare) -> bool {
-        if self.waiting.get(key).is_some_and(|own| own.will_wake(waker)) {
-            return true;
-        }
-        let Some(new) = spare.new.take() else { return false };
-        if *key == 0 {
-            self.last += 1;
-            *key = self.last;
-        }
-        spare.old = self.waiting.insert(*key, new);
-        true
     }
 }
 
@@ -186,11 +160,12 @@ impl<T, V, F: FnMut(&mut T) -> Option<V> + Unpin> Future for Wait<'_, T, F> {
         let mut spare = Spare::default();
         loop {
             let mut state = lock(&this.watched.state);
-            if let Some(answer) = (this.attempt)(&mut state.value) {
-                spare.old = state.waiting.remove(&mem::take(&mut this.key));
+            let (value, waiters) = &mut *state;
+            if let Some(answer) = (this.attempt)(value) {
+                waiters.forget(mem::take(&mut this.key), &mut spare);
                 return Poll::Ready(answer);
             }
-            if state.wait(&mut this.key, cx.waker(), &mut spare) {
+            if waiters.wait(&mut this.key, (), cx.waker(), &mut spare) {
                 return Poll::Pending;
             }
             drop(state);
@@ -202,8 +177,8 @@ impl<T, V, F: FnMut(&mut T) -> Option<V> + Unpin> Future for Wait<'_, T, F> {
 impl<T, F> Drop for Wait<'_, T, F> {
     fn drop(&mut self) {
         if self.key != 0 {
-            // Dropped when the lock is free.
-            let _waker = lock(&self.watched.state).waiting.remove(&self.key);
+            let mut spare = Spare::default();
+            lock(&self.watched.state).1.forget(self.key, &mut spare);
         }
     }
 }
@@ -223,14 +198,14 @@ mod tests {
             let mut dropped = pin!(watched.wait(|n| (*n == 9).then_some(())));
             assert!(first.as_mut().poll(&mut cx).is_pending());
             assert!(dropped.as_mut().poll(&mut cx).is_pending());
-            assert_eq!(lock(&watched.state).waiting.len(), 2);
+            assert_eq!(lock(&watched.state).1.len(), 2);
         }
-        assert_eq!(lock(&watched.state).waiting.len(), 1);
+        assert_eq!(lock(&watched.state).1.len(), 1);
         watched.update(|n| *n = 1);
         assert!(first.as_mut().poll(&mut cx).is_pending());
         watched.update(|n| *n = 2);
         assert_eq!(first.as_mut().poll(&mut cx), Poll::Ready("two"));
-        assert_eq!(lock(&watched.state).waiting.len(), 0);
+        assert_eq!(lock(&watched.state).1.len(), 0);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// Rounds; every server has its turn in each of them. Idle work has one.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
-    /// Seconds that are measured in each turn.
+    /// Seconds that are measured in each turn at least.
     #[arg(long, default_value_t = 0.3)]
     pub(crate) seconds: f64,
     /// Seconds before that, in which nothing is counted.

@@ -12,7 +12,7 @@ use crate::door::Door;
 use crate::guard::{guard, report};
 use crate::runtime::{Runtime, Transport};
 use crate::shared::Reader;
-use crate::turn::{Rest, Turn};
+use crate::turn::Turn;
 
 impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// Ends the connection and its task after a panic.
@@ -27,7 +27,6 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         // All that code of users may hang on, so that the runtime has nothing of it to drop.
         let connection = &self.membership.connection;
         guard("the end of a stream", connection, || *self.socket = Socket::Gone);
-        guard("the end of a payload", connection, || *self.rest = Rest::default());
         guard("the authorisation's end", connection, || *self.verdict = None);
         guard("the handler's end", connection, || self.handler.set(None));
         Poll::Ready(())

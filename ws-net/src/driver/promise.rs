@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tracing::warn;
 use ws_proto::{Instant, Request, State};
 
-use super::{Driver, DriverProjection, Socket};
+use super::{Driver, DriverProjection, Socket, log_failure};
 use crate::boxed::BoxStream;
 use crate::door::Door;
 use crate::endpoint::{Endpoint, Entrance, Promise};
@@ -51,39 +51,43 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             self.pass_answer();
             return false;
         };
-        let connection = &self.membership.connection;
-        let open = match stream {
+        *self.socket = match stream {
             Ok(stream) => {
-                connection.shared().lock().core.handle_answered(now);
+                let shared = self.membership.connection.shared();
+                shared.lock().core.handle_answered(now);
                 Socket::Open(stream)
             }
             Err(error) => {
-                let (answer, state) = {
-                    let mut inner = connection.shared().lock();
-                    (inner.core.poll_answer(), inner.core.state())
-                };
-                let refusal = answer.filter(|answer| answer.status() != 101);
-                let lacks = error.kind() == io::ErrorKind::InvalidInput;
-                if lacks && refusal.is_none() && state < State::Closing {
-                    warn!(
-                        target: "ws::connection",
-                        id = %connection.id(),
-                        peer = %connection.peer_addr(),
-                        "the HTTP server does not let the stream go: {error}; does something \
-                         between it and this server drop the extensions of requests?",
-                    );
-                }
-                if let Some(refusal) = refusal {
-                    promise.answer(refusal);
-                }
-                let mut inner = connection.shared().lock();
-                inner.core.handle_eof(now);
-                inner.core.abort();
+                self.lose_stream(&error, now);
                 Socket::Gone
             }
         };
-        *self.socket = open;
         true
+    }
+
+    /// The HTTP server will never let the stream go. It can still write a refusal.
+    fn lose_stream(&mut self, error: &io::Error, now: Instant) {
+        let connection = &self.membership.connection;
+        let mut inner = connection.shared().lock();
+        let (answer, waits) = (inner.core.poll_answer(), inner.core.state() < State::Closing);
+        inner.core.handle_eof(now);
+        inner.core.abort();
+        drop(inner);
+        if let Some(refusal) = answer.filter(|answer| answer.status() != 101)
+            && let Socket::Promised(promise) = self.socket
+        {
+            promise.answer(refusal);
+        } else if waits && error.kind() == io::ErrorKind::InvalidInput {
+            warn!(
+                target: "ws::connection",
+                id = %connection.id(),
+                peer = %connection.peer_addr(),
+                "the HTTP server does not let the stream go: {error}; does something \
+                 between it and this server drop the extensions of requests?",
+            );
+        } else {
+            log_failure(connection, error, "take over");
+        }
     }
 
     /// Gives the answer to the HTTP server that writes it.

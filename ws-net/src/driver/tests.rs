@@ -17,6 +17,7 @@ mod deadlines;
 mod ends;
 mod events;
 mod flow;
+mod panics;
 mod payloads;
 mod requests;
 #[cfg(feature = "stream")]

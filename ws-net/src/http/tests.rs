@@ -143,30 +143,25 @@ fn refusals_behind_http_are_told() {
 
 #[test]
 fn a_request_that_has_lost_its_stream_is_not_accepted() {
-    let toy = Toy::default();
-    let policy = ws_proto::OriginPolicy::any();
-    let server: Server<Toy> = Builder::new(toy.clone()).origin(policy).build().unwrap();
-    let reason = |connection: crate::Connection| async move { drop(connection.recv().await) };
     // Nobody put into its extensions what hyper does.
-    let request = |key: &str| {
+    let upgrade = |toy: &Toy, server: &Server<Toy>| {
         let request = Request::builder()
-            .uri("/")
             .header("host", "a")
             .header("connection", "upgrade")
             .header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
-            .header("sec-websocket-key", key);
-        request.body(()).unwrap()
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        let upgrade = server.upgrade_http(&mut request.body(()).unwrap()).unwrap();
+        let take = |connection: crate::Connection| async move { drop(connection.recv().await) };
+        toy.block_on(upgrade.serve(take)).status()
     };
-    let upgrade = server.upgrade_http(&mut request("dGhlIHNhbXBsZSBub25jZQ==")).unwrap();
-    let answer = toy.block_on(upgrade.serve(reason));
-    assert_eq!(answer.status(), 503);
+    let toy = Toy::default();
+    let server: Server<Toy> = Builder::new(toy.clone()).build().unwrap();
+    assert_eq!(upgrade(&toy, &server), 503);
     toy.settle();
     assert!(server.manager().is_empty());
 
-    // What is refused is refused as always.
-    let server: Server<Toy> =
-        Builder::new(toy.clone()).authorize(|_| async { Err(Reject::new(401)) }).build().unwrap();
-    let upgrade = server.upgrade_http(&mut request("dGhlIHNhbXBsZSBub25jZQ==")).unwrap();
-    assert_eq!(toy.block_on(upgrade.serve(reason)).status(), 401);
+    let builder = Builder::new(toy.clone()).authorize(|_| async { Err(Reject::new(401)) });
+    let server = builder.build().unwrap();
+    assert_eq!(upgrade(&toy, &server), 401, "what is refused is refused as always");
 }

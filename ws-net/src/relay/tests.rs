@@ -11,6 +11,7 @@ use crate::fanout::Fanout;
 use crate::shared::Activity;
 use crate::slow::Slow;
 use crate::toy::Toy;
+use crate::toy::explosive::Explosive;
 use crate::toy::party::Party;
 use crate::waiters::lock;
 use crate::{Builder, Connection, Delivery};
@@ -390,25 +391,10 @@ fn what_is_long_is_written_by_its_own_task() {
     assert!(heard.iter().all(|bytes| bytes.len() == 2 * 20_004));
 }
 
-/// The owner of a payload that panics when it is dropped.
-struct Explosive([u8; 5000]);
-
-impl AsRef<[u8]> for Explosive {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Drop for Explosive {
-    fn drop(&mut self) {
-        panic!("an owner");
-    }
-}
-
 #[test]
 fn a_panic_leaves_the_others_to_themselves() {
     let party = party(8, |builder| builder);
-    let payload = Bytes::from_owner(Explosive([b'x'; 5000]));
+    let payload = Bytes::from_owner(Explosive::new());
     assert_eq!(party.server.broadcast("one"), sent_to(8));
     let guest = party.connection(3).id();
     let delivery = party.server.broadcast_if(Message::Binary(payload), |one| one.id() == guest);
@@ -434,7 +420,7 @@ fn a_panic_leaves_no_other_errand_undone() {
     }
     assert_eq!(party.server.broadcast("one"), sent_to(8));
     assert_eq!(party.server.publish("room", "two"), sent_to(8));
-    let (guest, payload) = (party.connection(3).id(), Bytes::from_owner(Explosive([b'x'; 5000])));
+    let (guest, payload) = (party.connection(3).id(), Bytes::from_owner(Explosive::new()));
     let delivery = party.server.broadcast_if(Message::Binary(payload), |one| one.id() == guest);
     assert_eq!(delivery, sent_to(1));
     // As if it had been given another while it was busy.
@@ -510,7 +496,7 @@ fn a_socket_is_forgotten_before_it_is_gone() {
     party.connection(0).abort();
     party.toy.settle();
     assert_eq!(gone.load(Relaxed), 1);
-    party.connection(1).try_send(Bytes::from_owner(Explosive([b'x'; 5000]))).unwrap();
+    party.connection(1).try_send(Bytes::from_owner(Explosive::new())).unwrap();
     party.toy.settle();
     assert_eq!(gone.load(Relaxed), 2, "its task has panicked");
     party.toy.drop_tasks();

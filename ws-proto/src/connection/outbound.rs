@@ -31,8 +31,7 @@ pub(crate) struct Outbound {
     /// Handed out and not yet reported as written.
     in_flight: usize,
     rare: Option<Box<Rare>>,
-    /// Pongs queued since bytes were last handed out while none were under way, or since all were
-    /// written.
+    /// Pongs queued since all that was handed out was written.
     pongs: u8,
     refused: bool,
     writable: bool,
@@ -111,9 +110,6 @@ impl Outbound {
             self.answer_ping();
         }
         if self.buf.has_remaining() {
-            if self.in_flight == 0 {
-                self.pongs = 0;
-            }
             let buf = self.buf.hand_out();
             self.in_flight += buf.remaining();
             return Some(Transmit::Data(buf));
@@ -138,10 +134,8 @@ impl Outbound {
         self.answer_ping();
         let queued = self.buf.remaining();
         let written = if queued > 0 { write(&self.buf) } else { 0 };
-        if written > 0 {
-            self.pongs = 0;
-        }
         let result = if written >= queued {
+            self.pongs = 0;
             Ok(self.buf.hand_out())
         } else {
             let payloads = if written > 0 { self.buf.payloads() } else { SendBuf::default() };
@@ -213,16 +207,15 @@ impl Outbound {
     #[inline]
     pub(crate) fn put_message(&mut self, message: &Message, version: Version) {
         if let Some(rare) = &self.rare
-            && (rare.pong.is_some() || rare.deflater.is_some())
+            && rare.deflater.is_some()
         {
-            return self.put_rare(message, version);
+            return self.put_compressible(message, version);
         }
         self.put_plain(message, version);
     }
 
-    /// The same behind a pong, or compressed.
-    fn put_rare(&mut self, message: &Message, version: Version) {
-        self.put_newest_pong();
+    /// The same, compressed if that makes it shorter.
+    fn put_compressible(&mut self, message: &Message, version: Version) {
         if let Some(mut deflater) = self.rare.as_mut().and_then(|rare| rare.deflater.take()) {
             let put = |payload: &[u8]| self.put_deflated(message, payload);
             let deflated = deflater.deflate(message.payload(), put).is_some();
@@ -244,7 +237,6 @@ impl Outbound {
     }
 
     pub(crate) fn put_prepared(&mut self, prepared: &Prepared, version: Version, role: Role) {
-        self.answer_ping();
         let message = prepared.message();
         if let (Some(deflater), Some(forms)) = (self.deflater(), prepared.forms())
             && let Some(payload) = deflater.deflate_shared(message.payload(), forms)
@@ -336,7 +328,6 @@ impl Outbound {
         if self.end != End::Open {
             return false;
         }
-        self.answer_ping();
         match version {
             Version::Draft75 => {}
             Version::Draft76 if self.is_half_sent() => {
