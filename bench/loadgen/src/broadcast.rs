@@ -13,17 +13,20 @@ use crate::{
 
 const BUFFER: usize = 256 * 1024;
 
+/// Bursts that are measured at least: to 10,000 receivers one takes some servers longer than a turn.
+const LEAST: u64 = 5;
+
 /// One connection publishes bursts; the next burst goes out when all receivers have the last.
 pub(crate) fn run(options: &Options, work: Broadcast) -> io::Result<Report> {
     let wire = Wire::for_broadcast(options, work.size, work.burst);
     let mut room = Room::open(options, &wire, work.receivers)?;
     if !options.warm_up.is_zero() {
-        room.run(options.warm_up, u64::MAX, |_, _| {})?;
+        room.run(options.warm_up, 1, u64::MAX, |_, _| {})?;
     }
 
     let mut measurement = Measurement::start(options)?;
     let before = room.bytes();
-    let (messages, time) = room.run(options.seconds, options.messages, |time, count| {
+    let (messages, time) = room.run(options.seconds, LEAST, options.messages, |time, count| {
         measurement.record(time, count);
     })?;
     measurement.finish(Report {
@@ -59,16 +62,19 @@ impl<'a> Room<'a> {
         Ok(Self { wire, poller, receivers, publisher, buffer: vec![0; BUFFER] })
     }
 
+    /// Publishes until the time is up and there were the `least` bursts, or for the `most` messages.
     fn run(
         &mut self,
         until: Duration,
+        least: u64,
         most: u64,
         mut record: impl FnMut(Duration, usize),
     ) -> io::Result<(u64, Duration)> {
         let start = Instant::now();
-        let mut messages = 0;
-        while messages == 0 || (start.elapsed() < until && messages < most) {
+        let (mut bursts, mut messages) = (0, 0);
+        while bursts == 0 || messages < most && (bursts < least || start.elapsed() < until) {
             messages += self.burst(&mut record)?;
+            bursts += 1;
         }
         Ok((messages, start.elapsed()))
     }

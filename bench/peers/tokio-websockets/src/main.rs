@@ -4,6 +4,7 @@
 use std::io;
 
 use serverkit::{Options, Room, Service, Stream};
+use tokio::task;
 use tokio_websockets::{Config, Error, Limits, Message, ServerBuilder};
 
 fn main() -> io::Result<()> {
@@ -20,14 +21,18 @@ struct Peer {
 impl Service for Peer {
     async fn handle(self, stream: impl Stream) {
         // A generator that closes is no news.
-        let _ = self.answer(stream).await;
+        let _ = task::unconstrained(self.answer(stream)).await;
     }
 }
 
 impl Peer {
     async fn answer(self, stream: impl Stream) -> Result<(), Error> {
         // Without the first, long messages come back in fragments of 4 MiB.
-        let config = Config::default().frame_size(usize::MAX);
+        let mut config = Config::default().frame_size(usize::MAX);
+        if self.options.batch {
+            // By default 8 KiB are written before more is fed.
+            config = config.flush_threshold(usize::MAX);
+        }
         let builder = ServerBuilder::new().config(config).limits(Limits::default());
         let (_request, socket) = builder.accept(stream).await?;
         let is_data = |message: &Message| message.is_text() || message.is_binary();
