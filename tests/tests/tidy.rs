@@ -303,3 +303,19 @@ fn examples_differ_between_runtimes_in_one_line() {
         }
     }
 }
+
+#[test]
+fn every_feature_stands_in_the_docs_of_its_crate() {
+    for name in CRATES {
+        let manifest = read(&root().join(name).join("Cargo.toml"));
+        let manifest: toml::Table = manifest.parse().expect("a manifest is TOML");
+        let features = manifest["features"].as_table().expect("every crate has features");
+        let defaults = features["default"].as_array().expect("a list");
+        let docs = read(&root().join(name).join("src/lib.rs"));
+        for feature in features.keys().filter(|feature| *feature != "default") {
+            let default = defaults.iter().any(|name| name.as_str() == Some(feature));
+            let row = format!("//! | `{feature}` | {} | ", if default { "yes" } else { "no" });
+            assert!(docs.contains(&row), "{name}/src/lib.rs lacks {row:?}");
+        }
+    }
+}

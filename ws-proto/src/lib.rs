@@ -76,6 +76,13 @@
 //! assert_eq!(server.heard, ["hello".into()]);
 //! # Ok::<(), ws_proto::InvalidUrl>(())
 //! ```
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `std` | yes | `std` in what this crate is built on, such as finding out what the processor can do; the API and the protocol are the same without |
+//! | `deflate` | no | permessage-deflate (RFC 7692), for configurations that ask for it |
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
 #![cfg_attr(
