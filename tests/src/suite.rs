@@ -207,6 +207,8 @@ macro_rules! conformance {
                 a_connection_has_listeners_of_its_own,
                 who_is_refused_is_told,
                 a_server_tells_where_it_listens_and_that_it_stops,
+                pongs_are_told,
+                a_pong_listener_may_be_removed,
                 a_pause_holds_messages_back,
                 messages_to_an_id_arrive_or_come_back,
                 listeners_are_removed_by_name_kind_or_all,

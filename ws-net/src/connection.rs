@@ -104,8 +104,9 @@ impl Connection {
         }
     }
 
-    /// Sends a ping with at most 125 bytes (RFC 6455 section 5.5.2). Does not wait. Pings that
-    /// keep the connection alive are sent without it, see [`Timeouts`](crate::Timeouts).
+    /// Sends a ping with at most 125 bytes (RFC 6455 section 5.5.2). Does not wait; the answer is
+    /// told to [`on_pong`](Self::on_pong). Pings that keep the connection alive are sent without it,
+    /// see [`Timeouts`](crate::Timeouts).
     ///
     /// # Errors
     /// The payload comes back when it is too long, the connection is not open, or its version has

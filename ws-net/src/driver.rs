@@ -343,7 +343,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 Event::Request(request) => next = self.tell_request(request, turn),
                 Event::Http(received) => self.hand_over(received),
                 Event::Closed(closed) => self.finish(Arc::from(closed), own.as_ref(), turn),
-                // Pings are answered by the core, and nobody asked for pongs.
+                Event::Pong(payload) => self.tell_pong(&payload, own.as_ref(), turn.now),
+                // Pings are answered by the core.
                 _ => {}
             }
             discard(own, &self.membership.connection);
@@ -438,6 +439,15 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         };
         if guard("a message listener", connection, tell).is_none() {
             close_after_panic(connection, now);
+        }
+    }
+
+    fn tell_pong(&self, payload: &Bytes, own: Own<'_>, now: Instant) {
+        let connection = &self.membership.connection;
+        for (_, listener) in self.listeners.with(own, |table| &table.pong) {
+            if guard("a pong listener", connection, || listener(connection, payload)).is_none() {
+                close_after_panic(connection, now);
+            }
         }
     }
 

@@ -2,6 +2,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use ws_proto::{Closed, Message};
 
 use crate::contain::contain;
@@ -21,6 +22,8 @@ pub enum ListenerKind {
     Connection,
     /// `on_message`, of servers and connections.
     Message,
+    /// `on_pong`, of servers and connections.
+    Pong,
     /// `on_close`, of servers and connections.
     Close,
     /// `on_state_change`, of servers and connections.
@@ -37,6 +40,7 @@ pub enum ListenerKind {
 
 pub(crate) type OnConnection = dyn Fn(&Connection) + Send + Sync;
 pub(crate) type OnMessage = dyn Fn(&Connection, Message) + Send + Sync;
+pub(crate) type OnPong = dyn Fn(&Connection, &Bytes) + Send + Sync;
 pub(crate) type OnClose = dyn Fn(&Connection, &Closed) + Send + Sync;
 pub(crate) type OnStateChange = dyn Fn(&Connection, StateChange) + Send + Sync;
 pub(crate) type OnRejected = dyn Fn(&Rejected) + Send + Sync;
@@ -53,6 +57,7 @@ pub(crate) type Entry<F> = (ListenerId, Arc<F>);
 pub(crate) struct Table {
     pub(crate) connection: Vec<Entry<OnConnection>>,
     pub(crate) message: Vec<Entry<OnMessage>>,
+    pub(crate) pong: Vec<Entry<OnPong>>,
     pub(crate) close: Vec<Entry<OnClose>>,
     pub(crate) state_change: Vec<Entry<OnStateChange>>,
     pub(crate) rejected: Vec<Entry<OnRejected>>,
@@ -100,6 +105,7 @@ impl Table {
         Self {
             connection: Vec::new(),
             message: Vec::new(),
+            pong: Vec::new(),
             close: Vec::new(),
             state_change: Vec::new(),
             rejected: Vec::new(),
@@ -143,6 +149,7 @@ impl Table {
         }
         clean(&mut self.connection, |id| goes(id, ListenerKind::Connection))
             + clean(&mut self.message, |id| goes(id, ListenerKind::Message))
+            + clean(&mut self.pong, |id| goes(id, ListenerKind::Pong))
             + clean(&mut self.close, |id| goes(id, ListenerKind::Close))
             + clean(&mut self.state_change, |id| goes(id, ListenerKind::StateChange))
             + clean(&mut self.rejected, |id| goes(id, ListenerKind::Rejected))

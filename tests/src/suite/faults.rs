@@ -115,7 +115,11 @@ pub async fn a_listener_that_panics_ends_its_own_connection_alone<R: Runtime>(ru
     server.on_state_change(move |connection, change| {
         assert!(!(is(connection, "/state") && change.to == ws_net::State::Connected));
     });
-    server.on_connection(move |connection| assert!(!is(connection, "/connection")));
+    server.on_connection(move |connection| {
+        assert!(!is(connection, "/connection"));
+        connection.ping("").ok();
+    });
+    server.on_pong(move |connection, _| assert!(!is(connection, "/pong")));
     server.on_message(move |connection, message| {
         assert!(!is(connection, "/message"));
         connection.try_send(message).unwrap();
@@ -127,7 +131,7 @@ pub async fn a_listener_that_panics_ends_its_own_connection_alone<R: Runtime>(ru
     });
     server.start_running(&runtime);
     let address = server.address;
-    for path in ["/state", "/connection", "/message", "/close"] {
+    for path in ["/state", "/connection", "/message", "/pong", "/close"] {
         aside(move || {
             let mut bystander = Client::open(address, Version::Rfc6455);
             let request = ws_proto::ClientRequest::new(&format!("ws://{address}{path}")).unwrap();

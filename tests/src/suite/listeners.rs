@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use ws_net::{
-    Cause, Close, Connection, ListenerId, ListenerKind, Reject, Runtime, SendErrorKind, State,
-    Version,
+    Bytes, Cause, ClientBuilder, Close, Connection, ListenerId, ListenerKind, Reject, Runtime,
+    SendErrorKind, State, Version,
 };
 
-use super::support::{Mailbox, Running, aside, until};
+use super::support::{Mailbox, Running, aside, echo, until};
 use crate::client::{Client, exchange};
 
 /// Every step of the state in order, `connection` after 4, `close` once and after 6.
@@ -233,6 +233,73 @@ pub async fn a_server_tells_where_it_listens_and_that_it_stops<R: Runtime>(runti
     assert_eq!(told.take_all(), [None]);
 }
 
+/// With the payload of the ping, to the listeners of both sides, also where no other listener is.
+pub async fn pongs_are_told<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_pong(move |connection, payload| post.put((connection.id(), payload.clone())));
+    let post = told.clone();
+    server.on_connection(move |connection| {
+        if connection.version().is_some_and(Version::has_frames) {
+            let post = post.clone();
+            connection.on_pong(move |connection, payload| {
+                post.put((connection.id(), payload.clone()));
+            });
+            connection.ping("from the server").unwrap();
+        }
+    });
+    server.start_serving(&runtime, echo);
+    let url = format!("ws://{}/", server.address);
+    for version in Version::ALL {
+        let client = ClientBuilder::new(runtime.clone()).version(version);
+        let connection = client.connect(&url).await.unwrap();
+        let (heard, post) = (Mailbox::default(), told.clone());
+        let hear = heard.clone();
+        connection.on_pong(move |_, payload| hear.put(payload.clone()));
+        let pinged = connection.ping("from the client");
+        if !version.has_frames() {
+            assert_eq!(pinged.unwrap_err().message, "from the client", "{version}");
+            continue;
+        }
+        assert_eq!(heard.take().await, "from the client", "{version}");
+        let [(first, of_server), (second, own)] = [told.take().await, told.take().await];
+        assert_eq!((first, of_server), (second, own));
+        assert!(post.take_all().is_empty(), "{version}");
+    }
+}
+
+/// By its name or with its kind.
+pub async fn a_pong_listener_may_be_removed<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let removed = |_: &Connection, _: &Bytes| panic!("it is removed");
+    let id = server.on_pong(removed);
+    server.on_pong(removed);
+    assert!(server.remove_listener(id));
+    assert_eq!(server.remove_all_listeners(ListenerKind::Pong), 1);
+    server.on_connection(move |connection| {
+        let id = connection.on_pong(removed);
+        connection.on_pong(removed);
+        assert!(connection.remove_listener(id));
+        assert_eq!(connection.remove_all_listeners(ListenerKind::Pong), 1);
+        connection.ping("for nobody").unwrap();
+        connection.try_send("behind it").unwrap();
+    });
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_message(move |_, message| post.put(message));
+    server.start_running(&runtime);
+    let address = server.address;
+    let closed = aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        let behind = client.recv_text();
+        client.send(behind);
+        client.close(Close::normal())
+    });
+    assert_eq!(told.take().await.as_text(), Some("behind it"), "the pong came before");
+    assert!(closed.await.clean, "nobody panicked");
+}
+
 /// The peer is held back, and nothing is lost.
 pub async fn a_pause_holds_messages_back<R: Runtime>(runtime: R) {
     let server = Running::bind(&runtime, |builder| builder).await;
@@ -342,11 +409,13 @@ pub async fn a_listener_on_a_closed_connection_is_dropped<R: Runtime>(runtime: R
         let held = Arc::new(());
         let (message, close) = (Arc::clone(&held), Arc::clone(&held));
         let (state, rejected) = (Arc::clone(&held), Arc::clone(&held));
+        let pong = Arc::clone(&held);
         let ids = [
             connection.on_message(move |_, _| panic!("it comes too late: {message:?}")),
             connection.on_close(move |_, _| panic!("it comes too late: {close:?}")),
             connection.on_state_change(move |_, _| panic!("it comes too late: {state:?}")),
             connection.on_rejected(move |_| panic!("it comes too late: {rejected:?}")),
+            connection.on_pong(move |_, _| panic!("it comes too late: {pong:?}")),
         ];
         assert_eq!(Arc::strong_count(&held), 1, "they are gone at once");
         assert!(ids.into_iter().all(|id| !connection.remove_listener(id)));

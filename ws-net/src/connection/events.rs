@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ws_proto::{Closed, Message};
 
 use super::Connection;
@@ -23,6 +24,18 @@ impl Connection {
         f: impl Fn(&Connection, Message) + Send + Sync + 'static,
     ) -> ListenerId {
         self.listen(|table, id| table.message.push((id, Arc::new(f))))
+    }
+
+    /// Calls `f` with the payload of every pong (RFC 6455 section 5.5.3): the answers to
+    /// [`ping`](Self::ping), which repeat its payload, and what the peer sends unasked. The answers
+    /// to the pings of [`Timeouts::ping_interval`](crate::Timeouts) are among them; their payload is
+    /// empty. draft75 and draft76 have no pongs.
+    ///
+    /// A pong has its place among the messages: one that nobody takes, or a
+    /// [`pause`](Self::pause), holds back those behind it, and while the connection closes none is
+    /// told. Of several pings at once a peer may answer the newest alone.
+    pub fn on_pong(&self, f: impl Fn(&Connection, &Bytes) + Send + Sync + 'static) -> ListenerId {
+        self.listen(|table, id| table.pong.push((id, Arc::new(f))))
     }
 
     /// Calls `f` once when the connection has ended, after its state became 6 (closed), if it was

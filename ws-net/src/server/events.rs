@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ws_proto::{Closed, Message};
 
 use super::Server;
@@ -30,6 +31,12 @@ impl<R: Runtime> Server<R> {
         f: impl Fn(&Connection, Message) + Send + Sync + 'static,
     ) -> ListenerId {
         self.parts.endpoint.listeners.add(|table, id| table.message.push((id, Arc::new(f))))
+    }
+
+    /// Calls `f` with the payload of every pong (RFC 6455 section 5.5.3), whichever way the server
+    /// takes its connections; see [`Connection::on_pong`].
+    pub fn on_pong(&self, f: impl Fn(&Connection, &Bytes) + Send + Sync + 'static) -> ListenerId {
+        self.parts.endpoint.listeners.add(|table, id| table.pong.push((id, Arc::new(f))))
     }
 
     /// Calls `f` with every connection that was told to `on_connection` and has ended, once, after
