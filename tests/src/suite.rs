@@ -295,6 +295,7 @@ macro_rules! conformance {
                 http_is_served_over_tls,
                 a_close_is_clean_and_a_cut_is_not,
                 plain_and_encrypted_ports_are_served_together,
+                who_came_over_tls_is_known,
             }
             unix {
                 a_unix_socket_is_served_and_removed,

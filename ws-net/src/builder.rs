@@ -124,7 +124,8 @@ impl<R: Runtime> Builder<R> {
     }
 
     /// Whether clients reach this server over TLS that a proxy ends, which the answers to draft75
-    /// and draft76 clients must say. Default: no.
+    /// and draft76 clients must say, and [`Connection::is_secure`](crate::Connection::is_secure)
+    /// tells. Default: no.
     pub fn secure(self, secure: bool) -> Self {
         self.change(|config| config.secure(secure))
     }

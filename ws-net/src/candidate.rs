@@ -43,6 +43,11 @@ impl Candidate {
         self.connection.peer_addr()
     }
 
+    /// Whether the client came over TLS, see [`Connection::is_secure`].
+    pub fn is_secure(&self) -> bool {
+        self.connection.is_secure()
+    }
+
     /// The certificates of the client, see [`Connection::peer_certificates`].
     pub fn peer_certificates(&self) -> Option<&[Bytes]> {
         self.connection.peer_certificates()

@@ -49,6 +49,8 @@ pub struct Client<R: Runtime> {
 struct Parts<R> {
     runtime: R,
     config: Arc<Config>,
+    /// The same for streams over TLS.
+    secure_config: Arc<Config>,
     /// For all of its connections.
     alarms: Arc<Alarms>,
     ask: Ask,
@@ -64,6 +66,7 @@ impl<R: Runtime> Client<R> {
         Self::from_parts(Parts {
             runtime,
             config: Arc::default(),
+            secure_config: over_tls(&Config::default()),
             alarms: Arc::default(),
             ask: Ask::default(),
             max_redirects: 0,
@@ -193,7 +196,7 @@ impl<R: Runtime> Client<R> {
         stream: S,
         peer: Address,
     ) -> Result<Connection, Failure> {
-        let Parts { config, alarms, .. } = &*self.parts;
+        let Parts { config, secure_config, alarms, .. } = &*self.parts;
         #[cfg(feature = "tls")]
         if request.is_secure() {
             let host = request.host();
@@ -202,8 +205,9 @@ impl<R: Runtime> Client<R> {
                 secured.map_err(|error| ConnectError::Tls { host: host.to_owned(), error })
             };
             let stream = deadline.keep(Stage::Tls, secured).await.map_err(Failure::Error)?;
-            return open(deadline, config, alarms, request, stream, peer).await;
+            return open(deadline, secure_config, alarms, request, stream, peer).await;
         }
+        let config = if stream.is_secure() { secure_config } else { config };
         open(deadline, config, alarms, request, stream, peer).await
     }
 
@@ -216,6 +220,12 @@ impl<R: Runtime> Client<R> {
             host: target.to_string(),
         }
     }
+}
+
+/// The same options, for streams over TLS. They are checked already.
+fn over_tls(config: &Config) -> Arc<Config> {
+    let secure = config.clone().into_builder().secure(true).build();
+    Arc::new(secure.unwrap_or_else(|_| config.clone()))
 }
 
 /// `wss://` without TLS is noticed before anybody is bothered.

@@ -269,6 +269,14 @@ impl Connection {
         self.shared.certificates().map(|chain| &**chain)
     }
 
+    /// Whether the client came over TLS, here or, as [`Builder::secure`](crate::Builder::secure)
+    /// says, at the proxy in front of this server; on a client's side, whether it speaks TLS. Of a
+    /// stream that somebody else has accepted, what [`Transport::is_secure`](crate::Transport) or
+    /// [`Upgrade::secure`](crate::Upgrade::secure) says.
+    pub fn is_secure(&self) -> bool {
+        self.shared.is_secure()
+    }
+
     /// The address of the client, or of the proxy in front of this server.
     pub fn peer_addr(&self) -> Address {
         self.shared.peer

@@ -25,7 +25,7 @@ use crate::membership::Membership;
 use crate::outbox::Outbox;
 use crate::relay::pass;
 use crate::runtime::{Runtime, Transport};
-use crate::shared::{Activity, Common, Shared};
+use crate::shared::{Activity, Peer, Shared};
 use crate::turn::{BUDGET, Rest, StreamEnd, Turn, Work};
 use crate::waiters::Spare;
 use crate::{Address, Connection, Descriptor, Rejected, StateChange};
@@ -81,8 +81,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         peer: Address,
         now: Instant,
     ) -> Self {
-        let Common { config, secure_config, .. } = &*endpoint.common;
-        let config = Arc::clone(if socket.is_secure() { secure_config } else { config });
+        let config = Arc::clone(endpoint.common.config_for(socket.is_secure()));
         let mut core = ws_proto::Connection::server(config, now);
         core.set_ends_when_dropped(ends);
         let shared = Shared::new(Arc::clone(&endpoint.common), core, peer, D::READER, now);
@@ -96,19 +95,18 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         door: D,
         seat: Seat,
         socket: Socket<S>,
-        peer: Address,
+        peer: Peer,
         request: Request,
     ) -> Self {
-        let Common { config, secure_config, .. } = &*endpoint.common;
+        let secure = matches!(&socket, Socket::Open(stream) if stream.is_secure());
+        let config = Arc::clone(endpoint.common.config_for(peer.secure || secure));
         let (own, now) = (request.clone(), runtime.now());
         let core = match &socket {
-            Socket::Open(stream) if stream.is_secure() => {
-                ws_proto::Connection::server_from(Arc::clone(secure_config), own, now)
-            }
-            Socket::Promised(_) => ws_proto::Connection::server_apart(Arc::clone(config), own, now),
-            _ => ws_proto::Connection::server_from(Arc::clone(config), own, now),
+            Socket::Promised(_) => ws_proto::Connection::server_apart(config, own, now),
+            _ => ws_proto::Connection::server_from(config, own, now),
         };
-        let shared = Shared::new(Arc::clone(&endpoint.common), core, peer, D::READER, now);
+        let Peer { address, .. } = peer;
+        let shared = Shared::new(Arc::clone(&endpoint.common), core, address, D::READER, now);
         let driver = Self::new(runtime, endpoint, door, seat, socket, Arc::new(shared));
         // It is judged when the first state is told.
         let _ = driver.connection().shared().request.set(request);
@@ -479,7 +477,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let Socket::Open(stream) = mem::replace(self.socket, Socket::Gone) else { return };
         let client = Client {
             id: connection.id(),
-            peer: connection.peer_addr(),
+            peer: connection.shared().peer(),
             common: Arc::clone(&self.endpoint.common),
             entrance: self.entrance(stream.peer_certificates()),
         };
@@ -563,6 +561,7 @@ fn rejected(connection: &Connection, end: &Closed) -> Option<Rejected> {
     Some(Rejected {
         id: connection.id(),
         peer: connection.peer_addr(),
+        secure: connection.is_secure(),
         status,
         cause: end.cause.clone(),
         request: connection.request().cloned(),

@@ -12,8 +12,8 @@ use crate::boxed::BoxStream;
 use crate::candidate::Authorize;
 use crate::listeners::Listeners;
 use crate::log;
-use crate::shared::Common;
-use crate::{Address, ConnectionId, Rejected};
+use crate::shared::{Common, Peer};
+use crate::{ConnectionId, Rejected};
 
 /// A future of which only the end matters.
 pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -68,7 +68,7 @@ pub(crate) trait TakeOver<S>: Send + Sync {
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the server that reads it is off"))]
 pub(crate) struct Client {
     pub(crate) id: ConnectionId,
-    pub(crate) peer: Address,
+    pub(crate) peer: Peer,
     pub(crate) common: Arc<Common>,
     pub(crate) entrance: Box<dyn Entrance>,
 }

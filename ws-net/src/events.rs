@@ -22,6 +22,8 @@ pub struct Rejected {
     pub id: ConnectionId,
     /// The address of the client, or of the proxy in front of this server.
     pub peer: Address,
+    /// Whether it came over TLS, see [`Connection::is_secure`](crate::Connection::is_secure).
+    pub secure: bool,
     /// The HTTP status of the answer.
     pub status: u16,
     /// Why: [`Cause::Rejected`] when the application refused, [`Cause::Handshake`] with the rule or

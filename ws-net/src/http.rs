@@ -91,7 +91,7 @@ where
 {
     fn take_over(&self, stream: Link<R::Stream>, received: Bytes, client: Client) -> BoxFuture {
         let handler = Arc::clone(&self.handler);
-        let (common, id, peer) = (Arc::clone(&client.common), client.id, client.peer);
+        let (common, id, peer) = (Arc::clone(&client.common), client.id, client.peer.address);
         let certificates = stream.peer_certificates();
         let runtime = self.runtime.clone();
         let stall = common.config.timeouts().stall;
@@ -179,7 +179,8 @@ fn let_in<R: Runtime, B>(
 fn refuse(client: &Client, error: HandshakeError, answer: &Answer) -> Response<Bytes> {
     client.entrance.refuse(&Rejected {
         id: client.id,
-        peer: client.peer,
+        peer: client.peer.address,
+        secure: client.peer.secure,
         status: answer.status(),
         cause: Cause::Handshake(error),
         request: None,

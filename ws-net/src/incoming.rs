@@ -57,6 +57,11 @@ impl Incoming {
         &self.request
     }
 
+    /// Whether the client came over TLS, see [`Connection::is_secure`].
+    pub fn is_secure(&self) -> bool {
+        self.connection.is_secure()
+    }
+
     /// The certificates of the client, see [`Connection::peer_certificates`].
     pub fn peer_certificates(&self) -> Option<&[Bytes]> {
         self.connection.peer_certificates()

@@ -121,7 +121,7 @@ impl<S: Transport> Transport for Link<S> {
         match self {
             Self::Plain(socket) => socket.is_secure(),
             #[cfg(feature = "tls")]
-            Self::Tls(_) => true,
+            Self::Tls(stream) => stream.is_secure(),
         }
     }
 }

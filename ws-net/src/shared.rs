@@ -48,6 +48,21 @@ pub(crate) struct Common {
     pub(crate) storage: StorageChoice,
 }
 
+impl Common {
+    /// The options for a client that came over TLS, or did not.
+    pub(crate) fn config_for(&self, secure: bool) -> &Arc<Config> {
+        if secure { &self.secure_config } else { &self.config }
+    }
+}
+
+/// Who is at the other end of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: Address,
+    /// Whether it came over TLS.
+    pub(crate) secure: bool,
+}
+
 /// What the handles of one connection and its driver share.
 ///
 /// No lock is held while code of users runs, wakers included.
@@ -274,6 +289,16 @@ impl Shared {
     /// What only some connections have, made now if need be.
     pub(crate) fn rare(&self) -> &Rare {
         self.rare.get_or_init(Box::default)
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer { address: self.peer, secure: self.is_secure() }
+    }
+
+    /// Whether it came over TLS. The options of the core say it, where it costs no room.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.lock().core.config().is_secure()
     }
 
     /// What the other end has proved about itself.

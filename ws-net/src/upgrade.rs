@@ -15,6 +15,7 @@ use crate::incoming::AcceptError;
 use crate::log;
 use crate::runtime::{Address, Runtime, Transport};
 use crate::server::Server;
+use crate::shared::Peer;
 use crate::waiters::Watched;
 use crate::{Connection, Incoming};
 
@@ -55,7 +56,7 @@ pub struct Upgrade<R: Runtime> {
     endpoint: Arc<Endpoint>,
     request: Request,
     socket: Socket<BoxStream>,
-    peer: Address,
+    peer: Peer,
 }
 
 impl<R: Runtime> Upgrade<R> {
@@ -66,7 +67,7 @@ impl<R: Runtime> Upgrade<R> {
             endpoint: Arc::clone(endpoint),
             request,
             socket,
-            peer: Address::Unnamed,
+            peer: Peer { address: Address::Unnamed, secure: false },
         }
     }
 
@@ -74,7 +75,15 @@ impl<R: Runtime> Upgrade<R> {
     /// [share](crate::Builder::max_connections_per_ip) it counts. Default: [`Address::Unnamed`],
     /// which has none.
     pub fn peer(mut self, peer: impl Into<Address>) -> Self {
-        self.peer = peer.into();
+        self.peer.address = peer.into();
+        self
+    }
+
+    /// Says whether the client came over TLS: [`Connection::is_secure`] tells it, and the answers
+    /// to draft75 and draft76 say it. Default: what [`Transport::is_secure`] says, and
+    /// [`Builder::secure`](crate::Builder::secure); for streams of hyper only the latter.
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.peer.secure = secure;
         self
     }
 
@@ -141,13 +150,13 @@ impl<R: Runtime> Upgrade<R> {
     fn start<D: Door>(self, door: D) -> Result<Connection, AcceptError> {
         let Self { runtime, endpoint, request, socket, peer } = self;
         let gate = Arc::clone(&endpoint.common.gate);
-        let (seat, full) = match gate.try_admit(peer, runtime.now()) {
+        let (seat, full) = match gate.try_admit(peer.address, runtime.now()) {
             Some(Ok(seat)) => (seat, false),
             Some(Err(refused)) => {
-                log::has_its_share(&refused, peer);
-                (gate.admit_beyond(peer), true)
+                log::has_its_share(&refused, peer.address);
+                (gate.admit_beyond(peer.address), true)
             }
-            None => (gate.admit_beyond(peer), true),
+            None => (gate.admit_beyond(peer.address), true),
         };
         let spawner = runtime.clone();
         let driver = Driver::upgraded(runtime, endpoint, door, seat, socket, peer, request);
@@ -183,7 +192,7 @@ impl Drop for Waiting {
 impl<R: Runtime> fmt::Debug for Upgrade<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgrade")
-            .field("peer", &self.peer)
+            .field("peer", &self.peer.address)
             .field("request", &self.request)
             .finish_non_exhaustive()
     }

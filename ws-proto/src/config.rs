@@ -57,6 +57,11 @@ impl Config {
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
     }
+
+    /// Whether clients reach this server over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
 }
 
 /// All versions, same-origin, no subprotocols, the default limits and timeouts.

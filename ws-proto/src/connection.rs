@@ -356,6 +356,11 @@ impl Connection {
         }
     }
 
+    /// The options that it was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Which side this is.
     pub fn role(&self) -> Role {
         self.role

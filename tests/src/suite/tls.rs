@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ws_net::rustls::ClientConfig;
-use ws_net::{Accept, Bind, Builder, Close, Connection, Reject, Runtime, Tls, Version};
+use ws_net::{
+    Accept, Bind, Builder, ClientBuilder, Close, Connection, Reject, Runtime, Tls, Version,
+};
 use ws_proto::ClientRequest;
 
 use super::support::{Mailbox, Running, aside, echo, until};
@@ -289,6 +291,60 @@ pub async fn plain_and_encrypted_ports_are_served_together<R: Runtime>(runtime: 
     })
     .await;
     until(&runtime, || server.manager().is_empty()).await;
+}
+
+/// To who decides, who accepts and who hears of a refusal, also behind a page; and to the client.
+pub async fn who_came_over_tls_is_known<R: Runtime>(runtime: R) {
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server");
+    let tls = Tls::from_pem_files(certificate, key).unwrap();
+    let server = Running::bind(&runtime, |builder| {
+        let page = |_| async { ws_net::http::Response::new(String::new()) };
+        builder.tls(tls).on_request(page).authorize(|candidate| async move {
+            let accepts = candidate.is_secure() || candidate.request().path() == "/";
+            if accepts { Ok(Accept::new()) } else { Err(Reject::new(403)) }
+        })
+    })
+    .await;
+    let plain = server.add(Bind::tcp("127.0.0.1:0").plain()).unwrap().to_string();
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_rejected(move |client| post.put(client.secure));
+    let config = authority.client(None);
+    for (url, secure) in
+        [(format!("ws://{plain}/"), false), (format!("wss://{}/secret", server.address), true)]
+    {
+        let client = ClientBuilder::new(runtime.clone()).tls_config(Arc::clone(&config));
+        let (connected, post) = (Mailbox::default(), Mailbox::default());
+        let opened = connected.clone();
+        runtime.spawn(async move { opened.put(client.connect(&url).await.unwrap()) });
+        let incoming = server.accept().await.unwrap();
+        assert_eq!(incoming.is_secure(), secure);
+        post.put(incoming.accept(Accept::new()).await.unwrap());
+        for side in [connected.take().await, post.take().await] {
+            assert_eq!(side.is_secure(), secure);
+        }
+    }
+    let client = ClientBuilder::new(runtime.clone());
+    assert!(client.connect(&format!("ws://{plain}/secret")).await.is_err());
+    assert!(!told.take().await, "a password is not taken there");
+
+    let address = server.address;
+    let behind = aside(move || {
+        let mut socket = encrypt(dial(address), config);
+        socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut page = Vec::new();
+        while !page.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            socket.read_exact(&mut byte).expect("a page without a body");
+            page.push(byte[0]);
+        }
+        Client::ask_through(socket, request(address)).expect("it is accepted")
+    });
+    let incoming = server.accept().await.unwrap();
+    assert!(incoming.is_secure(), "behind a page");
+    incoming.accept(Accept::new()).await.unwrap();
+    drop(behind.await);
 }
 
 async fn encrypted<R: Runtime>(runtime: &R, authority: &Authority) -> Running<R> {

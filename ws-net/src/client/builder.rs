@@ -12,7 +12,7 @@ use super::error::{ConnectError, InvalidOption};
 use super::proxy::Proxy;
 #[cfg(feature = "tls")]
 use super::secure::Trust;
-use super::{Client, Parts};
+use super::{Client, Parts, over_tls};
 use crate::Connection;
 use crate::runtime::Runtime;
 #[cfg(feature = "tls")]
@@ -160,6 +160,7 @@ impl<R: Runtime> ClientBuilder<R> {
         self.ask.check()?;
         Ok(Client::from_parts(Parts {
             runtime: self.runtime,
+            secure_config: over_tls(&config),
             config: Arc::new(config),
             alarms: Arc::default(),
             ask: self.ask,

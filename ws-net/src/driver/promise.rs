@@ -8,12 +8,13 @@ use tracing::warn;
 use ws_proto::{Instant, Request, State};
 
 use super::{Driver, DriverProjection, Socket, log_failure};
+use crate::Rejected;
 use crate::boxed::BoxStream;
 use crate::door::Door;
 use crate::endpoint::{Endpoint, Entrance, Promise};
 use crate::runtime::{Certificates, Runtime, Transport};
+use crate::shared::Peer;
 use crate::turn::Turn;
-use crate::{Address, Rejected};
 
 impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// A request that was read elsewhere comes with no event of its own.
@@ -37,7 +38,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             runtime: self.runtime.clone(),
             endpoint: Arc::clone(self.endpoint),
             door: self.door.clone(),
-            peer: self.membership.connection.peer_addr(),
+            peer: self.membership.connection.shared().peer(),
             certificates,
         })
     }
@@ -105,7 +106,7 @@ struct Inside<R, D> {
     runtime: R,
     endpoint: Arc<Endpoint>,
     door: D,
-    peer: Address,
+    peer: Peer,
     certificates: Option<Certificates>,
 }
 
@@ -113,7 +114,7 @@ impl<R: Runtime, D: Door> Entrance for Inside<R, D> {
     fn enter(&self, request: Request, promise: Box<dyn Promise<BoxStream>>) {
         let gate = &self.endpoint.common.gate;
         // The connection has a seat, which it leaves when it speaks HTTP no more.
-        let seat = gate.admit_beyond(self.peer);
+        let seat = gate.admit_beyond(self.peer.address);
         let (runtime, endpoint) = (self.runtime.clone(), Arc::clone(&self.endpoint));
         let (door, socket) = (self.door.clone(), Socket::Promised(promise));
         let driver = Driver::upgraded(runtime, endpoint, door, seat, socket, self.peer, request);

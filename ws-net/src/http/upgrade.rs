@@ -71,6 +71,7 @@ impl<R: Runtime> Server<R> {
             self.insides().1.refuse(&Rejected {
                 id: ConnectionId::next(peer),
                 peer,
+                secure: config.is_secure(),
                 status: answer.status(),
                 cause: Cause::Handshake(error),
                 request: None,
@@ -108,6 +109,12 @@ impl<R: Runtime> HttpUpgrade<R> {
     /// Says who is at the other end. Default: [`Address::Unnamed`].
     pub fn peer(mut self, peer: impl Into<Address>) -> Self {
         self.upgrade = self.upgrade.peer(peer);
+        self
+    }
+
+    /// Says whether the client came over TLS, see [`Upgrade::secure`]. Default: no.
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.upgrade = self.upgrade.secure(secure);
         self
     }
 

@@ -109,6 +109,10 @@ impl<S: Transport> Transport for TlsStream<S> {
         let chain = self.session.peer_certificates()?.iter();
         Some(chain.map(|certificate| Bytes::copy_from_slice(certificate)).collect())
     }
+
+    fn is_secure(&self) -> bool {
+        true
+    }
 }
 
 impl<S: Transport> TlsStream<S> {

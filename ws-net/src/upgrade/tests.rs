@@ -94,6 +94,23 @@ fn every_version_opens_however_the_bytes_behind_the_head_are_cut() {
 }
 
 #[test]
+fn who_came_over_tls_is_known_from_the_caller() {
+    for (by_caller, by_option) in [(false, false), (true, false), (false, true)] {
+        let (toy, server) = server(|builder| builder.secure(by_option));
+        let (client, asked) = upgrade(&server, Version::Draft76, KEY3.to_vec());
+        let incoming = toy.block_on(asked.secure(by_caller).incoming()).unwrap();
+        let secure = by_caller || by_option;
+        assert_eq!(incoming.is_secure(), secure);
+        let opened = toy.block_on(async move { incoming.accept(Accept::new()).await }).unwrap();
+        assert_eq!(opened.is_secure(), secure);
+        let (answer, _) = client.take();
+        let scheme = if secure { "wss" } else { "ws" };
+        let location = format!("\r\nSec-WebSocket-Location: {scheme}://a/chat\r\n");
+        assert!(String::from_utf8_lossy(&answer).contains(&location), "{location}");
+    }
+}
+
+#[test]
 fn the_caller_may_decide() {
     let (toy, server) = server(|builder| builder);
     let address: std::net::SocketAddr = "127.0.0.1:7".parse().unwrap();
