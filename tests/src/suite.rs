@@ -168,6 +168,7 @@ macro_rules! conformance {
             }
             http {
                 a_connection_is_kept_alive,
+                a_handler_sees_the_address_of_the_client,
                 bodies_are_read_and_requests_pipelined,
                 websockets_and_http_share_the_port,
                 a_wrong_handshake_is_not_handed_over,

@@ -55,6 +55,9 @@ impl<R: Runtime> Builder<R> {
     /// stops in the middle of its body, or takes nothing of an answer, is waited for as long as
     /// [`Timeouts::stall`](crate::Timeouts) says.
     ///
+    /// The extensions of a request hold the [`Address`](crate::Address) of the client, or of the
+    /// proxy in front of this server, and its [`PeerCertificates`] if it has shown some.
+    ///
     /// Default: such requests are answered with 426.
     pub fn on_request<F, H, B>(mut self, handler: F) -> Self
     where
@@ -98,6 +101,7 @@ where
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
             let upgrade =
                 asks_for_websocket(&request).then(|| let_in::<R, _>(&mut request, &client));
+            request.extensions_mut().insert(peer);
             if let Some(chain) = &certificates {
                 request.extensions_mut().insert(PeerCertificates(Arc::clone(chain)));
             }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use ws_net::http::{Body, BodyError, Incoming, Method, Request, Response, StatusCode};
-use ws_net::{Builder, Close, Runtime, Timeouts, Version};
+use ws_net::{Address, Builder, Close, Runtime, Timeouts, Version};
 
 use super::support::{Running, aside, echo};
 use crate::client::{Client, dial, exchange, read_answer, read_to_end};
@@ -28,6 +28,27 @@ pub async fn a_connection_is_kept_alive<R: Runtime>(runtime: R) {
         }
         socket.write_all(b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
         assert!(read_to_end(&mut socket).ends_with("GET /last "));
+    })
+    .await;
+}
+
+/// In every request of a connection.
+pub async fn a_handler_sees_the_address_of_the_client<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| {
+        builder.on_request(|request| async move {
+            Response::new(request.extensions().get::<Address>().expect("it is there").to_string())
+        })
+    })
+    .await;
+    server.start_serving(&runtime, echo);
+    let address = server.address;
+    aside(move || {
+        let mut socket = dial(address);
+        let own = socket.local_addr().unwrap().to_string();
+        for _ in 0..2 {
+            socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            assert_eq!(read_answer(&mut socket, true).1, own);
+        }
     })
     .await;
 }
