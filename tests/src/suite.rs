@@ -103,6 +103,7 @@ macro_rules! conformance {
                 a_client_has_one_deadline,
                 a_client_looks_names_up,
                 a_client_is_told_what_is_wrong,
+                a_client_sees_the_headers_of_the_answer,
                 a_redirect_is_followed_if_it_may_be,
                 a_connect_proxy_is_used,
                 a_socks_proxy_is_used,

@@ -39,7 +39,8 @@ use crate::runtime::{Address, Runtime, Transport};
 /// * It is closed with code 1000 when its last handle is dropped.
 /// * It is alone: [`broadcast`](Connection::broadcast) reaches nobody, and
 ///   [`send_all`](Connection::send_all) its server only.
-/// * [`request`](Connection::request) and [`storage`](Connection::storage) are `None`.
+/// * [`request`](Connection::request) and [`storage`](Connection::storage) are `None`, and
+///   [`response`](Connection::response) is what the server answered.
 /// * [`peer_addr`](Connection::peer_addr) is the address of the server, or of the proxy.
 pub struct Client<R: Runtime> {
     parts: Arc<Parts<R>>,

@@ -7,8 +7,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use tracing::info;
 use ws_proto::{
-    Close, CloseCode, Closed, Headers, Message, Reject, Request, Role, SendError, SendStatus,
-    State, Version,
+    Close, CloseCode, Closed, Headers, Message, Reject, Request, Response, Role, SendError,
+    SendStatus, State, Version,
 };
 
 use crate::backlog::Freed;
@@ -234,6 +234,13 @@ impl Connection {
     /// as [`request`](Self::request) is.
     pub fn headers(&self) -> Option<&Headers> {
         self.request().map(Request::headers)
+    }
+
+    /// On a client's side, the answer of the server: its header fields, such as `Set-Cookie`, in
+    /// their order and case. `None` on a server's side. The answer that refuses is in
+    /// [`ConnectError`](crate::ConnectError).
+    pub fn response(&self) -> Option<&Response> {
+        self.shared.response()
     }
 
     /// Whether nothing is received, because of a [`pause`](Self::pause).

@@ -183,8 +183,8 @@ pub use ws_proto::{
     Accept, Cause, Close, CloseCode, Closed, CommandError, Config, ConfigError, Expired,
     HandshakeError, Headers, Instant, InvalidClose, InvalidHeader, InvalidUrl, Limits, Message,
     MessageKind, OriginPolicy, OriginRequest, Prepared, ProtocolError, RecvBuf, Reject, Request,
-    SendError, SendErrorKind, SendStatus, State, SubprotocolPolicy, Timeouts, UnknownVersion,
-    Utf8Bytes, Version, Versions,
+    Response, SendError, SendErrorKind, SendStatus, State, SubprotocolPolicy, Timeouts,
+    UnknownVersion, Utf8Bytes, Version, Versions,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, DeflateParams};

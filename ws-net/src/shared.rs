@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Poll, Waker};
 
 use ws_proto::{
-    Close, Closed, Config, Event, Instant, Message, RecvBuf, Request, SendError, SendErrorKind,
-    SendStatus, State,
+    Close, Closed, Config, Event, Instant, Message, RecvBuf, Request, Response, SendError,
+    SendErrorKind, SendStatus, State,
 };
 
 use crate::alarm::Alarms;
@@ -97,6 +97,8 @@ pub(crate) struct Rare {
     pub(crate) storage: StorageSlot,
     /// Set before the request, if there are any.
     pub(crate) certificates: OnceLock<Certificates>,
+    /// Set before a client's connection is handed out.
+    response: OnceLock<Response>,
 }
 
 /// The connection's own part, behind its lock.
@@ -304,6 +306,19 @@ impl Shared {
     /// What the other end has proved about itself.
     pub(crate) fn certificates(&self) -> Option<&Certificates> {
         self.rare.get()?.certificates.get()
+    }
+
+    /// The answer that a client got.
+    pub(crate) fn response(&self) -> Option<&Response> {
+        self.rare.get()?.response.get()
+    }
+
+    /// Keeps that answer where it can be looked at without the lock.
+    pub(crate) fn keep_response(&self) {
+        let response = self.lock().core.response().cloned();
+        if let Some(response) = response {
+            let _ = self.rare().response.set(response);
+        }
     }
 
     /// Lets go of the store.

@@ -34,7 +34,7 @@ use crate::handshake::{self, Agreed, ServerHandshake};
 use crate::wire::Decoder;
 use crate::{
     Accept, Cause, ClientRequest, Close, Closed, CommandError, Config, Entropy, Expired, Instant,
-    Reject, Request, Role, State, Version,
+    Reject, Request, Response, Role, State, Version,
 };
 
 /// One WebSocket connection, seen from one side.
@@ -379,6 +379,11 @@ impl Connection {
     /// The subprotocol that both sides agreed to.
     pub fn subprotocol(&self) -> Option<&str> {
         self.agreed.as_ref()?.subprotocol()
+    }
+
+    /// Client: the answer that accepted; one that refused is in [`Closed::response`].
+    pub fn response(&self) -> Option<&Response> {
+        self.agreed.as_ref()?.response()
     }
 
     /// Bytes queued or handed out by [`poll_transmit`](Self::poll_transmit) and not yet reported

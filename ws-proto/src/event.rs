@@ -4,7 +4,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::{Close, CloseCode, HandshakeError, Message, ProtocolError, Request, State};
+use crate::{Close, CloseCode, HandshakeError, Message, ProtocolError, Request, Response, State};
 
 /// What [`Connection::poll_event`](crate::Connection::poll_event) hands out.
 #[derive(Debug)]
@@ -51,12 +51,14 @@ pub struct Closed {
     /// Whether both sides said that they close, as the version has it: both close frames, both
     /// `FF 00` of draft76, or the end of the stream of draft75 at a message boundary.
     pub clean: bool,
+    /// Client role: the answer that refused, or broke a rule behind its head. Its body is not read.
+    pub response: Option<Response>,
 }
 
 impl Closed {
     /// An end of which nothing but the cause is known.
     pub fn new(cause: Cause) -> Self {
-        Self { cause, sent: None, received: None, clean: false }
+        Self { cause, sent: None, received: None, clean: false, response: None }
     }
 
     /// The code as RFC 6455 section 7.1.5 defines it: the one received; 1005 when the peer closed

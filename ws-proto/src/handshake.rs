@@ -19,6 +19,7 @@ mod refusal;
 pub(crate) use refusal::{refuse, reject};
 
 pub(crate) mod request;
+pub(crate) mod response;
 mod rfc6455;
 
 mod server;

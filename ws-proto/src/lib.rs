@@ -130,6 +130,7 @@ pub use handshake::client::{ClientRequest, InvalidUrl};
 pub use handshake::decision::{Accept, InvalidHeader, Reject};
 pub use handshake::policy::{OriginPolicy, OriginRequest, SubprotocolPolicy};
 pub use handshake::request::Request;
+pub use handshake::response::Response;
 
 mod http;
 pub use http::Headers;

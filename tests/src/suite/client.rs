@@ -257,6 +257,47 @@ pub async fn a_client_is_told_what_is_wrong<R: Runtime>(runtime: R) {
     }
 }
 
+/// Of one that lets it in, of a refusal, and of a redirect that is not followed.
+pub async fn a_client_sees_the_headers_of_the_answer<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| {
+        builder.authorize(|candidate| async move {
+            let status = candidate.request().query().unwrap_or_default().parse();
+            match status {
+                Ok(status) => Err(Reject::new(status)
+                    .header("WWW-Authenticate", "Basic realm=\"a\"")
+                    .and_then(|reject| reject.header("Location", "/elsewhere"))
+                    .expect("good headers")
+                    .body("which nobody reads")),
+                Err(_) => Ok(Accept::new().header("Set-Cookie", "a=1").expect("a good header")),
+            }
+        })
+    })
+    .await;
+    server.start_serving(&runtime, echo);
+    for version in Version::ALL {
+        let client = || ClientBuilder::new(runtime.clone()).version(version);
+        let connection = client().connect(&url(server.address)).await.unwrap();
+        let response = connection.response().expect("a client has one");
+        assert_eq!(response.status(), 101, "{version}");
+        assert_eq!(response.headers().text("set-cookie"), Some("a=1"));
+        for status in [401, 307] {
+            let refused = client().connect(&format!("{}?{status}", url(server.address))).await;
+            let response = match refused.unwrap_err() {
+                ConnectError::Answer { response, error: HandshakeError::Status(401), .. } => {
+                    response
+                }
+                ConnectError::Redirect { response, status: 307, .. } => response,
+                other => panic!("{other}"),
+            };
+            let response = response.expect("its head was read");
+            assert_eq!(response.status(), status, "{version}");
+            let realm = response.headers().text("WWW-Authenticate");
+            assert_eq!(realm, Some("Basic realm=\"a\""), "{version}");
+        }
+    }
+    server.manager().for_each(|connection| assert!(connection.response().is_none()));
+}
+
 /// Only when it is allowed.
 pub async fn a_redirect_is_followed_if_it_may_be<R: Runtime>(runtime: R) {
     let server = Running::serve(&runtime, echo).await;

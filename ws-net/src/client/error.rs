@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ws_proto::{Closed, ConfigError, HandshakeError, InvalidHeader, InvalidUrl};
+use ws_proto::{Closed, ConfigError, HandshakeError, InvalidHeader, InvalidUrl, Response};
 
 use super::proxy::error::{InvalidProxy, ProxyError};
 use super::redirect::RedirectError;
@@ -96,6 +96,9 @@ pub enum ConnectError {
         /// The header, status or byte that is wrong.
         #[source]
         error: HandshakeError,
+        /// The answer with its header fields, such as `WWW-Authenticate` or `Retry-After`, if its
+        /// head could be read. Its body is not read.
+        response: Option<Response>,
     },
     /// The server points elsewhere, and this client does not go there.
     #[error("{url} answered with status {status} and points to {location:?}: {problem}")]
@@ -109,6 +112,8 @@ pub enum ConnectError {
         /// Why it is not followed.
         #[source]
         problem: RedirectError,
+        /// The answer with its header fields.
+        response: Option<Response>,
     },
     /// The stream ended before the handshake did.
     #[error("{url}: the connection ended before it was open: {closed}")]

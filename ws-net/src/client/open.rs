@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use ws_proto::{Cause, ClientRequest, Closed, Config, Expired, HandshakeError};
+use ws_proto::{Cause, ClientRequest, Closed, Config, Expired, HandshakeError, Response};
 
 use super::deadline::Deadline;
 use super::entropy::{SystemEntropy, with_entropy};
@@ -23,7 +23,7 @@ use crate::topics::{TopicLimits, Topics};
 /// What kept a stream from becoming a connection.
 pub(super) enum Failure {
     /// The server points elsewhere.
-    Redirect { status: u16, location: String },
+    Redirect { status: u16, location: String, response: Option<Response> },
     /// Anything else.
     Error(ConnectError),
 }
@@ -33,8 +33,8 @@ impl Failure {
     pub(super) fn not_led(self, url: String, problem: RedirectError) -> ConnectError {
         match self {
             Self::Error(error) => error,
-            Self::Redirect { status, location } => {
-                ConnectError::Redirect { url, status, location, problem }
+            Self::Redirect { status, location, response } => {
+                ConnectError::Redirect { url, status, location, problem, response }
             }
         }
     }
@@ -67,14 +67,18 @@ pub(super) async fn open<R: Runtime, S: Transport>(
     opening.connection.shared().hand_over(Owner::Handles);
     runtime.spawn(driver);
     opening.finish().await.map_err(|closed| match &closed.cause {
-        Cause::Handshake(HandshakeError::Redirect { status, location }) => {
-            Failure::Redirect { status: *status, location: location.clone() }
-        }
+        Cause::Handshake(HandshakeError::Redirect { status, location }) => Failure::Redirect {
+            status: *status,
+            location: location.clone(),
+            response: closed.response.clone(),
+        },
         cause => Failure::Error(match cause {
             Cause::Timeout(Expired::Handshake) => deadline.passed(Stage::Handshake),
-            Cause::Handshake(error) => {
-                ConnectError::Answer { url: request.url(), error: error.clone() }
-            }
+            Cause::Handshake(error) => ConnectError::Answer {
+                url: request.url(),
+                error: error.clone(),
+                response: closed.response.clone(),
+            },
             _ => ConnectError::Closed { url: request.url(), closed },
         }),
     })
@@ -90,7 +94,9 @@ impl Opening {
     async fn finish(mut self) -> Result<Connection, Arc<Closed>> {
         let opened = self.connection.shared().opened().await;
         self.waits = false;
-        opened.map(|()| self.connection.clone())
+        opened?;
+        self.connection.shared().keep_response();
+        Ok(self.connection.clone())
     }
 }
 

@@ -164,8 +164,17 @@ impl Connection {
         match handshake.poll(input, &self.config) {
             Ok(ClientStep::NeedInput) => {}
             Ok(ClientStep::Waiting) => self.steps.enter(State::Waiting),
-            Ok(ClientStep::Done(agreed)) => self.open(agreed),
-            Err(error) => self.fail(Cause::Handshake(error)),
+            Ok(ClientStep::Done(agreed)) => {
+                let agreed = agreed.with_response(handshake.take_response());
+                self.open(agreed);
+            }
+            Err(error) => {
+                let response = handshake.take_response();
+                self.fail(Cause::Handshake(error));
+                if let Some(ending) = &mut self.ending {
+                    ending.response = response;
+                }
+            }
         }
         None
     }

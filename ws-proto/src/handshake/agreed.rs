@@ -1,8 +1,8 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use crate::Version;
 use crate::deflate::DeflateParams;
+use crate::{Response, Version};
 
 /// What both sides know at the end of a handshake.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -12,10 +12,12 @@ pub(crate) struct Agreed {
     options: Option<Box<Options>>,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Options {
     subprotocol: Option<Arc<str>>,
     deflate: Option<DeflateParams>,
+    /// Which a client got.
+    response: Option<Response>,
 }
 
 impl Agreed {
@@ -25,11 +27,22 @@ impl Agreed {
         deflate: Option<DeflateParams>,
     ) -> Self {
         let some = subprotocol.is_some() || deflate.is_some();
-        Self { version, options: some.then(|| Box::new(Options { subprotocol, deflate })) }
+        let options = || Box::new(Options { subprotocol, deflate, response: None });
+        Self { version, options: some.then(options) }
+    }
+
+    /// The same with the answer that says it.
+    pub(crate) fn with_response(mut self, response: Option<Response>) -> Self {
+        self.options.get_or_insert_default().response = response;
+        self
     }
 
     pub(crate) fn subprotocol(&self) -> Option<&str> {
         self.options.as_ref()?.subprotocol.as_deref()
+    }
+
+    pub(crate) fn response(&self) -> Option<&Response> {
+        self.options.as_ref()?.response.as_ref()
     }
 
     pub(crate) fn deflate(&self) -> Option<DeflateParams> {

@@ -11,7 +11,7 @@ use crate::deflate::Deflate;
 use crate::http::first_line::StatusLine;
 use crate::http::grammar::excerpt;
 use crate::http::{Head, HeadReader};
-use crate::{Config, Entropy, HandshakeError, RecvBuf, Version};
+use crate::{Config, Entropy, HandshakeError, RecvBuf, Response, Version};
 
 /// The client's half of a handshake.
 pub(crate) struct ClientHandshake {
@@ -22,6 +22,8 @@ pub(crate) struct ClientHandshake {
     proof: Proof,
     /// draft76: what the head of the answer says, while its 16 bytes are awaited.
     agreed: Option<Agreed>,
+    /// The answer, once its head was read.
+    response: Option<Response>,
 }
 
 /// More interim answers than this are taken for a refusal.
@@ -64,7 +66,8 @@ impl ClientHandshake {
                 Proof::Nothing
             }
         };
-        Self { request, reader: HeadReader::default(), interim: 0, proof, agreed: None }
+        let reader = HeadReader::default();
+        Self { request, reader, interim: 0, proof, agreed: None, response: None }
     }
 
     /// Reads on.
@@ -77,6 +80,7 @@ impl ClientHandshake {
             let Some(head) = self.poll_head(input, config)? else {
                 return Ok(ClientStep::NeedInput);
             };
+            self.response = Some(Response::new(&head));
             check_status(&head)?;
             let agreed = match &self.proof {
                 Proof::Nothing => draft75::check_answer(&head, &self.request)?,
@@ -97,6 +101,11 @@ impl ClientHandshake {
             return Ok(ClientStep::NeedInput);
         }
         Ok(self.agreed.take().map_or(ClientStep::NeedInput, ClientStep::Done))
+    }
+
+    /// The answer, also when it is wrong, if its head was read.
+    pub(crate) fn take_response(&mut self) -> Option<Response> {
+        self.response.take()
     }
 
     /// The head of the answer. Those of interim answers before it say nothing that matters here
