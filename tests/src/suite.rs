@@ -181,6 +181,7 @@ macro_rules! conformance {
             hyper {
                 pages_and_websockets_share_the_port_of_hyper,
                 hyper_writes_the_refusals,
+                who_comes_through_hyper_has_the_address_of_the_request,
                 a_panic_behind_hyper_ends_its_own_connection,
                 who_comes_through_hyper_may_be_decided_about,
                 upgrades_behind_hyper_may_be_dropped_at_every_point,

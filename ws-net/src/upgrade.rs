@@ -71,9 +71,9 @@ impl<R: Runtime> Upgrade<R> {
         }
     }
 
-    /// Says who is at the other end, in whose
-    /// [share](crate::Builder::max_connections_per_ip) it counts. Default: [`Address::Unnamed`],
-    /// which has none.
+    /// Says who is at the other end: [`Connection::peer_addr`], the log and the connection's id tell
+    /// it, and it counts in the [share](crate::Builder::max_connections_per_ip) of that address.
+    /// Default: [`Address::Unnamed`], which has no share, so that one client may take every place.
     pub fn peer(mut self, peer: impl Into<Address>) -> Self {
         self.peer.address = peer.into();
         self

@@ -1,8 +1,10 @@
 //! Pages and `WebSocket`s in the routes of one axum server: `cargo run --example axum
 //! --features axum`, then connect to `ws://127.0.0.1:9001/echo`.
 
+use std::net::SocketAddr;
+
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use axum::routing::get;
 use ws_tokio::axum::Upgrade;
@@ -16,8 +18,12 @@ async fn echo(connection: Connection) {
     }
 }
 
-async fn upgrade(State(server): State<Server>, upgrade: Upgrade) -> Response {
-    upgrade.on(&server, echo).await
+async fn upgrade(
+    State(server): State<Server>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    upgrade: Upgrade,
+) -> Response {
+    upgrade.peer(peer).on(&server, echo).await
 }
 
 #[tokio::main]
@@ -28,6 +34,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_state(Server::builder().build()?);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
     println!("listening on {}", listener.local_addr()?);
-    axum::serve(listener, routes).await?;
+    axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

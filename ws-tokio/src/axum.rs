@@ -17,32 +17,39 @@ use crate::Server;
 /// WebSocket well is judged by [`on`](Self::on).
 ///
 /// ```no_run
-/// use axum::{Router, extract::State, response::Response, routing::get};
+/// use std::net::SocketAddr;
+///
+/// use axum::extract::{ConnectInfo, State};
+/// use axum::{Router, response::Response, routing::get};
 /// use ws_tokio::{Server, axum::Upgrade};
 ///
-/// async fn chat(State(server): State<Server>, upgrade: Upgrade) -> Response {
+/// async fn chat(
+///     State(server): State<Server>,
+///     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+///     upgrade: Upgrade,
+/// ) -> Response {
 ///     let handler = |connection: ws_tokio::Connection| async move {
 ///         connection.send("welcome").await.ok();
 ///     };
-///     upgrade.on(&server, handler).await
+///     upgrade.peer(peer).on(&server, handler).await
 /// }
 ///
-/// # fn example() -> Result<Router, ws_tokio::ConfigError> {
+/// # async fn f(listener: tokio::net::TcpListener) -> Result<(), Box<dyn std::error::Error>> {
 /// let server = Server::builder().build()?;
 /// let routes = Router::new().route("/chat", get(chat)).with_state(server);
-/// # Ok(routes)
+/// axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>()).await?;
+/// # Ok(())
 /// # }
 /// ```
 pub struct Upgrade {
     request: Request<()>,
-    peer: Address,
 }
 
 impl Upgrade {
-    /// Says who is at the other end, as axum's `ConnectInfo` knows. Default:
-    /// [`Address::Unnamed`].
+    /// Says who is at the other end, as axum's `ConnectInfo` knows: without it the client is
+    /// [`Address::Unnamed`] and has no share, see [`Upgrade::peer`](ws_net::Upgrade::peer).
     pub fn peer(mut self, peer: impl Into<Address>) -> Self {
-        self.peer = peer.into();
+        self.request.extensions_mut().insert(peer.into());
         self
     }
 
@@ -54,7 +61,7 @@ impl Upgrade {
         H: Future<Output = ()> + Send + 'static,
     {
         let answer = match server.upgrade_http(&mut self.request) {
-            Ok(upgrade) => upgrade.peer(self.peer).serve(handler).await,
+            Ok(upgrade) => upgrade.serve(handler).await,
             Err(refusal) => refusal,
         };
         answer.map(Body::from)
@@ -72,7 +79,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
         *request.headers_mut() = parts.headers.clone();
         // Among them is hyper's promise of the stream.
         *request.extensions_mut() = parts.extensions.clone();
-        Ok(Self { request, peer: Address::Unnamed })
+        Ok(Self { request })
     }
 }
 

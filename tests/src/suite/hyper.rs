@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use ws_net::http::{HyperIo, HyperTimer, Request, Response};
-use ws_net::{Accept, Builder, Listener, Reject, Runtime, Server};
+use ws_net::{Accept, Address, Builder, Listener, Reject, Runtime, Server};
 
 use super::support::{Mailbox, aside, echo, polled, until};
 use crate::client::{dial, read_answer, read_to_end};
@@ -134,6 +134,29 @@ pub async fn hyper_writes_the_refusals<R: Runtime>(runtime: R) {
         assert!(read_to_end(&mut second).starts_with("HTTP/1.1 503 "), "it is full");
     })
     .await;
+}
+
+/// As its extensions say, whether it is let in or refused.
+pub async fn who_comes_through_hyper_has_the_address_of_the_request<R: Runtime>(runtime: R) {
+    let server = server(&runtime, |builder| builder);
+    let told = Mailbox::default();
+    let (opened, refused) = (told.clone(), told.clone());
+    server.on_connection(move |connection| opened.put((101, connection.peer_addr())));
+    server.on_rejected(move |client| refused.put((client.status, client.peer)));
+    let named = Address::from(SocketAddr::from(([192, 0, 2, 7], 80)));
+    let address = start(&runtime, &server, 2, move |server, mut request| {
+        request.extensions_mut().insert(named);
+        page_or_echo(server, request)
+    });
+    for (version, status) in [(13, 101), (99, 426)] {
+        let asked = aside(move || {
+            let mut socket = dial(address);
+            socket.write_all(ask(version).as_bytes()).unwrap();
+            read_answer(&mut socket, false).0
+        });
+        assert!(asked.await.starts_with(&format!("HTTP/1.1 {status} ")));
+        assert_eq!(told.take().await, (status, named));
+    }
 }
 
 /// It ends with 1011; page and socket of the next client are served.

@@ -29,6 +29,9 @@ impl<R: Runtime> Server<R> {
     /// also when the server speaks them; [`upgrade`](Self::upgrade) takes them from the raw stream.
     /// Names of headers are in lower case, as hyper has them. Does not wait.
     ///
+    /// Who the client is stands in no request: put its [`Address`] into the extensions before, or
+    /// say it with [`HttpUpgrade::peer`], which is too late for refusals here.
+    ///
     /// ```no_run
     /// use ws_net::http::{Request, Response};
     /// # use ws_net::{Bytes, Runtime, Server};
@@ -49,14 +52,14 @@ impl<R: Runtime> Server<R> {
     ///
     /// # Errors
     /// The answer to a request that broke a rule: 400, 403, 405, 414, 426, 431 or 505 as on a port
-    /// of this server, which tells [`on_rejected`](Self::on_rejected), with a peer that is unnamed.
-    /// It ends its connection.
+    /// of this server, which tells [`on_rejected`](Self::on_rejected). It ends its connection.
     #[expect(clippy::result_large_err, reason = "both are answers, made once in a connection")]
     pub fn upgrade_http<B>(
         &self,
         request: &mut Request<B>,
     ) -> Result<HttpUpgrade<R>, Response<Bytes>> {
         let config = self.config();
+        let peer = request.extensions().get().copied().unwrap_or(Address::Unnamed);
         let judged = judge(request, config).and_then(|request| {
             let version = request.version();
             if version.has_frames() {
@@ -67,7 +70,6 @@ impl<R: Runtime> Server<R> {
         });
         let asked = judged.map_err(|error| {
             let answer = refusal(&error, config);
-            let peer = Address::Unnamed;
             self.insides().1.refuse(&Rejected {
                 id: ConnectionId::next(peer),
                 peer,
@@ -79,7 +81,7 @@ impl<R: Runtime> Server<R> {
             response(&answer)
         })?;
         let (promise, answered) = handoff(hyper::upgrade::on(request), whatever);
-        let upgrade = Upgrade::new(self, asked, Socket::Promised(promise));
+        let upgrade = Upgrade::new(self, asked, Socket::Promised(promise)).peer(peer);
         Ok(HttpUpgrade { upgrade, answered: Box::pin(answered) })
     }
 }
@@ -106,7 +108,8 @@ pub struct HttpUpgrade<R: Runtime> {
 type Answered = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 
 impl<R: Runtime> HttpUpgrade<R> {
-    /// Says who is at the other end. Default: [`Address::Unnamed`].
+    /// Says who is at the other end, see [`Upgrade::peer`]. Default: the [`Address`] in the
+    /// extensions of the request, or [`Address::Unnamed`].
     pub fn peer(mut self, peer: impl Into<Address>) -> Self {
         self.upgrade = self.upgrade.peer(peer);
         self
