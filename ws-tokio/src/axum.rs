@@ -8,13 +8,14 @@ use axum_core::body::Body;
 use axum_core::extract::FromRequestParts;
 use axum_core::response::Response;
 use http::request::Parts;
-use ws_net::http::Request;
-use ws_net::{Address, Connection};
+use ws_net::http::{HttpUpgrade, Request};
+use ws_net::{Address, Bytes, Connection, Incoming};
 
-use crate::Server;
+use crate::{Server, Tokio};
 
 /// An extractor for handlers of GET routes. It takes every request; whether that asks for a
-/// WebSocket well is judged by [`on`](Self::on).
+/// WebSocket well is judged by [`on`](Self::on), [`run`](Self::run) and
+/// [`incoming`](Self::incoming).
 ///
 /// ```no_run
 /// use std::net::SocketAddr;
@@ -43,6 +44,7 @@ use crate::Server;
 /// ```
 pub struct Upgrade {
     request: Request<()>,
+    secure: bool,
 }
 
 impl Upgrade {
@@ -53,18 +55,59 @@ impl Upgrade {
         self
     }
 
+    /// Says whether the client came over TLS, see [`ws_net::Upgrade::secure`]. Default: no.
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
     /// Lets the connection in and runs `handler` when it is open, or refuses it; answers what axum
     /// is to send. See [`Server::upgrade_http`](ws_net::Server::upgrade_http).
-    pub async fn on<F, H>(mut self, server: &Server, handler: F) -> Response
+    pub async fn on<F, H>(self, server: &Server, handler: F) -> Response
     where
         F: FnOnce(Connection) -> H + Send + 'static,
         H: Future<Output = ()> + Send + 'static,
     {
-        let answer = match server.upgrade_http(&mut self.request) {
+        let answer = match self.judge(server) {
             Ok(upgrade) => upgrade.serve(handler).await,
             Err(refusal) => refusal,
         };
         answer.map(Body::from)
+    }
+
+    /// The same, and leaves the connection to the listeners of `server`, see
+    /// [`HttpUpgrade::run`].
+    pub async fn run(self, server: &Server) -> Response {
+        let answer = match self.judge(server) {
+            Ok(upgrade) => upgrade.run().await,
+            Err(refusal) => refusal,
+        };
+        answer.map(Body::from)
+    }
+
+    /// Leaves the decision to the caller. Answers the request for a WebSocket, to be accepted or
+    /// rejected in a task of its own, and what axum is to send then, see
+    /// [`HttpUpgrade::incoming`].
+    ///
+    /// # Errors
+    /// The answer when the request is refused before it comes to the caller.
+    pub async fn incoming(
+        self,
+        server: &Server,
+    ) -> Result<(Incoming, impl Future<Output = Response> + Send + 'static), Response> {
+        let judged = self.judge(server).map_err(|refusal| refusal.map(Body::from));
+        match judged?.incoming().await {
+            Ok((incoming, answer)) => Ok((incoming, async { answer.await.map(Body::from) })),
+            Err(refusal) => Err(refusal.map(Body::from)),
+        }
+    }
+
+    #[expect(clippy::result_large_err, reason = "both are answers, made once in a connection")]
+    fn judge(
+        mut self,
+        server: &Server,
+    ) -> Result<HttpUpgrade<Tokio>, ws_net::http::Response<Bytes>> {
+        Ok(server.upgrade_http(&mut self.request)?.secure(self.secure))
     }
 }
 
@@ -79,7 +122,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
         *request.headers_mut() = parts.headers.clone();
         // Among them is hyper's promise of the stream.
         *request.extensions_mut() = parts.extensions.clone();
-        Ok(Self { request })
+        Ok(Self { request, secure: false })
     }
 }
 
