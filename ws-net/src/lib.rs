@@ -180,10 +180,10 @@ pub use rustls;
 pub use bytes::Bytes;
 pub use socket2::Socket;
 pub use ws_proto::{
-    Accept, Cause, Close, CloseCode, Closed, CommandError, Config, ConfigError, Expired,
-    HandshakeError, Headers, Instant, InvalidClose, InvalidHeader, InvalidUrl, Limits, Message,
-    MessageKind, OriginPolicy, OriginRequest, Prepared, ProtocolError, RecvBuf, Reject, Request,
-    Response, SendError, SendErrorKind, SendStatus, State, SubprotocolPolicy, Timeouts,
+    Accept, Cause, Close, CloseCode, Closed, CommandError, Config, ConfigBuilder, ConfigError,
+    Expired, HandshakeError, Headers, Instant, InvalidClose, InvalidHeader, InvalidUrl, Limits,
+    Message, MessageKind, OriginPolicy, OriginRequest, Prepared, ProtocolError, RecvBuf, Reject,
+    Request, Response, SendError, SendErrorKind, SendStatus, State, SubprotocolPolicy, Timeouts,
     UnknownVersion, Utf8Bytes, Version, Versions,
 };
 #[cfg(feature = "deflate")]
