@@ -178,9 +178,10 @@ impl<T: Readiness> Listener for ReadyListener<T> {
         let Some(peer) = peer.as_socket() else {
             return Poll::Ready(Ok((ReadyStream::new(stream)?, Address::Unnamed)));
         };
-        // Linux hands the setting of the listening socket on.
+        // Linux hands the setting of the listening socket on. On macOS it fails when the peer has
+        // reset the stream already, which is no fault of the system.
         if cfg!(not(target_os = "linux")) {
-            stream.set_tcp_nodelay(true)?;
+            let _ = stream.set_tcp_nodelay(true);
         }
         Poll::Ready(Ok((ReadyStream::new(stream)?, Address::Tcp(peer))))
     }

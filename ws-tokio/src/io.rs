@@ -96,9 +96,10 @@ impl Listener for TokioListener {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = ready!(socket.poll_accept(cx))?;
-                // Linux hands the setting of the listening socket on.
+                // Linux hands the setting of the listening socket on. On macOS it fails when the
+                // peer has reset the stream already, which is no fault of the system.
                 if cfg!(not(target_os = "linux")) {
-                    stream.set_nodelay(true)?;
+                    let _ = stream.set_nodelay(true);
                 }
                 Poll::Ready(Ok((TokioStream::Tcp(stream), Address::Tcp(peer))))
             }
