@@ -194,6 +194,7 @@ macro_rules! conformance {
                 a_request_that_is_dropped_is_answered_with_503,
                 requests_that_wait_when_the_server_closes_get_503,
                 a_client_that_leaves_in_its_handshake_is_an_error,
+                a_client_that_left_before_the_answer_is_an_error,
             }
             limits {
                 a_full_server_lets_clients_wait,

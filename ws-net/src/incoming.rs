@@ -32,12 +32,15 @@ impl Incoming {
     ///
     /// # Errors
     /// [`AcceptError::Command`] when `accept` does not fit the request, which is then answered
-    /// with 503; [`AcceptError::Closed`] when the client left or was too slow.
+    /// with 503; [`AcceptError::Closed`] when the client left or was too slow, also before the call.
     pub async fn accept(self, accept: Accept) -> Result<Connection, AcceptError> {
         let connection = self.connection.clone();
         let shared = connection.shared();
         let accept = self.earlier.clone().then(&accept);
-        shared.command(|inner, now| inner.core.accept(&accept, now))?;
+        shared.command(|inner, now| {
+            // Of one that has ended the end is told below.
+            if inner.is_open() { inner.core.accept(&accept, now) } else { Ok(()) }
+        })?;
         shared.opened().await.map_err(AcceptError::Closed)?;
         Ok(connection)
     }

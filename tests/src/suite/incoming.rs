@@ -138,6 +138,24 @@ pub async fn a_client_that_leaves_in_its_handshake_is_an_error<R: Runtime>(runti
     }
 }
 
+/// It is told as if it had left a moment later.
+pub async fn a_client_that_left_before_the_answer_is_an_error<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let address = server.address;
+    let socket = aside(move || {
+        let mut socket = dial(address);
+        socket.write_all(addressed(RFC6455, address).as_bytes()).unwrap();
+        socket
+    });
+    let incoming = server.accept().await.unwrap();
+    drop(socket.await);
+    until(&runtime, || incoming.connection().state() >= State::Closing).await;
+    match incoming.accept(Accept::new()).await.unwrap_err() {
+        AcceptError::Closed(closed) => assert_eq!(closed.cause, Cause::Eof),
+        error => panic!("{error}"),
+    }
+}
+
 fn ask(address: SocketAddr) -> String {
     exchange(address, addressed(RFC6455, address).as_bytes())
 }

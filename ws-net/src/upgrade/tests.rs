@@ -221,13 +221,16 @@ fn shutdown_ends_upgrades_and_lets_no_more_in() {
     toy.settle();
     assert_eq!(open.take().0, b"\x88\x05\x03\xE9bye");
     assert!(waiting.take().0.starts_with(b"HTTP/1.1 503 "));
-    assert!(toy.block_on(incoming.accept(Accept::new())).is_err());
+    let refused = Arc::new(Mutex::new(None));
+    let out = Arc::clone(&refused);
+    toy.spawn(async move { *lock(&out) = Some(incoming.accept(Accept::new()).await) });
     let (late, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
     assert!(matches!(toy.block_on(asked.incoming()), Err(AcceptError::Unavailable)));
     toy.settle();
     assert!(late.take().0.starts_with(b"HTTP/1.1 503 "));
     drop((waiting, late));
     toy.settle();
+    assert!(matches!(lock(&refused).take(), Some(Err(AcceptError::Closed(_)))));
     toy.advance(Duration::from_secs(3));
     let report = lock(&report).take().unwrap();
     assert_eq!((report.closed, report.aborted), (1, 1));
