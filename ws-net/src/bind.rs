@@ -93,38 +93,24 @@ impl Bind {
 }
 
 impl<R: Runtime> Server<R> {
-    /// Listens in one more place, and answers where that is. Call it before the server runs.
+    /// Listens in one more place, and answers where that is. Call it before the server serves or
+    /// runs; one that [accepts](Self::accept) does so there from now on.
     ///
     /// # Errors
-    /// What the system says, with the address or the file.
+    /// What the system says, with the address or the file. When the server serves or runs already,
+    /// since nobody would accept from the socket: it is closed again.
     pub fn add(&self, bind: Bind) -> io::Result<LocalAddress> {
-        let Bind { place, security, reuse_port } = bind;
-        let security = security.unwrap_or_else(|| self.security().clone());
-        match place? {
-            Place::Addresses(addresses) => {
-                self.take_tcp(bind_first(&addresses, reuse_port)?, security)
-            }
-            Place::Tcp(socket) => self.take_tcp(socket, security),
-            #[cfg(unix)]
-            Place::Path(path) => {
-                let (socket, file) = unix::bind(&path, BACKLOG)?;
-                self.take_unix(socket, Some(file), LocalAddress::Unix(path), security)
-            }
-            #[cfg(unix)]
-            Place::Unix(socket) => {
-                let address = socket.local_addr()?;
-                let path = address.as_pathname().map(Path::to_path_buf);
-                let address = path.map_or(LocalAddress::Unnamed, LocalAddress::Unix);
-                self.take_unix(socket, None, address, security)
-            }
-        }
+        let bound = self.make(bind)?;
+        let address = bound.address.clone();
+        self.take(bound)?;
+        Ok(address)
     }
 
-    /// Adds a listening socket that was made elsewhere, see [`Bind::adopt`]. Call it before the
-    /// server runs.
+    /// Adds a listening socket that was made elsewhere, see [`Bind::adopt`], as [`add`](Self::add)
+    /// does.
     ///
     /// # Errors
-    /// When the system or the runtime refuses the socket.
+    /// As there, and when the system or the runtime refuses the socket.
     pub fn adopt(&self, socket: TcpListener) -> io::Result<()> {
         self.add(Bind::adopt(socket)).map(drop)
     }
@@ -166,35 +152,56 @@ impl<R: Runtime> Server<R> {
         self.local_addrs().iter().find_map(LocalAddress::socket_addr)
     }
 
-    fn take_tcp(&self, socket: TcpListener, security: Security) -> io::Result<LocalAddress> {
+    /// Makes the socket.
+    fn make(&self, bind: Bind) -> io::Result<Bound<R::Listener>> {
+        let Bind { place, security, reuse_port } = bind;
+        let security = security.unwrap_or_else(|| self.security().clone());
+        match place? {
+            Place::Addresses(addresses) => {
+                self.make_tcp(bind_first(&addresses, reuse_port)?, security)
+            }
+            Place::Tcp(socket) => self.make_tcp(socket, security),
+            #[cfg(unix)]
+            Place::Path(path) => {
+                let (socket, file) = unix::bind(&path, BACKLOG)?;
+                self.make_unix(socket, Some(file), LocalAddress::Unix(path), security)
+            }
+            #[cfg(unix)]
+            Place::Unix(socket) => {
+                let address = socket.local_addr()?;
+                let path = address.as_pathname().map(Path::to_path_buf);
+                let address = path.map_or(LocalAddress::Unnamed, LocalAddress::Unix);
+                self.make_unix(socket, None, address, security)
+            }
+        }
+    }
+
+    fn make_tcp(&self, socket: TcpListener, security: Security) -> io::Result<Bound<R::Listener>> {
         socket.set_nonblocking(true)?;
         // The streams that it accepts have it from here, on Linux and the BSDs.
         SockRef::from(&socket).set_tcp_nodelay(true)?;
         let address = LocalAddress::Tcp(socket.local_addr()?);
         let listener = self.runtime().listen(socket)?;
-        let bound = Bound {
+        Ok(Bound {
             listener,
-            address: address.clone(),
+            address,
             security,
             #[cfg(unix)]
             file: None,
-        };
-        self.take(bound);
-        Ok(address)
+        })
     }
 
     #[cfg(unix)]
-    fn take_unix(
+    fn make_unix(
         &self,
         socket: UnixListener,
         file: Option<unix::SocketFile>,
         address: LocalAddress,
         security: Security,
-    ) -> io::Result<LocalAddress> {
+    ) -> io::Result<Bound<R::Listener>> {
         socket.set_nonblocking(true)?;
         let listener = self.runtime().listen_unix(socket)?;
-        self.take(Bound { listener, address: address.clone(), security, file });
-        Ok(address)
+        Ok(Bound { listener, address, security, file })
     }
 }
 

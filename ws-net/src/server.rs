@@ -42,10 +42,19 @@ struct Parts<R: Runtime> {
     /// For sockets that are not expressly plain.
     security: Security,
     manager: Manager,
-    /// Sockets that nobody accepts from yet.
-    sockets: Mutex<Vec<Bound<R::Listener>>>,
+    sockets: Mutex<Sockets<R::Listener>>,
     addresses: Mutex<Vec<LocalAddress>>,
     queue: Arc<Watched<Queue>>,
+}
+
+/// The sockets of a server, and who accepts from them.
+struct Sockets<L> {
+    /// Nobody accepts from them yet.
+    waiting: Vec<Bound<L>>,
+    /// Futures of `serve` and `run` that accept.
+    serving: usize,
+    /// `accept` has taken some, and takes what is added.
+    accepting: bool,
 }
 
 /// What [`Server::shutdown`] did.
@@ -98,15 +107,21 @@ impl<R: Runtime> Server<R> {
     /// of their handshake.
     ///
     /// # Errors
-    /// When no address is bound, and from the moment the server is [closed](Self::close).
+    /// When no address is bound, or [`serve`](Self::serve) or [`run`](Self::run) has taken them
+    /// all, and from the moment the server is [closed](Self::close).
     pub async fn accept(&self) -> io::Result<Incoming> {
-        let Parts { runtime, queue, .. } = &*self.parts;
-        if lock(&self.parts.addresses).is_empty() {
+        let (taken, accepting) = {
+            let mut sockets = lock(&self.parts.sockets);
+            sockets.accepting |= !sockets.waiting.is_empty();
+            (mem::take(&mut sockets.waiting), sockets.accepting)
+        };
+        if !accepting && self.is_open() {
             return Err(unbound());
         }
-        for socket in self.take_sockets() {
-            runtime.spawn(self.accept_from(socket, Accept(Arc::clone(queue))));
+        for socket in taken {
+            self.accept_aside(socket);
         }
+        let queue = &self.parts.queue;
         loop {
             let next = queue.wait(|queue| match queue.pop() {
                 Some(incoming) => Some(Ok(incoming)),
@@ -228,22 +243,41 @@ impl<R: Runtime> Server<R> {
         &self.parts.security
     }
 
-    /// Accepts from `bound` when the server runs.
-    pub(crate) fn take(&self, bound: Bound<R::Listener>) {
-        let (address, secure) = (&bound.address, bound.security.is_secure());
+    /// Accepts from `bound` when the server runs, or at once when it [accepts](Self::accept).
+    pub(crate) fn take(&self, bound: Bound<R::Listener>) -> io::Result<()> {
+        let (address, secure) = (bound.address.clone(), bound.security.is_secure());
+        let accepted = {
+            let mut sockets = lock(&self.parts.sockets);
+            if sockets.serving > 0 && !sockets.accepting {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, LATE));
+            }
+            lock(&self.parts.addresses).push(address.clone());
+            if sockets.accepting {
+                Some(bound)
+            } else {
+                sockets.waiting.push(bound);
+                None
+            }
+        };
         info!(target: "ws::server", %address, secure, "listening");
-        lock(&self.parts.addresses).push(address.clone());
-        lock(&self.parts.sockets).push(bound);
+        if let Some(bound) = accepted {
+            self.accept_aside(bound);
+        }
+        Ok(())
     }
 
     /// Accepts from all sockets until the server is closed.
     async fn open<D: Door>(&self, door: D) -> io::Result<()> {
-        let sockets = self.take_sockets();
+        let sockets = {
+            let mut sockets = lock(&self.parts.sockets);
+            sockets.serving += usize::from(!sockets.waiting.is_empty());
+            mem::take(&mut sockets.waiting)
+        };
         if sockets.is_empty() {
             // Closed before it began: there is nothing to wait for.
-            let is_open = self.parts.endpoint.common.gate.is_open();
-            return if is_open { Err(unbound()) } else { Ok(()) };
+            return if self.is_open() { Err(unbound()) } else { Ok(()) };
         }
+        let _serving = Serving(&self.parts.sockets);
         let accept = |socket| -> BoxFuture { Box::pin(self.accept_from(socket, door.clone())) };
         let mut loops: Vec<_> = sockets.into_iter().map(accept).collect();
         poll_fn(|cx| {
@@ -254,22 +288,24 @@ impl<R: Runtime> Server<R> {
         Ok(())
     }
 
-    /// The sockets that nobody accepts from yet; tells that somebody will.
-    fn take_sockets(&self) -> Vec<Bound<R::Listener>> {
-        let sockets = mem::take(&mut *lock(&self.parts.sockets));
-        for socket in &sockets {
-            self.parts.endpoint.listeners.tell_listening(&socket.address);
-        }
-        sockets
+    fn is_open(&self) -> bool {
+        self.parts.endpoint.common.gate.is_open()
     }
 
-    /// Hands the streams of one socket to `door`.
+    /// Queues the clients of one socket for [`accept`](Self::accept).
+    fn accept_aside(&self, socket: Bound<R::Listener>) {
+        let door = Accept(Arc::clone(&self.parts.queue));
+        self.parts.runtime.spawn(self.accept_from(socket, door));
+    }
+
+    /// Hands the streams of one socket to `door`, and tells that it will.
     fn accept_from<D: Door>(
         &self,
         socket: Bound<R::Listener>,
         door: D,
     ) -> impl Future<Output = ()> + use<R, D> {
         let Parts { runtime, endpoint, .. } = &*self.parts;
+        endpoint.listeners.tell_listening(&socket.address);
         accept_all(runtime.clone(), Arc::clone(endpoint), socket, door)
     }
 
@@ -290,7 +326,7 @@ impl<R: Runtime> Parts<R> {
             queue.closed = true;
             mem::take(&mut queue.incoming)
         });
-        let sockets = mem::take(&mut *lock(&self.sockets));
+        let sockets = mem::take(&mut lock(&self.sockets).waiting);
         contain("the end of a listening socket", || drop(sockets));
         // Dropping them is an answer.
         drop(unanswered);
@@ -321,7 +357,24 @@ impl<R: Runtime> fmt::Debug for Server<R> {
     }
 }
 
+/// One of the futures of `serve` and `run`.
+struct Serving<'a, L>(&'a Mutex<Sockets<L>>);
+
+impl<L> Drop for Serving<'_, L> {
+    fn drop(&mut self) {
+        lock(self.0).serving -= 1;
+    }
+}
+
+impl<L> Default for Sockets<L> {
+    fn default() -> Self {
+        Self { waiting: Vec::new(), serving: 0, accepting: false }
+    }
+}
+
+const LATE: &str = "the server runs already: add every socket before `serve` or `run`";
+
 fn unbound() -> io::Error {
-    let text = "no address to serve: bind one first, and serve each once";
+    let text = "no address to serve: bind one first, and serve each once and in one way";
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }

@@ -67,6 +67,44 @@ pub async fn serving_nothing_is_an_error<R: Runtime>(runtime: R) {
     assert_eq!(running.serve(echo).await.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
+/// Otherwise it would wait for ever.
+pub async fn accept_takes_no_sockets_of_other_doors<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let mut serving = Box::pin(server.serve(echo));
+    assert!(polled(1, serving.as_mut()).await.is_none());
+    assert_eq!(server.accept().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    drop(serving);
+    assert_eq!(server.accept().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    server.add(Bind::tcp("127.0.0.1:0")).unwrap();
+    assert!(polled(1, server.accept()).await.is_none(), "there is a socket again");
+}
+
+/// Clients would wait in it for ever.
+pub async fn a_server_that_serves_takes_no_further_socket<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let mut serving = Box::pin(server.serve(echo));
+    assert!(polled(1, serving.as_mut()).await.is_none());
+    let extra = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = extra.local_addr().unwrap();
+    assert_eq!(server.adopt(extra).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(server.local_addrs().len(), 1);
+    TcpListener::bind(address).expect("the port is free");
+    drop(serving);
+    server.add(Bind::tcp("127.0.0.1:0")).unwrap();
+}
+
+/// Also while somebody waits for the next client.
+pub async fn a_socket_may_be_added_to_a_server_that_accepts<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let mut accepting = pin!(server.accept());
+    assert!(polled(1, accepting.as_mut()).await.is_none());
+    let place = server.add(Bind::tcp("127.0.0.1:0")).unwrap();
+    let address = place.socket_addr().unwrap();
+    let client = aside(move || Client::open(address, Version::Rfc6455));
+    accepting.await.unwrap().accept(Accept::new()).await.unwrap();
+    client.await;
+}
+
 /// Whoever is told to stop while it starts has nothing to complain about.
 pub async fn a_server_that_is_closed_already_serves_nobody<R: Runtime>(runtime: R) {
     let server = Running::bind(&runtime, |builder| builder).await;
