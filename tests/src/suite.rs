@@ -145,6 +145,7 @@ macro_rules! conformance {
                 port_zero_is_any_free_port,
                 a_port_in_use_is_an_error_that_names_it,
                 a_port_is_shared_when_all_ask_for_it,
+                threads_may_share_a_server_and_no_socket,
                 serving_nothing_is_an_error,
                 accept_takes_no_sockets_of_other_doors,
                 a_server_that_serves_takes_no_further_socket,

@@ -7,10 +7,12 @@ use std::path::Path;
 /// Where a public future is made, and the case that drops it. A client's builder and the extractor
 /// for axum pass on the futures of others, so do the halves and the way that never compresses, and
 /// the commands of a store are those of its `execute`.
-const DROPPED: [(&str, &str); 37] = [
+const DROPPED: [(&str, &str); 39] = [
     ("audience.rs deliver", "deliveries_that_are_dropped_come_once_or_never"),
     ("bind.rs listen", "futures_that_were_never_polled_do_nothing"),
     ("bind.rs listen_unix", "futures_of_unix_sockets_may_be_dropped"),
+    ("bind.rs run_on", "threads_may_share_a_server_and_no_socket"),
+    ("bind.rs serve_on", "threads_may_share_a_server_and_no_socket"),
     ("builder.rs bind", "futures_that_were_never_polled_do_nothing"),
     ("client.rs connect", "an_attempt_can_be_dropped_at_every_point"),
     ("client.rs connect_over", "futures_of_unix_sockets_may_be_dropped"),

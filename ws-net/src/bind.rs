@@ -1,13 +1,17 @@
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::Connection;
 use crate::acceptor::Bound;
+use crate::door::{Listen, Serve};
 use crate::link::Security;
 use crate::local::LocalAddress;
 use crate::runtime::Runtime;
@@ -65,8 +69,9 @@ impl Bind {
 
     /// Lets other sockets listen on the same address, if all of them ask for it (`SO_REUSEPORT`);
     /// the system then deals clients out to them. Each thread can so have a runtime, a socket and
-    /// connections of its own, while all of them share one server or have one each. Default: no,
-    /// since two programs could share a port by mistake. Nothing but [`tcp`](Self::tcp) heeds it.
+    /// connections of its own, while all of them share one server, with
+    /// [`Server::serve_on`] or [`Server::run_on`], or have one each. Default: no, since two programs
+    /// could share a port by mistake. Nothing but [`tcp`](Self::tcp) heeds it.
     ///
     /// Windows and Solaris have no such sockets: there it makes no difference.
     #[must_use]
@@ -98,7 +103,8 @@ impl<R: Runtime> Server<R> {
     ///
     /// # Errors
     /// What the system says, with the address or the file. When the server serves or runs already,
-    /// since nobody would accept from the socket: it is closed again.
+    /// since nobody would accept from the socket, which is closed again: use
+    /// [`serve_on`](Self::serve_on) or [`run_on`](Self::run_on) then.
     pub fn add(&self, bind: Bind) -> io::Result<LocalAddress> {
         let bound = self.make(bind)?;
         let address = bound.address.clone();
@@ -115,13 +121,39 @@ impl<R: Runtime> Server<R> {
         self.add(Bind::adopt(socket)).map(drop)
     }
 
+    /// Listens in one more place, and [serves](Self::serve) it with what else is not yet served.
+    ///
+    /// As this is one step, threads that share a server can each serve a socket of their own: after
+    /// [`add`](Self::add) the first that serves takes the sockets of all. A server that serves
+    /// already can so serve one place more. Waits as `serve` does; dropping the future stops accepting
+    /// in these places.
+    ///
+    /// # Errors
+    /// What the system says, with the address or the file.
+    pub async fn serve_on<F, H>(&self, bind: Bind, handler: F) -> io::Result<()>
+    where
+        F: Fn(Connection) -> H + Send + Sync + 'static,
+        H: Future<Output = ()> + Send + 'static,
+    {
+        self.open(Some(self.make(bind)?), Serve(Arc::new(handler))).await
+    }
+
+    /// Listens in one more place, and [runs](Self::run) there and where else nobody accepts yet, as
+    /// [`serve_on`](Self::serve_on) serves. Waits as `run` does; dropping the future stops accepting
+    /// in these places.
+    ///
+    /// # Errors
+    /// What the system says, with the address or the file.
+    pub async fn run_on(&self, bind: Bind) -> io::Result<()> {
+        self.open(Some(self.make(bind)?), Listen).await
+    }
+
     /// Binds `address`, too, and [runs](Self::run).
     ///
     /// # Errors
     /// What the system says, with the address.
     pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<()> {
-        self.add(Bind::tcp(address))?;
-        self.run().await
+        self.run_on(Bind::tcp(address)).await
     }
 
     /// Makes a Unix socket, too, see [`Bind::unix`], and [runs](Self::run).
@@ -130,8 +162,7 @@ impl<R: Runtime> Server<R> {
     /// What the system says, with the file.
     #[cfg(unix)]
     pub async fn listen_unix(&self, path: impl Into<PathBuf>) -> io::Result<()> {
-        self.add(Bind::unix(path))?;
-        self.run().await
+        self.run_on(Bind::unix(path)).await
     }
 
     /// Reads the certificate that was given to the builder again, see

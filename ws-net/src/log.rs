@@ -4,6 +4,7 @@ use ws_proto::{Cause, Closed, Expired};
 
 use crate::contain::catch;
 use crate::gate::Refused;
+use crate::local::LocalAddress;
 use crate::shared::Common;
 use crate::{Address, Connection, ConnectionId, Rejected, StateChange};
 
@@ -17,6 +18,11 @@ pub(crate) fn tells_steps() -> bool {
 fn write(lines: impl FnOnce()) {
     // There is nowhere to tell it.
     catch(lines, |_| {});
+}
+
+/// One line for a place where the server listens.
+pub(crate) fn listening(address: &LocalAddress, secure: bool) {
+    write(|| info!(target: "ws::server", %address, secure, "listening"));
 }
 
 /// One line for a step of the state.

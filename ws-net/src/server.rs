@@ -17,6 +17,7 @@ use crate::endpoint::{BoxFuture, Endpoint};
 use crate::gate::Phase;
 use crate::link::Security;
 use crate::local::LocalAddress;
+use crate::log;
 use crate::runtime::Runtime;
 use crate::waiters::{Watched, lock};
 use crate::{Connection, ConnectionId, Incoming, Manager};
@@ -97,7 +98,7 @@ impl<R: Runtime> Server<R> {
         F: Fn(Connection) -> H + Send + Sync + 'static,
         H: Future<Output = ()> + Send + 'static,
     {
-        self.open(Serve(Arc::new(handler))).await
+        self.open(None, Serve(Arc::new(handler))).await
     }
 
     /// The next client that asks for a WebSocket.
@@ -142,7 +143,7 @@ impl<R: Runtime> Server<R> {
     /// # Errors
     /// When no address is bound that is not yet served. To be closed already is none.
     pub async fn run(&self) -> io::Result<()> {
-        self.open(Listen).await
+        self.open(None, Listen).await
     }
 
     /// Sends a message to the connection with this id, as [`Connection::send`] does: waits while its
@@ -259,19 +260,29 @@ impl<R: Runtime> Server<R> {
                 None
             }
         };
-        info!(target: "ws::server", %address, secure, "listening");
+        log::listening(&address, secure);
         if let Some(bound) = accepted {
             self.accept_aside(bound);
         }
         Ok(())
     }
 
-    /// Accepts from all sockets until the server is closed.
-    async fn open<D: Door>(&self, door: D) -> io::Result<()> {
+    /// Accepts from `own` and from all sockets that wait, until the server is closed.
+    pub(crate) async fn open<D: Door>(
+        &self,
+        own: Option<Bound<R::Listener>>,
+        door: D,
+    ) -> io::Result<()> {
+        if let Some(own) = &own {
+            lock(&self.parts.addresses).push(own.address.clone());
+            log::listening(&own.address, own.security.is_secure());
+        }
         let sockets = {
             let mut sockets = lock(&self.parts.sockets);
-            sockets.serving += usize::from(!sockets.waiting.is_empty());
-            mem::take(&mut sockets.waiting)
+            let mut taken = mem::take(&mut sockets.waiting);
+            taken.extend(own);
+            sockets.serving += usize::from(!taken.is_empty());
+            taken
         };
         if sockets.is_empty() {
             // Closed before it began: there is nothing to wait for.
@@ -372,7 +383,7 @@ impl<L> Default for Sockets<L> {
     }
 }
 
-const LATE: &str = "the server runs already: add every socket before `serve` or `run`";
+const LATE: &str = "the server runs already: add sockets before, or use `serve_on` or `run_on`";
 
 fn unbound() -> io::Error {
     let text = "no address to serve: bind one first, and serve each once and in one way";

@@ -1,12 +1,7 @@
 //! Echo and broadcast with the ordinary API, default limits, timers and manager on, nothing
 //! batched by the user. The same for every runtime.
 
-use std::{
-    future::poll_fn,
-    io,
-    pin::pin,
-    sync::{Mutex, PoisonError},
-};
+use std::io;
 
 use serverkit::{Options, Takeover};
 use ws_net::{Bind, Connection, Deflate, Runtime, Server, Tls};
@@ -38,35 +33,16 @@ pub async fn serve<R: Runtime>(server: &Server<R>, options: &Options) -> io::Res
     let bind = Bind::tcp(options.listen);
     let bind = if options.reuse_port { bind.reuse_port() } else { bind };
     if options.broadcast {
-        run(server, bind, server.serve(publish)).await
+        server.serve_on(bind, publish).await
     } else if options.events {
         server.on_message(|connection, message| {
             // A failure means that it is closed; its other listeners hear of that.
             let _ = connection.try_send(message);
         });
-        run(server, bind, server.run()).await
+        server.run_on(bind).await
     } else {
-        run(server, bind, server.serve(echo)).await
+        server.serve_on(bind, echo).await
     }
-}
-
-/// Binds and begins to serve in one step, so that no other thread serves this socket.
-async fn run<R: Runtime>(
-    server: &Server<R>,
-    bind: Bind,
-    serving: impl Future<Output = io::Result<()>>,
-) -> io::Result<()> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let mut serving = pin!(serving);
-    let mut bind = Some(bind);
-    poll_fn(|cx| {
-        let Some(bind) = bind.take() else { return serving.as_mut().poll(cx) };
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        server.add(bind)?;
-        // It takes its sockets when it is polled for the first time.
-        serving.as_mut().poll(cx)
-    })
-    .await
 }
 
 async fn echo(connection: Connection) {

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::pin::pin;
 
-use ws_net::{Accept, Bind, Builder, Close, Runtime, Server, Version};
+use ws_net::{Accept, Bind, Builder, Close, LocalAddress, Runtime, Server, Version};
 
 use super::support::{Mailbox, Running, aside, echo, polled, until};
 use crate::client::Client;
@@ -53,6 +53,31 @@ pub async fn a_port_is_shared_when_all_ask_for_it<R: Runtime>(runtime: R) {
         assert!(!counts.contains(&0), "one server has no clients: {counts:?}");
     }
     servers.iter().for_each(Server::close);
+}
+
+/// Who binds and serves in one step takes no socket from those who serve already.
+pub async fn threads_may_share_a_server_and_no_socket<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let anywhere = || Bind::tcp("127.0.0.1:0");
+    assert!(polled(0, server.serve_on(anywhere(), echo)).await.is_none());
+    assert!(polled(0, server.run_on(anywhere())).await.is_none());
+    assert_eq!(server.local_addrs().len(), 1);
+    let mut running = Box::pin(server.run_on(anywhere()));
+    assert!(polled(1, running.as_mut()).await.is_none());
+    let own = Server::clone(&server);
+    runtime.spawn(async move { own.serve_on(Bind::tcp("127.0.0.1:0"), echo).await.unwrap() });
+    until(&runtime, || server.local_addrs().len() == 3).await;
+    let error = server.add(anywhere()).expect_err("nobody would accept from it");
+    assert!(error.to_string().contains("serve_on"), "{error}");
+    let places: Vec<_> =
+        server.local_addrs().iter().filter_map(LocalAddress::socket_addr).collect();
+    let &[waited, run, extra] = &places[..] else { panic!("{places:?}") };
+    drop(running);
+    for closed in [waited, run] {
+        TcpListener::bind(closed).expect("the port is free");
+    }
+    let text = aside(move || Client::open(extra, Version::Rfc6455).ask_text("hello"));
+    assert_eq!(text.await, "hello");
 }
 
 /// An address is needed, and is served once.
