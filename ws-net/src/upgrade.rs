@@ -92,6 +92,9 @@ impl<R: Runtime> Upgrade<R> {
     ///
     /// # Errors
     /// [`AcceptError::Unavailable`] when the server is full or closed.
+    ///
+    /// # Panics
+    /// When the runtime takes no task here, as Tokio outside of its own.
     pub fn serve<F, H>(self, handler: F) -> Result<(), AcceptError>
     where
         F: FnOnce(Connection) -> H + Send + 'static,
@@ -104,6 +107,9 @@ impl<R: Runtime> Upgrade<R> {
     ///
     /// # Errors
     /// [`AcceptError::Unavailable`] when the server is full or closed.
+    ///
+    /// # Panics
+    /// When the runtime takes no task here, as Tokio outside of its own.
     pub fn run(self) -> Result<(), AcceptError> {
         self.start(Listen).map(drop)
     }

@@ -21,9 +21,13 @@ use crate::io::{TokioListener, TokioStream};
 
 /// The Tokio runtime that the caller runs on.
 ///
-/// Its time is Tokio's, so a test that pauses the clock pauses every timeout. It needs Tokio's
-/// timers: on a runtime that was built without `enable_time` no deadline is kept, which is logged
-/// as an error once.
+/// Its time is Tokio's, so a test that pauses the clock pauses every timeout.
+///
+/// # Panics
+/// Outside of a runtime whatever spawns or waits panics as Tokio does, also
+/// [`Upgrade::serve`](ws_net::Upgrade::serve) and [`run`](ws_net::Upgrade::run), whereas
+/// [`Server::add`](ws_net::Server::add) and [`adopt`](ws_net::Server::adopt) answer an error. On a
+/// runtime without `enable_io` these and the clients' `connect` panic.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
 
@@ -68,11 +72,13 @@ impl Runtime for Tokio {
     }
 
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<TokioListener> {
+        entered()?;
         TcpListener::from_std(socket).map(TokioListener::Tcp)
     }
 
     #[cfg(unix)]
     fn listen_unix(&self, socket: std::os::unix::net::UnixListener) -> io::Result<TokioListener> {
+        entered()?;
         UnixListener::from_std(socket).map(TokioListener::Unix)
     }
 
@@ -133,6 +139,12 @@ impl Hasher for Number {
     fn finish(&self) -> u64 {
         self.0
     }
+}
+
+/// Outside of a runtime Tokio panics when it is given a socket.
+fn entered() -> io::Result<()> {
+    let text = "no Tokio runtime: call this in one of its tasks, or while `Handle::enter` holds";
+    Handle::try_current().map(drop).map_err(|_| io::Error::other(text))
 }
 
 fn to_tokio(instant: Instant) -> time::Instant {

@@ -1,6 +1,20 @@
 use tokio::runtime::Builder;
 
+use ws_net::Bind;
+
 use super::*;
+use crate::Server;
+
+#[test]
+fn a_socket_outside_of_a_runtime_is_an_error() {
+    let server = Server::builder().build().unwrap();
+    let add = || server.add(Bind::tcp("127.0.0.1:0"));
+    let error = add().unwrap_err();
+    assert!(error.to_string().contains("Handle::enter"), "{error}");
+    let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+    let _entered = runtime.enter();
+    add().unwrap();
+}
 
 #[test]
 fn runtimes_differ_and_their_tasks_do_not() {
