@@ -28,6 +28,10 @@ use crate::io::{TokioListener, TokioStream};
 /// [`Upgrade::serve`](ws_net::Upgrade::serve) and [`run`](ws_net::Upgrade::run), whereas
 /// [`Server::add`](ws_net::Server::add) and [`adopt`](ws_net::Server::adopt) answer an error. On a
 /// runtime without `enable_io` these and the clients' `connect` panic.
+///
+/// On one without `enable_time` no deadline of a connection is kept, which is logged as an error
+/// once. What waits for a time panics: [`Server::shutdown`](ws_net::Server::shutdown), the clients'
+/// `connect`, the pause of a server that cannot accept, and ordinary HTTP on its port.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
 
