@@ -36,7 +36,8 @@ use crate::io::{TokioListener, TokioStream};
 pub struct Tokio;
 
 /// Runs `future` to its end on a new runtime with this many threads. One means the current-thread
-/// runtime: everything runs on the caller's thread.
+/// runtime: everything runs on the caller's thread. Tasks that are left at its end are dropped; what
+/// blocks, as the lookup of a name does, is waited for a second at most.
 ///
 /// # Errors
 /// When the system refuses what the runtime needs.
@@ -46,7 +47,10 @@ pub fn block_on<F: Future>(threads: usize, future: F) -> io::Result<F::Output> {
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = builder.worker_threads(threads.max(1)).enable_all().build()?;
-    Ok(runtime.block_on(future))
+    let output = runtime.block_on(future);
+    // By itself it would wait for the system to answer about a name, however long that takes.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(output)
 }
 
 /// Instants count from the first use.

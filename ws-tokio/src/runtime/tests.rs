@@ -17,6 +17,13 @@ fn a_socket_outside_of_a_runtime_is_an_error() {
 }
 
 #[test]
+fn what_blocks_holds_up_no_end() {
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    block_on(1, async { drop(tokio::task::spawn_blocking(move || ended.recv())) }).unwrap();
+    drop(end);
+}
+
+#[test]
 fn runtimes_differ_and_their_tasks_do_not() {
     let runtimes = [(); 2].map(|()| Builder::new_current_thread().build().unwrap());
     let keys = runtimes.each_ref().map(|runtime| {
