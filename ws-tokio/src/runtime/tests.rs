@@ -24,6 +24,21 @@ fn what_blocks_holds_up_no_end() {
 }
 
 #[test]
+fn the_clocks_of_runtimes_are_their_own() {
+    let paused = || Builder::new_current_thread().enable_time().start_paused(true).build();
+    let [early, late] = [(); 2].map(|()| paused().unwrap());
+    late.block_on(async {
+        time::advance(Duration::from_secs(3600)).await;
+        let _first_use = Tokio.now();
+    });
+    early.block_on(async {
+        let (start, begun) = (Tokio.now(), time::Instant::now());
+        Tokio.sleep_until(start + Duration::from_secs(5)).await;
+        assert_eq!(begun.elapsed().as_secs(), 5);
+    });
+}
+
+#[test]
 fn runtimes_differ_and_their_tasks_do_not() {
     let runtimes = [(); 2].map(|()| Builder::new_current_thread().build().unwrap());
     let keys = runtimes.each_ref().map(|runtime| {
