@@ -48,6 +48,8 @@ pub(crate) async fn serve(server: Server, listener: TcpListener) -> ! {
                 continue;
             }
         };
+        // So that small messages leave at once. It is no harm to a client that has gone.
+        let _ = stream.set_nodelay(true);
         let server = server.clone();
         let service =
             service_fn(move |request| route(server.clone(), Address::from(peer), request));

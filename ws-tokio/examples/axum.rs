@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use ws_tokio::axum::Upgrade;
 use ws_tokio::{Connection, Server};
 
@@ -34,6 +35,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_state(Server::builder().build()?);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
     println!("listening on {}", listener.local_addr()?);
+    let listener = listener.tap_io(|stream| {
+        // So that small messages leave at once. It is no harm to a client that has gone.
+        let _ = stream.set_nodelay(true);
+    });
     axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

@@ -52,6 +52,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 continue;
             }
         };
+        // So that small messages leave at once. It is no harm to a client that has gone.
+        let _ = stream.set_nodelay(true);
         let server = server.clone();
         let service =
             service_fn(move |request| route(server.clone(), Address::from(peer), request));

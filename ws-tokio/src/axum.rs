@@ -15,7 +15,8 @@ use crate::{Server, Tokio};
 
 /// An extractor for handlers of GET routes. It takes every request; whether that asks for a
 /// WebSocket well is judged by [`on`](Self::on), [`run`](Self::run) and
-/// [`incoming`](Self::incoming).
+/// [`incoming`](Self::incoming). axum leaves Nagle's algorithm on, which keeps small messages back:
+/// its `ListenerExt::tap_io` is where to call `set_nodelay`.
 ///
 /// ```no_run
 /// use std::net::SocketAddr;

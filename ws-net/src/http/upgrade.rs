@@ -16,8 +16,9 @@ impl<R: Runtime> Server<R> {
     /// builds on hyper, such as axum. That server must serve its connections with upgrades
     /// (`serve_connection(..).with_upgrades()`), on whatever streams it likes; for runtimes that
     /// hyper has no adapter for, [`HyperIo`](crate::http::HyperIo) and
-    /// [`HyperTimer`](crate::http::HyperTimer) are one. This server needs no address: see
-    /// [`Builder::build`](crate::Builder::build).
+    /// [`HyperTimer`](crate::http::HyperTimer) are one. Turn Nagle's algorithm off on the sockets
+    /// (`set_nodelay`), which hyper leaves on: it keeps small messages back. This server needs no
+    /// address: see [`Builder::build`](crate::Builder::build).
     ///
     /// The request is judged by all rules of this server. Then choose who gets the connection:
     /// [`HttpUpgrade::serve`], [`HttpUpgrade::run`] or [`HttpUpgrade::incoming`]. Return the
