@@ -156,7 +156,8 @@ impl fmt::Debug for Audience<'_> {
 /// Messages to many.
 impl Manager {
     /// Sends a message to everybody. It is framed once. Does not wait; receivers whose outbound
-    /// buffer is full are left out, and the report counts them.
+    /// buffer is full are left out, unless the server has another
+    /// [policy](crate::Builder::slow_receivers), and the report counts them.
     ///
     /// All receivers see the broadcasts of a server in the same order.
     pub fn broadcast(&self, message: impl Into<Prepared>) -> Delivery {
@@ -273,7 +274,8 @@ impl Connection {
     }
 
     /// Sends a message to everybody on this server but this client. Does not wait; receivers
-    /// whose outbound buffer is full are left out, and the report counts them.
+    /// whose outbound buffer is full are left out, unless the server has another
+    /// [policy](crate::Builder::slow_receivers), and the report counts them.
     ///
     /// All receivers see the broadcasts of a server in the same order.
     pub fn broadcast(&self, message: impl Into<Prepared>) -> Delivery {

@@ -22,9 +22,9 @@ mod events;
 ///
 /// Every method may be called from any task or thread at the same time. Only
 /// [`recv`](Self::recv), [`send`](Self::send), [`recv_stream`](Self::recv_stream),
-/// [`send_stream`](Self::send_stream) and [`closed`](Self::closed) wait, and dropping their futures
-/// loses nothing. [`split`](Self::split) makes two halves of it, for code that wants
-/// to own each.
+/// [`send_stream`](Self::send_stream), the two that send uncompressed, and [`closed`](Self::closed)
+/// wait, and dropping their futures loses nothing. [`split`](Self::split) makes two halves of it,
+/// for code that wants to own each.
 ///
 /// How long the connection lives depends on where it comes from. With
 /// [`serve`](crate::Server::serve) it is closed when the handler returns. One that was accepted

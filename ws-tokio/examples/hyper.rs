@@ -1,5 +1,5 @@
-//! Pages and `WebSocket`s on the port of a hyper server: `cargo run --example hyper`, then connect
-//! to `ws://127.0.0.1:9001/echo`.
+//! Pages and `WebSocket`s on the port of a hyper server: `cargo run --example hyper` in the folder
+//! of this crate, then connect to `ws://127.0.0.1:9001/echo`.
 
 use std::convert::Infallible;
 use std::time::Duration;
