@@ -1,9 +1,5 @@
 //! The one file with `unsafe` in this crate: writing to a socket whose owner is elsewhere.
 #![allow(unsafe_code)]
-#![cfg_attr(
-    unix,
-    expect(clippy::disallowed_types, reason = "no stream is made, but that of the system writes")
-)]
 
 #[cfg(unix)]
 pub use unix::Descriptor;
@@ -13,12 +9,14 @@ pub use elsewhere::Descriptor;
 
 #[cfg(unix)]
 mod unix {
-    use std::io::{self, IoSlice, Write};
+    use std::io::{self, IoSlice};
     use std::marker::PhantomData;
-    use std::mem::ManuallyDrop;
-    use std::net::TcpStream;
     use std::num::NonZero;
-    use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
+    use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+    use socket2::SockRef;
+
+    use crate::send::send;
 
     /// The descriptor of the socket that an `S` owns: others than its owner may write to it as long
     /// as it is there, see [`Transport::descriptor`](crate::Transport::descriptor).
@@ -56,14 +54,9 @@ mod unix {
         /// wait.
         pub(crate) fn write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             // SAFETY: who made this says that the descriptor is open until its transport is dropped;
-            // the driver, which owns that, forgets this before, under the lock that is held here. It
-            // is not closed at the end. The system does not ask to which kind of stream socket bytes
-            // are sent.
-            let socket = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(!self.inverted.get()) });
-            match bufs {
-                [buf] => (&*socket).write(buf),
-                _ => (&*socket).write_vectored(bufs),
-            }
+            // the driver, which owns that, forgets this before, under the lock that is held here.
+            let socket = unsafe { BorrowedFd::borrow_raw(!self.inverted.get()) };
+            send(&SockRef::from(&socket), bufs)
         }
     }
 }
@@ -99,6 +92,7 @@ pub(crate) fn of<S>(socket: &impl std::os::fd::AsFd) -> Descriptor<S> {
 }
 
 #[cfg(all(test, unix))]
+#[expect(clippy::disallowed_types, reason = "the peer needs no runtime")]
 mod tests {
     use std::io::{ErrorKind, IoSlice, Read};
     use std::net::{TcpListener, TcpStream};

@@ -58,6 +58,8 @@ mod pool;
 mod queue;
 mod relay;
 mod roster;
+#[cfg(any(unix, feature = "readiness"))]
+mod send;
 mod serials;
 mod shared;
 mod shares;

@@ -1,4 +1,4 @@
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 
@@ -15,6 +15,7 @@ use ws_proto::RecvBuf;
 
 use crate::Descriptor;
 use crate::runtime::{Address, Listener, Transport};
+use crate::send::send;
 
 /// A non-blocking socket, internet or Unix, and the reactor that tells when it is ready.
 ///
@@ -114,11 +115,7 @@ impl<T: Readiness> Transport for ReadyStream<T> {
             if self.full {
                 ready!(self.socket.poll_writable(cx))?;
             }
-            let mut socket = self.socket.socket();
-            let written = match bufs {
-                [buf] => socket.write(buf),
-                _ => socket.write_vectored(bufs),
-            };
+            let written = send(self.socket.socket(), bufs);
             self.full = !matches!(written, Ok(n) if n == offered);
             if !blocks(&written) {
                 return Poll::Ready(written);
@@ -198,6 +195,7 @@ fn blocks<T>(result: &io::Result<T>) -> bool {
 #[cfg(all(test, unix))]
 mod tests {
     use std::cell::Cell;
+    use std::io::Write;
     use std::task::Waker;
 
     use bytes::BufMut;
