@@ -10,6 +10,7 @@ use ws_proto::{
     Accept, Config, Connection, Deflate, Event, Instant, Limits, MessageKind, RecvBuf, Transmit,
     Version,
 };
+use ws_tests::entropy::noise;
 use ws_tests::pair::Pair;
 use ws_tests::requests::{DRAFT75, RFC6455, frame, with};
 
@@ -70,18 +71,29 @@ impl Victim {
         Self { connection, input: RecvBuf::default() }
     }
 
-    fn feed(&mut self, mut bytes: &[u8]) {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.last_message(bytes);
+    }
+
+    /// Feeds `bytes`; answers how long the last message was that came of them.
+    fn last_message(&mut self, mut bytes: &[u8]) -> usize {
         let now = Instant::from_nanos(0);
+        let mut last = 0;
         while !bytes.is_empty() {
             let n = self.input.feed(bytes);
             assert!(n > 0, "the core left its input lying");
             bytes = &bytes[n..];
             while let Some(event) = self.connection.poll_event(&mut self.input, now) {
-                if matches!(event, Event::Request(_)) {
-                    self.connection.accept(&Accept::new(), now).expect("the policy accepts");
+                match event {
+                    Event::Request(_) => {
+                        self.connection.accept(&Accept::new(), now).expect("the policy accepts");
+                    }
+                    Event::Message(message) => last = message.len(),
+                    _ => {}
                 }
             }
         }
+        last
     }
 
     fn write_everything(&mut self) {
@@ -99,6 +111,9 @@ const DEFLATE_15: isize = 372 << 10;
 const DEFLATE_9: isize = 246 << 10;
 const INFLATE: isize = 47 << 10;
 
+/// What inflates a message, and what its thread keeps for that.
+const INFLATING: usize = INFLATE.cast_unsigned() + (64 << 10);
+
 #[test]
 fn a_message_that_never_ends_costs_twice_the_limit() {
     let limits = Limits::default();
@@ -113,6 +128,38 @@ fn a_message_that_never_ends_costs_twice_the_limit() {
         });
         let most = 2 * limits.max_message + RecvBuf::DEFAULT_CAPACITY + RFC6455.len() + FIXED;
         assert!(held >= limits.max_message / 2, "{held} bytes: it was refused early");
+        assert!(held <= most, "{held} bytes were held, {most} are the most");
+    }
+}
+
+#[test]
+fn cve_2026_48779_fragments_of_one_byte_cost_twice_their_bytes() {
+    let limits = Limits::default();
+    let noise = noise(limits.max_fragments as usize - 200);
+    let mut squeezed = Vec::with_capacity(noise.len() + 200);
+    let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
+    compress.compress_vec(&noise, &mut squeezed, flate2::FlushCompress::Sync).expect("room");
+    drop(compress);
+    squeezed.truncate(squeezed.len() - 4);
+
+    let config = Config::builder().deflate(Deflate::new()).build().expect("good options");
+    let config = Arc::new(config);
+    let request = with(RFC6455, "Sec-WebSocket-Extensions: permessage-deflate");
+    for (first, bytes, contexts) in [(0x02, &noise, 0), (0x42, &squeezed, INFLATING)] {
+        let rest = bytes[1..].iter().flat_map(|byte| frame(0x00, &[*byte]));
+        let mut attack = frame(first, &bytes[..1]);
+        attack.extend(rest);
+        let mut received = 0;
+        let held = peak(|| {
+            let mut victim = Victim::with_config(&config);
+            victim.feed(request.as_bytes());
+            victim.feed(&attack);
+            // It ends behind its last byte, so that all of it was held.
+            received = victim.last_message(&frame(0x80, b""));
+        });
+        assert_eq!(received, noise.len());
+        let most = 2 * bytes.len() + contexts + RecvBuf::DEFAULT_CAPACITY + request.len() + FIXED;
+        assert!(held >= bytes.len(), "{held} bytes: they were not held");
         assert!(held <= most, "{held} bytes were held, {most} are the most");
     }
 }
@@ -285,13 +332,8 @@ fn bandit_cve_2026_39804_a_bomb_costs_twice_the_limit() {
         victim.feed(request.as_bytes());
         victim.feed(&attack);
     });
-    let pool = 64 << 10;
-    let most = 2 * limits.max_message
-        + RecvBuf::DEFAULT_CAPACITY
-        + usize::try_from(INFLATE).expect("a size")
-        + pool
-        + request.len()
-        + FIXED;
+    let most =
+        2 * limits.max_message + RecvBuf::DEFAULT_CAPACITY + INFLATING + request.len() + FIXED;
     assert!(held >= limits.max_message / 2, "{held} bytes: it was refused early");
     assert!(held <= most, "{held} bytes were held, {most} are the most");
 }
