@@ -262,6 +262,16 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
+    /// Whether [`build`](Self::build) lets the whole process print to stdout what servers, clients,
+    /// connections, managers and the protocol do. A program that has installed a subscriber of
+    /// `tracing` of its own keeps it, and sees the same under the targets `ws::server`,
+    /// `ws::client`, `ws::connection`, `ws::manager` and `ws::protocol`. Default: no.
+    #[cfg(feature = "debug")]
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = debug;
+        self
+    }
+
     /// Makes a server that is bound to no address yet, see [`Server::listen`] and
     /// [`Server::adopt`].
     ///
