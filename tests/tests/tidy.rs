@@ -309,6 +309,28 @@ fn the_circle_check_sees_a_circle() {
     assert_eq!(inline_paths(code), ["crate::a::b::MOST", "super::c::D"]);
 }
 
+/// What README says about how much is checked.
+#[test]
+fn the_numbers_of_cases_are_those_of_the_sources() {
+    let suite = read(&root().join("tests/src/suite.rs"));
+    let (_, listed) = suite.split_once("@ $name, $adapter::$runtime").expect("the macro is there");
+    let (listed, _) = listed.split_once("(@ $name:ident").expect("its second rule is there");
+    let is_case = |line: &&str| {
+        line.trim().strip_suffix(',').is_some_and(|name| {
+            name.chars().all(|letter| letter == '_' || letter.is_ascii_alphanumeric())
+        })
+    };
+    let on_runtimes = listed.lines().filter(is_case).count();
+    let as_data = ws_tests::conformance::cases().expect("the files of cases are in order").len();
+    for (file, statement) in [
+        ("README.md", format!("| {on_runtimes} cases on tokio and smol")),
+        ("README.md", format!("| {as_data} cases against the core")),
+        ("tests/conformance/README.md", format!("plays all {as_data} cases")),
+    ] {
+        assert!(read(&root().join(file)).contains(&statement), "{file} does not say {statement:?}");
+    }
+}
+
 #[test]
 fn the_repository_speaks_of_the_project_alone() {
     let output = Command::new("git")
