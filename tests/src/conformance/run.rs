@@ -9,7 +9,8 @@ use super::literal::Target;
 use super::peer::{Patience, Peer};
 use super::step::{Expected, Item, Step, frame, step};
 
-/// Plays a case. A strict run takes the first alternative only: what our own servers promise.
+/// Plays a case. A strict run takes the first alternative only, what our own servers promise, and
+/// closes at the end what is still open.
 ///
 /// # Errors
 /// What was wanted and what came instead.
@@ -27,6 +28,7 @@ pub fn play(case: &Case, target: &Target, peer: &mut dyn Peer, strict: bool) -> 
         opening,
         inbox: Inbox::default(),
         closed: false,
+        farewell: false,
     };
     player.open(case, peer);
     let Some(answer) = player.answer(case, peer)? else { return Ok(()) };
@@ -40,7 +42,8 @@ pub fn play(case: &Case, target: &Target, peer: &mut dyn Peer, strict: bool) -> 
     if case.version == Version::Draft76 && player.behind.len() >= 8 {
         player.proof(peer)?;
     }
-    player.talk(&steps, peer)
+    let over = player.talk(&steps, peer)?;
+    if strict && !over { player.finish(peer) } else { Ok(()) }
 }
 
 /// RFC 6455 section 7.1.7: a failing side should send a close frame with a fitting code, and need
@@ -61,8 +64,10 @@ struct Player {
     /// Everything that was sent behind the head.
     behind: Vec<u8>,
     inbox: Inbox,
-    /// Whether this side has sent its close frame.
+    /// Whether this side has sent its close frame or ended its stream.
     closed: bool,
+    /// Whether the server has sent its close frame or closing bytes.
+    farewell: bool,
 }
 
 impl Player {
@@ -127,7 +132,8 @@ impl Player {
         }
     }
 
-    fn talk(&mut self, steps: &[Step], peer: &mut dyn Peer) -> Result<(), String> {
+    /// Answers whether the connection is over.
+    fn talk(&mut self, steps: &[Step], peer: &mut dyn Peer) -> Result<bool, String> {
         // What stands together is sent together.
         let mut unsent = Vec::new();
         for step in steps {
@@ -139,12 +145,41 @@ impl Player {
             peer.send(&unsent);
             self.behind.append(&mut unsent);
             match step {
-                Step::Eof => peer.end(),
-                Step::Expect(all) if self.expect(all, peer)? => return Ok(()),
+                Step::Eof => {
+                    self.closed = true;
+                    peer.end();
+                }
+                Step::Expect(all) if self.expect(all, peer)? => return Ok(true),
                 Step::Expect(_) | Step::Send(_) => {}
             }
         }
-        Ok(())
+        peer.send(&unsent);
+        Ok(false)
+    }
+
+    /// Closes as a client does. Nothing but the answer to that may come: not a second echo, and
+    /// not the end of a connection that was only accepted.
+    fn finish(&mut self, peer: &mut dyn Peer) -> Result<(), String> {
+        let says_goodbye = !self.closed && self.version != Version::Draft75;
+        match self.version {
+            _ if self.closed => {}
+            Version::Draft75 => peer.end(),
+            Version::Draft76 => peer.send(b"\xFF\0"),
+            _ => peer.send(&frame(0x88, &1000_u16.to_be_bytes())),
+        }
+        loop {
+            let item = match self.inbox.item(self.version, peer, Patience::Case) {
+                Ok(item) => item,
+                Err(Trouble::Nothing) => return Err("the stream was not ended at last".into()),
+                Err(Trouble::Wrong(what)) => return Err(format!("at last: {what}")),
+            };
+            match item {
+                Item::End if self.farewell || !says_goodbye => return Ok(()),
+                Item::Close(_) | Item::Closing if !self.farewell => self.farewell = true,
+                Item::Ping(_) => {}
+                other => return Err(format!("{} came at last", described(&other))),
+            }
+        }
     }
 
     /// Waits for one of these; answers whether the connection is over.
@@ -166,6 +201,7 @@ impl Player {
                 }
                 Err(Trouble::Wrong(what)) => return Err(what),
             };
+            self.farewell |= matches!(item, Item::Close(_) | Item::Closing);
             self.answer_close(&item, peer);
             for one in all {
                 match (one, &item) {
