@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Clock};
 use bytes::Buf;
 use ws_proto::{
     ClientRequest, Close, Closed, Config, Connection, Event, Instant, Message, RecvBuf, State,
-    Transmit, Version,
+    Timeouts, Transmit, Version,
 };
 
 use crate::entropy::Repeatable;
@@ -243,6 +243,18 @@ pub fn dial(address: SocketAddr) -> TcpStream {
     socket.set_nodelay(true).expect("a TCP socket");
     socket.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
     socket.set_write_timeout(Some(PATIENCE)).expect("a TCP socket");
+    socket
+}
+
+/// The same with less patience than the default handshake timeout, so that a server which ignores
+/// its own is seen.
+///
+/// # Panics
+/// As [`dial`].
+pub fn dial_briefly(address: SocketAddr) -> TcpStream {
+    let socket = dial(address);
+    let patience = Timeouts::default().handshake * 4 / 5;
+    socket.set_read_timeout(Some(patience)).expect("a TCP socket");
     socket
 }
 

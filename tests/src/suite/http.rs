@@ -9,7 +9,7 @@ use ws_net::http::{Body, BodyError, Incoming, Method, Request, Response, StatusC
 use ws_net::{Address, Builder, Close, Runtime, Timeouts, Version};
 
 use super::support::{Running, aside, echo};
-use crate::client::{Client, dial, exchange, read_answer, read_to_end};
+use crate::client::{Client, dial, dial_briefly, exchange, read_answer, read_to_end};
 
 /// On one connection, with a body or without.
 pub async fn a_connection_is_kept_alive<R: Runtime>(runtime: R) {
@@ -119,14 +119,14 @@ pub async fn a_service_that_panics_does_no_harm<R: Runtime>(runtime: R) {
 /// The next head has to come within the handshake timeout.
 pub async fn a_client_that_asks_nothing_more_is_sent_away<R: Runtime>(runtime: R) {
     let mut timeouts = Timeouts::default();
-    timeouts.handshake = Duration::from_millis(200);
+    timeouts.handshake = Duration::from_secs(2);
     let server = serving(&runtime, |builder| builder.timeouts(timeouts)).await;
     let address = server.address;
     aside(move || {
-        let mut socket = dial(address);
+        let mut socket = dial_briefly(address);
         socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         assert_eq!(read_answer(&mut socket, true).1, "GET / ");
-        read_to_end(&mut socket);
+        assert_eq!(read_to_end(&mut socket), "");
     })
     .await;
 }
