@@ -150,7 +150,7 @@ pub async fn it_is_dropped_when_the_client_leaves<R: Runtime>(runtime: R) {
 /// The client gets 503.
 pub async fn it_is_dropped_at_the_deadline<R: Runtime>(runtime: R) {
     let mut timeouts = Timeouts::default();
-    timeouts.handshake = Duration::from_millis(200);
+    timeouts.handshake = Duration::from_secs(2);
     let (server, _, dropped) = undecided(&runtime, timeouts).await;
     server.start_running(&runtime);
     let address = server.address;
