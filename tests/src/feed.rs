@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use ws_proto::{
-    Accept, Config, Connection, Event, Instant, Message, MessageKind, Piece, RecvBuf, State,
-    Transmit,
+    Accept, ClientRequest, Config, Connection, Event, Instant, Message, MessageKind, Piece,
+    RecvBuf, State, Transmit, Version,
 };
 
 use crate::entropy::Repeatable;
@@ -39,24 +39,31 @@ impl Outcome {
     }
 
     /// The outcome without pongs: of a flood of pings not all are answered, so how
-    /// many pongs there are does depend on the cuts.
+    /// many pongs there are does depend on the cuts. So do the masking keys behind them, which go
+    /// too.
     #[must_use]
     pub fn without_pongs(mut self) -> Self {
-        if !self.has("request rfc6455") && !self.has("request hybi") {
+        let has_frames = ["request rfc6455", "request hybi"].iter().any(|start| self.has(start))
+            || self.text().starts_with("GET ") && self.text().contains("Sec-WebSocket-Version: ");
+        if !has_frames {
             return self;
         }
         let frames = self.after_head().to_vec();
         self.sent.truncate(self.sent.len() - frames.len());
         let mut rest = frames.as_slice();
         while let [first, second, tail @ ..] = rest {
-            let extra = match second & 0x7F {
-                126 => 2 + usize::from(u16::from_be_bytes([tail[0], tail[1]])),
-                127 => 8 + u64::from_be_bytes(tail[..8].try_into().unwrap_or_default()) as usize,
-                short => usize::from(short),
+            let (extra, len) = match second & 0x7F {
+                126 => (2, usize::from(u16::from_be_bytes([tail[0], tail[1]]))),
+                127 => (8, u64::from_be_bytes(tail[..8].try_into().unwrap_or_default()) as usize),
+                short => (0, usize::from(short)),
             };
-            let (frame, behind) = rest.split_at(2 + extra);
+            let (head, behind) = rest.split_at(2 + extra);
+            let (key, behind) = behind.split_at(if second & 0x80 == 0 { 0 } else { 4 });
+            let (payload, behind) = behind.split_at(len);
             if *first != 0x8A {
-                self.sent.extend_from_slice(frame);
+                self.sent.extend_from_slice(head);
+                let key = key.iter().chain(&[0; 4]).take(4).cycle();
+                self.sent.extend(payload.iter().zip(key).map(|(byte, key)| byte ^ key));
             }
             rest = behind;
         }
@@ -93,7 +100,7 @@ pub fn describe(event: &Event) -> String {
     }
 }
 
-/// A server that accepts every request and echoes every message.
+/// A server that accepts every request and echoes every message, or a client that echoes.
 pub struct Echo {
     connection: Connection,
     input: RecvBuf,
@@ -117,8 +124,26 @@ impl Echo {
     /// A server at the start of its clock.
     pub fn new(config: &Arc<Config>) -> Self {
         let now = Instant::from_nanos(0);
+        Self::with(Connection::server(Arc::clone(config), now), now)
+    }
+
+    /// A client at the start of its clock, whose request is the same every time, so that the same
+    /// [`answer`] opens it.
+    ///
+    /// # Panics
+    /// Never: the URL is well formed.
+    pub fn client(config: &Arc<Config>, version: Version) -> Self {
+        let now = Instant::from_nanos(0);
+        let request = ClientRequest::new("ws://example.com/chat").expect("a well-formed URL");
+        let request = request.origin("http://example.com").expect("a well-formed origin");
+        let entropy = Box::new(Repeatable::new(7));
+        let request = request.version(version);
+        Self::with(Connection::client(Arc::clone(config), request, entropy, now), now)
+    }
+
+    fn with(connection: Connection, now: Instant) -> Self {
         Self {
-            connection: Connection::server(Arc::clone(config), now),
+            connection,
             input: RecvBuf::with_capacity(4096),
             outcome: Outcome::default(),
             now,
@@ -129,10 +154,11 @@ impl Echo {
     }
 
     /// The same, which takes messages in pieces and does not send them back.
-    pub fn streaming(config: &Arc<Config>) -> Self {
-        let mut echo = Self { stream: Some(Streamed::default()), ..Self::new(config) };
-        echo.connection.set_streaming(true, echo.now);
-        echo
+    #[must_use]
+    pub fn in_pieces(mut self) -> Self {
+        self.stream = Some(Streamed::default());
+        self.connection.set_streaming(true, self.now);
+        self
     }
 
     /// Feeds one piece and takes everything that comes of it.
@@ -275,6 +301,15 @@ impl Echo {
     }
 }
 
+/// What a server with this configuration answers to the request of [`Echo::client`].
+pub fn answer(config: &Arc<Config>, version: Version) -> Vec<u8> {
+    let mut client = Echo::client(config, version);
+    client.settle();
+    let mut server = Echo::new(config);
+    server.feed(&client.outcome().sent);
+    server.outcome().sent
+}
+
 /// Feeds `bytes` to an echo server whole, byte by byte and in repeatable random cuts, and answers
 /// what came of it. The same to one that takes messages in pieces, which has to get the same
 /// messages, and may get more where other limits hold.
@@ -282,8 +317,21 @@ impl Echo {
 /// # Panics
 /// When the cuts make a difference to the events or to the bytes sent.
 pub fn every_way(config: &Arc<Config>, bytes: &[u8]) -> Outcome {
-    let whole = every_cut(bytes, || Echo::new(config));
-    let pieces = every_cut(bytes, || Echo::streaming(config));
+    also_in_pieces(bytes, || Echo::new(config))
+}
+
+/// The same to a client, which gets `bytes` behind the answer to its request.
+///
+/// # Panics
+/// As [`every_way`].
+pub fn every_way_to_client(config: &Arc<Config>, version: Version, bytes: &[u8]) -> Outcome {
+    let bytes = [&answer(config, version), bytes].concat();
+    also_in_pieces(&bytes, || Echo::client(config, version))
+}
+
+fn also_in_pieces(bytes: &[u8], start: impl Fn() -> Echo) -> Outcome {
+    let whole = every_cut(bytes, &start);
+    let pieces = every_cut(bytes, || start().in_pieces());
     let messages = |outcome: &Outcome| -> Vec<String> {
         let told = |event: &&String| event.starts_with("text") || event.starts_with("binary");
         outcome.events.iter().filter(told).cloned().collect()
@@ -293,18 +341,21 @@ pub fn every_way(config: &Arc<Config>, bytes: &[u8]) -> Outcome {
     whole
 }
 
-/// Feeds `bytes` whole, byte by byte and in random cuts, each to a new side.
+/// Feeds `bytes` whole, byte by byte and in random cuts, each to a new side, which then sees the
+/// end of the stream. Answers what came before that.
 ///
 /// # Panics
 /// When the cuts make a difference to the events or to the bytes sent.
 pub fn every_cut(bytes: &[u8], start: impl Fn() -> Echo) -> Outcome {
     let whole = cut(start(), bytes, |rest| rest);
-    let expected = whole.clone().without_pongs();
-    let same = |cut: Outcome, how: &str| {
-        let cut = cut.without_pongs();
-        assert_eq!(cut.events, expected.events, "{how}: other events than whole");
-        assert_eq!(cut.text(), expected.text(), "{how}: another answer than whole");
-        assert!(cut == expected, "{how} differs from whole");
+    let expected = whole.clone().map(Outcome::without_pongs);
+    let same = |cuts: [Outcome; 2], how: &str| {
+        let cuts = cuts.map(Outcome::without_pongs);
+        for (cut, expected) in cuts.iter().zip(&expected) {
+            assert_eq!(cut.events, expected.events, "{how}: other events than whole");
+            assert_eq!(cut.text(), expected.text(), "{how}: another answer than whole");
+            assert!(cut == expected, "{how} differs from whole");
+        }
     };
     same(cut(start(), bytes, |_| 1), "byte by byte");
     for seed in 0..8 {
@@ -312,18 +363,27 @@ pub fn every_cut(bytes: &[u8], start: impl Fn() -> Echo) -> Outcome {
         let cut = cut(start(), bytes, |rest| 1 + entropy.below(rest.min(50)));
         same(cut, &format!("cuts with seed {seed}"));
     }
-    whole
+    let [outcome, _] = whole;
+    outcome
 }
 
-/// Feeds `bytes` to this side in cuts whose lengths `next` chooses, given how much is left.
-pub fn cut(mut echo: Echo, mut bytes: &[u8], mut next: impl FnMut(usize) -> usize) -> Outcome {
+/// Feeds `bytes` to this side in cuts whose lengths `next` chooses, given how much is left, and
+/// then the end of the stream. Answers what came of the bytes alone, and of both.
+///
+/// # Panics
+/// When the end of the stream does not end the connection.
+pub fn cut(mut echo: Echo, mut bytes: &[u8], mut next: impl FnMut(usize) -> usize) -> [Outcome; 2] {
     while !bytes.is_empty() {
         let n = next(bytes.len()).clamp(1, bytes.len());
         let (piece, rest) = bytes.split_at(n);
         echo.feed(piece);
         bytes = rest;
     }
-    echo.outcome()
+    let before = echo.seen().clone();
+    echo.eof();
+    echo.wait();
+    assert!(echo.closed, "the end of the stream leaves it open");
+    [before, echo.outcome()]
 }
 
 /// A default configuration, shared.

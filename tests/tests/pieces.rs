@@ -98,7 +98,7 @@ fn nothing_is_parsed_behind_a_piece_until_it_is_taken() {
 #[test]
 fn an_empty_control_frame_is_seen_behind_a_piece() {
     let bytes = [RFC6455.as_bytes(), &frame(0x01, b"ab"), &frame(0x89, b"")].concat();
-    let outcome = every_cut(&bytes, || Echo::streaming(&config()));
+    let outcome = every_cut(&bytes, || Echo::new(&config()).in_pieces());
     assert!(outcome.events.ends_with(&["piece up to 2".into(), "ping b\"\"".into()]));
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use ws_proto::{Close, Message, Version};
-use ws_tests::feed::{config, every_way};
+use ws_tests::feed::{config, every_way, every_way_to_client};
 use ws_tests::pair::Pair;
 
 /// A request that opens each framing, so that what follows is read as frames.
@@ -42,6 +42,17 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// The same as a server sends it, without a mask.
+fn unmasked(mut frame: Vec<u8>) -> Vec<u8> {
+    let at = if frame[1] == 0xFE { 4 } else { 2 };
+    frame[1] &= 0x7F;
+    let key: Vec<u8> = frame.drain(at..at + 4).collect();
+    for (byte, key) in frame[at..].iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
+    }
+    frame
+}
+
 /// A frame of the drafts, right or wrong.
 fn sentinel_frame() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -65,6 +76,22 @@ proptest! {
     fn cuts_change_nothing_in_the_drafts(frames in prop::collection::vec(sentinel_frame(), 0..8)) {
         let bytes = [opening(false), &frames.concat()].concat();
         every_way(&config(), &bytes);
+    }
+
+    #[test]
+    fn cuts_change_nothing_for_a_client(
+        frames in prop::collection::vec(frame().prop_map(unmasked), 0..8),
+        version in prop::sample::select(vec![Version::Hybi07, Version::Rfc6455]),
+    ) {
+        every_way_to_client(&config(), version, &frames.concat());
+    }
+
+    #[test]
+    fn cuts_change_nothing_for_a_client_of_a_draft(
+        frames in prop::collection::vec(sentinel_frame(), 0..8),
+        version in prop::sample::select(vec![Version::Draft75, Version::Draft76]),
+    ) {
+        every_way_to_client(&config(), version, &frames.concat());
     }
 
     #[test]
