@@ -10,6 +10,7 @@ use ws_proto::{
     Version,
 };
 use ws_tests::entropy::Repeatable;
+use ws_tests::feed::{Echo, answer, config};
 use ws_tests::pair::{Pair, Side};
 
 const FRAMED: [Version; 3] = [Version::Hybi07, Version::Hybi08, Version::Rfc6455];
@@ -78,6 +79,34 @@ fn a_server_closes_too_and_both_may_at_once() {
         pair.pass(Duration::from_secs(2));
         assert_eq!(pair.server.last(), "closed 1000 closed by this side; the peer said 1000");
         assert_eq!(pair.client.last(), "closed 1001 closed by this side; the peer said 1001");
+    }
+}
+
+/// RFC 6455 section 7.1.1: the server ends the stream first.
+#[test]
+fn a_client_waits_for_the_server_to_end_the_stream() {
+    let close = [0x88, 2, 0x03, 0xE8];
+    for version in FRAMED {
+        for (starts, server_ends) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut client = Echo::client(&config(), version);
+            client.feed(&answer(&config(), version));
+            if starts {
+                let (connection, now) = client.connection();
+                connection.close(Close::normal(), now);
+            }
+            client.feed(&close);
+            assert_eq!(client.seen().last(), "state 4 -> 5", "{version}");
+            assert!(!client.seen().ended, "{version}: it ends the stream first");
+            if server_ends {
+                client.eof();
+            } else {
+                let (connection, now) = client.connection();
+                let deadline = connection.poll_timeout().expect("it does not wait for ever");
+                assert!(deadline > now);
+                client.wait();
+            }
+            assert!(client.seen().last().starts_with("closed 1000"), "{version}");
+        }
     }
 }
 
