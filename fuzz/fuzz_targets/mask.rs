@@ -2,13 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use ws_fuzz::{Piece, joined};
 use ws_proto::{Event, Message, Version};
 use ws_tests::pair::Pair;
 
-fuzz_target!(|input: (u16, u16, &[u8])| {
-    let (repeat, cut, payload) = input;
-    let mut payload = payload.repeat(1 + usize::from(repeat % 512));
-    payload.truncate(1 << 20);
+fuzz_target!(|input: (u16, Vec<Piece>)| {
+    let (cut, pieces) = input;
+    let payload = joined(&pieces);
     let mut pair = Pair::connected(Version::Rfc6455);
     pair.cut = 1 + usize::from(cut);
     pair.server.echoes = true;

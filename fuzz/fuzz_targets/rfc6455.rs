@@ -2,15 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ws_tests::feed::{config, every_way};
-use ws_tests::requests::{RFC6455, frame};
+use ws_fuzz::{Framing, Piece, Small, config, frames, ways};
+use ws_tests::requests::RFC6455;
 
-fuzz_target!(|input: (Vec<(u8, Vec<u8>)>, &[u8])| {
-    let (frames, noise) = input;
-    let mut bytes = RFC6455.as_bytes().to_vec();
-    for (first, payload) in &frames {
-        bytes.extend(frame(*first, payload));
-    }
-    bytes.extend_from_slice(noise);
-    every_way(&config(), &bytes);
+fuzz_target!(|input: (Option<Small>, Vec<(u8, Piece)>)| {
+    let (small, pieces) = input;
+    let bytes = [RFC6455.as_bytes(), &frames(Framing::Masked, pieces)].concat();
+    ways(&config(small.as_ref()), &bytes);
 });

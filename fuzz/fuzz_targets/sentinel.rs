@@ -2,16 +2,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ws_tests::feed::{config, every_way};
+use ws_fuzz::{Framing, Piece, Small, config, frames, ways};
 use ws_tests::requests::{DRAFT75, DRAFT76, KEY3};
 
 /// The texts before anything that is not a short text frame.
-fn plain_texts(mut bytes: &[u8]) -> Vec<String> {
+fn plain_texts(mut bytes: &[u8], longest: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while let Some((0, rest)) = bytes.split_first() {
         let Some(end) = rest.iter().position(|byte| *byte == 0xFF) else { break };
         let Ok(text) = std::str::from_utf8(&rest[..end]) else { break };
-        if text.len() >= 100 {
+        if text.len() > longest {
             break;
         }
         texts.push(format!("text {text}"));
@@ -20,12 +20,13 @@ fn plain_texts(mut bytes: &[u8]) -> Vec<String> {
     texts
 }
 
-fuzz_target!(|input: (bool, &[u8])| {
-    let (old, bytes) = input;
+fuzz_target!(|input: (bool, Option<Small>, Vec<(u8, Piece)>)| {
+    let (old, small, pieces) = input;
+    let (config, bytes) = (config(small.as_ref()), frames(Framing::Sentinel, pieces));
     let opening = if old { DRAFT75.into() } else { [DRAFT76.as_bytes(), KEY3].concat() };
-    let outcome = every_way(&config(), &[&opening, bytes].concat());
+    let outcome = ways(&config, &[&opening, &bytes[..]].concat());
     let seen: Vec<_> = outcome.events.iter().filter(|event| event.starts_with("text")).collect();
-    let expected = plain_texts(bytes);
+    let expected = plain_texts(&bytes, config.limits().max_message.min(99));
     assert!(seen.iter().zip(&expected).all(|(seen, expected)| *seen == expected));
     assert!(seen.len() >= expected.len());
 });

@@ -2,11 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ws_tests::feed::{Echo, config};
+use ws_fuzz::{Piece, Small, config, joined};
+use ws_tests::feed::Echo;
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut echo = Echo::new(&config());
-    echo.feed(bytes);
+fuzz_target!(|input: (Option<Small>, Vec<Piece>)| {
+    let (small, pieces) = input;
+    let mut echo = Echo::new(&config(small.as_ref()));
+    echo.feed(&joined(&pieces));
     echo.eof();
     echo.wait();
     assert!(echo.outcome().last().starts_with("closed"));
