@@ -102,8 +102,8 @@ impl<R: Runtime> Server<R> {
     /// runs; one that [accepts](Self::accept) does so there from now on.
     ///
     /// # Errors
-    /// What the system says, with the address or the file. When the server serves or runs already,
-    /// since nobody would accept from the socket, which is closed again: use
+    /// What the system says, with the address or the file. When the server is
+    /// [closed](Self::close), and when it serves or runs already, since nobody would accept from the socket, which is closed again: use
     /// [`serve_on`](Self::serve_on) or [`run_on`](Self::run_on) then.
     pub fn add(&self, bind: Bind) -> io::Result<LocalAddress> {
         let bound = self.make(bind)?;

@@ -126,7 +126,7 @@ impl<R: Runtime> Server<R> {
         loop {
             let next = queue.wait(|queue| match queue.pop() {
                 Some(incoming) => Some(Ok(incoming)),
-                None => queue.closed.then(|| Err(io::Error::other("the server is closed"))),
+                None => queue.closed.then(|| Err(closed())),
             });
             let incoming = next.await?;
             if !incoming.has_ended() {
@@ -230,7 +230,8 @@ impl<R: Runtime> Server<R> {
         self.parts.endpoint.common.gate.refused()
     }
 
-    /// Where this server listens, in the order in which the places were added.
+    /// Where this server listens, in the order in which the places were added. Those of
+    /// [`serve`](Self::serve) and [`run`](Self::run) are left out from the moment these have ended.
     pub fn local_addrs(&self) -> Vec<LocalAddress> {
         lock(&self.parts.addresses).clone()
     }
@@ -249,6 +250,9 @@ impl<R: Runtime> Server<R> {
         let (address, secure) = (bound.address.clone(), bound.security.is_secure());
         let accepted = {
             let mut sockets = lock(&self.parts.sockets);
+            if !self.is_open() {
+                return Err(closed());
+            }
             if sockets.serving > 0 && !sockets.accepting {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, LATE));
             }
@@ -273,22 +277,27 @@ impl<R: Runtime> Server<R> {
         own: Option<Bound<R::Listener>>,
         door: D,
     ) -> io::Result<()> {
-        if let Some(own) = &own {
-            lock(&self.parts.addresses).push(own.address.clone());
-            log::listening(&own.address, own.security.is_secure());
-        }
+        let place = own.as_ref().map(|own| (own.address.clone(), own.security.is_secure()));
         let sockets = {
             let mut sockets = lock(&self.parts.sockets);
+            if !self.is_open() {
+                // Closed before it began: there is nothing to wait for.
+                return Ok(());
+            }
+            lock(&self.parts.addresses).extend(own.iter().map(|own| own.address.clone()));
             let mut taken = mem::take(&mut sockets.waiting);
             taken.extend(own);
             sockets.serving += usize::from(!taken.is_empty());
             taken
         };
         if sockets.is_empty() {
-            // Closed before it began: there is nothing to wait for.
-            return if self.is_open() { Err(unbound()) } else { Ok(()) };
+            return Err(unbound());
         }
-        let _serving = Serving(&self.parts.sockets);
+        let addresses = sockets.iter().map(|socket| socket.address.clone()).collect();
+        let _serving = Serving { parts: &self.parts, addresses };
+        if let Some((address, secure)) = place {
+            log::listening(&address, secure);
+        }
         let accept = |socket| -> BoxFuture { Box::pin(self.accept_from(socket, door.clone())) };
         let mut loops: Vec<_> = sockets.into_iter().map(accept).collect();
         poll_fn(|cx| {
@@ -368,12 +377,21 @@ impl<R: Runtime> fmt::Debug for Server<R> {
     }
 }
 
-/// One of the futures of `serve` and `run`.
-struct Serving<'a, L>(&'a Mutex<Sockets<L>>);
+/// One of the futures of `serve` and `run`, and where it accepts.
+struct Serving<'a, R: Runtime> {
+    parts: &'a Parts<R>,
+    addresses: Vec<LocalAddress>,
+}
 
-impl<L> Drop for Serving<'_, L> {
+impl<R: Runtime> Drop for Serving<'_, R> {
     fn drop(&mut self) {
-        lock(self.0).serving -= 1;
+        lock(&self.parts.sockets).serving -= 1;
+        let mut addresses = lock(&self.parts.addresses);
+        for own in &self.addresses {
+            if let Some(at) = addresses.iter().position(|address| address == own) {
+                addresses.remove(at);
+            }
+        }
     }
 }
 
@@ -384,6 +402,10 @@ impl<L> Default for Sockets<L> {
 }
 
 const LATE: &str = "the server runs already: add sockets before, or use `serve_on` or `run_on`";
+
+fn closed() -> io::Error {
+    io::Error::other("the server is closed")
+}
 
 fn unbound() -> io::Error {
     let text = "no address to serve: bind one first, and serve each once and in one way";

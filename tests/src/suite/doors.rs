@@ -76,6 +76,7 @@ pub async fn threads_may_share_a_server_and_no_socket<R: Runtime>(runtime: R) {
     for closed in [waited, run] {
         TcpListener::bind(closed).expect("the port is free");
     }
+    assert_eq!(server.local_addrs(), [LocalAddress::Tcp(extra)]);
     let text = aside(move || Client::open(extra, Version::Rfc6455).ask_text("hello"));
     assert_eq!(text.await, "hello");
 }
@@ -138,6 +139,10 @@ pub async fn a_server_that_is_closed_already_serves_nobody<R: Runtime>(runtime: 
     server.serve(|_| async { panic!("nobody can come") }).await.unwrap();
     server.run().await.unwrap();
     assert!(server.accept().await.is_err());
+    let anywhere = || Bind::tcp("127.0.0.1:0");
+    server.add(anywhere()).expect_err("nobody would accept from it");
+    server.run_on(anywhere()).await.unwrap();
+    assert_eq!(server.local_addrs(), [LocalAddress::Tcp(address)], "as it was");
     Builder::new(runtime).bind(address).await.expect("the port is free");
 }
 
