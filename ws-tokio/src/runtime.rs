@@ -47,17 +47,29 @@ pub fn block_on<F: Future>(threads: usize, future: F) -> io::Result<F::Output> {
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = builder.worker_threads(threads.max(1)).enable_all().build()?;
-    let output = runtime.block_on(future);
-    // By itself it would wait for the system to answer about a name, however long that takes.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(output)
+    let ending = Ending(Some(runtime));
+    let output = ending.0.as_ref().map(|runtime| runtime.block_on(future));
+    output.ok_or_else(|| io::Error::other("the runtime has ended"))
 }
 
-/// Instants count from a day before the first use, by the clock of the system: tests stop the clocks
-/// of single runtimes, and move them. None of these may lie before it.
+/// A runtime that ends in time, also behind a panic. By itself it would wait for the system to answer
+/// about a name, however long that takes.
+struct Ending(Option<tokio::runtime::Runtime>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
+/// Instants count from a day before the first use, or half of it and so on where the system's clock
+/// began later. Tests stop the clocks of single runtimes, and move them; none may lie before it.
 static START: LazyLock<time::Instant> = LazyLock::new(|| {
     let now = std::time::Instant::now();
-    time::Instant::from_std(now.checked_sub(Duration::from_secs(24 * 60 * 60)).unwrap_or(now))
+    let back = |half| now.checked_sub(Duration::from_secs(24 * 60 * 60) / (1_u32 << half));
+    time::Instant::from_std((0..16).find_map(back).unwrap_or(now))
 });
 
 impl Runtime for Tokio {

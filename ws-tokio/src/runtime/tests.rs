@@ -17,9 +17,18 @@ fn a_socket_outside_of_a_runtime_is_an_error() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the runtime has a thread of its own")]
 fn what_blocks_holds_up_no_end() {
     let (end, ended) = std::sync::mpsc::channel::<()>();
-    block_on(1, async { drop(tokio::task::spawn_blocking(move || ended.recv())) }).unwrap();
+    let (start, started) = tokio::sync::oneshot::channel();
+    let (tell, told) = std::sync::mpsc::channel();
+    let blocking = async move {
+        let block = move || start.send(()).map(|()| ended.recv());
+        drop(tokio::task::spawn_blocking(block));
+        started.await.unwrap();
+    };
+    std::thread::spawn(move || tell.send(block_on(1, blocking).is_ok()));
+    assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(true));
     drop(end);
 }
 
