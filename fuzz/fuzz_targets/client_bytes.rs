@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ws_fuzz::{Framing, Piece, Small, config, frames};
+use ws_fuzz::{Frames, Framing, Small, config, frames};
 use ws_proto::{State, Version};
 use ws_tests::pair::Pair;
 
-fuzz_target!(|input: (u8, bool, Option<Small>, Vec<(u8, Piece)>)| {
+fuzz_target!(|input: (u8, bool, Option<Small>, Frames)| {
     let (version, connected, small, pieces) = input;
     let version = Version::ALL[usize::from(version) % Version::ALL.len()];
     let mut pair = Pair::with_configs(version, &config(small.as_ref()), &config(None));

@@ -3,12 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ws_fuzz::{Framing, Piece, Small, config, frames, same_when_cut};
+use ws_fuzz::{Frames, Framing, Small, config, frames, same_when_cut};
 use ws_proto::Version;
 use ws_tests::feed::{Echo, answer};
 use ws_tests::requests::{DRAFT75, DRAFT76, KEY3, RFC6455};
 
-fuzz_target!(|input: (u8, Option<Small>, &[u8], Vec<(u8, Piece)>)| {
+fuzz_target!(|input: (u8, Option<Small>, &[u8], Frames)| {
     let (opening, small, cuts, pieces) = input;
     let config = config(small.as_ref());
     let (opening, framing, client) = match opening % 9 {

@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ws_fuzz::{Framing, Piece, Small, config, frames, ways};
+use ws_fuzz::{Frames, Framing, Small, config, frames, ways};
 use ws_tests::requests::RFC6455;
 
-fuzz_target!(|input: (Option<Small>, Vec<(u8, Piece)>)| {
+fuzz_target!(|input: (Option<Small>, Frames)| {
     let (small, pieces) = input;
     let bytes = [RFC6455.as_bytes(), &frames(Framing::Masked, pieces)].concat();
     ways(&config(small.as_ref()), &bytes);

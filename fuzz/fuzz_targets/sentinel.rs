@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ws_fuzz::{Framing, Piece, Small, config, frames, ways};
+use ws_fuzz::{Frames, Framing, Small, config, frames, ways};
 use ws_tests::requests::{DRAFT75, DRAFT76, KEY3};
 
 /// The texts before anything that is not a short text frame.
@@ -20,7 +20,7 @@ fn plain_texts(mut bytes: &[u8], longest: usize) -> Vec<String> {
     texts
 }
 
-fuzz_target!(|input: (bool, Option<Small>, Vec<(u8, Piece)>)| {
+fuzz_target!(|input: (bool, Option<Small>, Frames)| {
     let (old, small, pieces) = input;
     let (config, bytes) = (config(small.as_ref()), frames(Framing::Sentinel, pieces));
     let opening = if old { DRAFT75.into() } else { [DRAFT76.as_bytes(), KEY3].concat() };

@@ -16,6 +16,9 @@ pub struct Piece {
     repeat: u16,
 }
 
+/// First bytes of frames, and their payloads.
+pub type Frames = Vec<(u8, Piece)>;
+
 /// More than any length at which something changes.
 const MOST: usize = 400_000;
 
@@ -46,7 +49,7 @@ pub enum Framing {
 }
 
 /// Pieces as payloads of frames which are mostly plausible, and by themselves in between.
-pub fn frames(framing: Framing, pieces: Vec<(u8, Piece)>) -> Vec<u8> {
+pub fn frames(framing: Framing, pieces: Frames) -> Vec<u8> {
     const FIRST: [u8; 9] = [0x82, 0x81, 0x02, 0x01, 0x00, 0x80, 0x89, 0x8A, 0x88];
     let mut out = Vec::new();
     for (first, piece) in pieces {
