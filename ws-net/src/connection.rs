@@ -279,7 +279,8 @@ impl Connection {
     /// Whether the client came over TLS, here or, as [`Builder::secure`](crate::Builder::secure)
     /// says, at the proxy in front of this server; on a client's side, whether it speaks TLS. Of a
     /// stream that somebody else has accepted, what [`Transport::is_secure`](crate::Transport) or
-    /// [`Upgrade::secure`](crate::Upgrade::secure) says.
+    /// [`Upgrade::secure`](crate::Upgrade::secure) says. It does not change, and asking takes the
+    /// connection's lock: ask once.
     pub fn is_secure(&self) -> bool {
         self.shared.is_secure()
     }

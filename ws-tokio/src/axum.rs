@@ -56,7 +56,8 @@ impl Upgrade {
         self
     }
 
-    /// Says whether the client came over TLS, see [`ws_net::Upgrade::secure`]. Default: no.
+    /// Says whether the client came over TLS, see [`ws_net::http::HttpUpgrade::secure`].
+    /// Default: no.
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
         self

@@ -116,7 +116,8 @@ impl<R: Runtime> HttpUpgrade<R> {
         self
     }
 
-    /// Says whether the client came over TLS, see [`Upgrade::secure`]. Default: no.
+    /// Says whether the client came over TLS, see [`Upgrade::secure`]. Default: no. It comes too
+    /// late for [`Rejected::secure`], which has what [`Builder::secure`](crate::Builder::secure) says.
     pub fn secure(mut self, secure: bool) -> Self {
         self.upgrade = self.upgrade.secure(secure);
         self
