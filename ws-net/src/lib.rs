@@ -29,6 +29,16 @@
 //! | `futures-io` | no | `AsyncIo`: streams with the traits of futures-io, for `Server::upgrade` |
 //! | `readiness` | no | `Readiness` and its streams, for runtimes whose reactor knows nothing else |
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unwrap_used
+    )
+)]
 
 mod acceptor;
 mod alarm;

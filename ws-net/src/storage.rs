@@ -126,6 +126,7 @@ impl<'a> StorageFuture<'a> {
 impl Future for StorageFuture<'_> {
     type Output = Result<StorageReply, StorageError>;
 
+    #[expect(clippy::expect_used, reason = "the fault is the caller's, and no peer can cause it")]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             Answer::Ready(answer) => {

@@ -67,7 +67,7 @@ fn resolve(base: &str, location: &str) -> String {
     }
     let (authority, resource) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let path = resource.split('?').next().unwrap_or_default();
-    let folder = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+    let folder = path.rfind('/').and_then(|slash| path.get(..=slash)).unwrap_or("/");
     let resource = match location.chars().next() {
         None => resource.to_owned(),
         Some('?') => [path, location].concat(),
