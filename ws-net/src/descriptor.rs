@@ -94,7 +94,7 @@ pub(crate) fn of<S>(socket: &impl std::os::fd::AsFd) -> Descriptor<S> {
 #[cfg(all(test, unix))]
 #[expect(clippy::disallowed_types, reason = "the peer needs no runtime")]
 mod tests {
-    use std::io::{ErrorKind, IoSlice, Read};
+    use std::io::{IoSlice, Read};
     use std::net::{TcpListener, TcpStream};
 
     use super::{Descriptor, of};
@@ -119,6 +119,8 @@ mod tests {
     #[cfg(not(miri))]
     #[test]
     fn several_pieces_leave_in_one_write_until_the_socket_is_full() {
+        use std::io::ErrorKind;
+
         let (socket, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
         socket.set_nonblocking(true).unwrap();
         let descriptor: Descriptor<()> = of(&socket);
