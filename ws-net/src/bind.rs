@@ -103,8 +103,9 @@ impl<R: Runtime> Server<R> {
     ///
     /// # Errors
     /// What the system says, with the address or the file. When the server is
-    /// [closed](Self::close), and when it serves or runs already, since nobody would accept from the socket, which is closed again: use
-    /// [`serve_on`](Self::serve_on) or [`run_on`](Self::run_on) then.
+    /// [closed](Self::close), and when it serves or runs already: nobody would accept from the
+    /// socket, so it is closed again. Use [`serve_on`](Self::serve_on) or [`run_on`](Self::run_on)
+    /// then.
     pub fn add(&self, bind: Bind) -> io::Result<LocalAddress> {
         let bound = self.make(bind)?;
         let address = bound.address.clone();

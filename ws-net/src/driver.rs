@@ -105,8 +105,8 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
             Socket::Promised(_) => ws_proto::Connection::server_apart(config, own, now),
             _ => ws_proto::Connection::server_from(config, own, now),
         };
-        let Peer { address, .. } = peer;
-        let shared = Shared::new(Arc::clone(&endpoint.common), core, address, D::READER, now);
+        let common = Arc::clone(&endpoint.common);
+        let shared = Shared::new(common, core, peer.address, D::READER, now);
         let driver = Self::new(runtime, endpoint, door, seat, socket, Arc::new(shared));
         // It is judged when the first state is told.
         let _ = driver.connection().shared().request.set(request);

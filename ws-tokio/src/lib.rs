@@ -18,8 +18,8 @@
 //! This crate implements [`Runtime`] for Tokio and exports `ws-net` with it filled in. Everything
 //! else is the same on every runtime, and lives there.
 //!
-//! Tokio writes several pieces at once in a way that raises SIGPIPE when the peer is gone. Programs of
-//! Rust ignore that signal; a program of another language that uses this as a library has to.
+//! Tokio writes several pieces at once in a way that raises SIGPIPE when the peer is gone. Programs
+//! of Rust ignore that signal; a program of another language that uses this as a library has to.
 //!
 //! # Features
 //!

@@ -2,6 +2,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -47,29 +48,17 @@ pub fn block_on<F: Future>(threads: usize, future: F) -> io::Result<F::Output> {
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = builder.worker_threads(threads.max(1)).enable_all().build()?;
-    let ending = Ending(Some(runtime));
-    let output = ending.0.as_ref().map(|runtime| runtime.block_on(future));
-    output.ok_or_else(|| io::Error::other("the runtime has ended"))
+    let output = catch_unwind(AssertUnwindSafe(|| runtime.block_on(future)));
+    // By itself it would wait for the system to answer about a name, however long that takes.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(output.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
-/// A runtime that ends in time, also behind a panic. By itself it would wait for the system to answer
-/// about a name, however long that takes.
-struct Ending(Option<tokio::runtime::Runtime>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_timeout(Duration::from_secs(1));
-        }
-    }
-}
-
-/// Instants count from a day before the first use, or half of it and so on where the system's clock
-/// began later. Tests stop the clocks of single runtimes, and move them; none may lie before it.
+/// Instants count from an hour before the first use, where the system's clock began before that.
+/// Tests stop the clocks of single runtimes, and move them; none may lie before it.
 static START: LazyLock<time::Instant> = LazyLock::new(|| {
     let now = std::time::Instant::now();
-    let back = |half| now.checked_sub(Duration::from_secs(24 * 60 * 60) / (1_u32 << half));
-    time::Instant::from_std((0..16).find_map(back).unwrap_or(now))
+    time::Instant::from_std(now.checked_sub(Duration::from_secs(60 * 60)).unwrap_or(now))
 });
 
 impl Runtime for Tokio {
