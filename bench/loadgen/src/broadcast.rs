@@ -7,6 +7,7 @@ use crate::{
     connection::Connection,
     options::{Broadcast, Options},
     poller::Poller,
+    process,
     report::{Measurement, Report},
     wire::Wire,
 };
@@ -24,12 +25,15 @@ pub(crate) fn run(options: &Options, work: Broadcast) -> io::Result<Report> {
         room.run(options.warm_up, 1, u64::MAX, |_, _| {})?;
     }
 
+    process::rest();
     let mut measurement = Measurement::start(options)?;
     let before = room.bytes();
     let (messages, time) = room.run(options.seconds, LEAST, options.messages, |time, count| {
         measurement.record(time, count);
     })?;
-    measurement.finish(Report {
+    process::rest();
+    measurement.stop()?;
+    measurement.report(Report {
         size: work.size,
         connections: work.receivers,
         in_flight: work.burst,

@@ -7,6 +7,7 @@ use std::{
 use crate::{
     options::{Connect, Options},
     poller::Poller,
+    process,
     report::{Measurement, Report},
     wire::{Wire, fault},
 };
@@ -23,12 +24,15 @@ pub(crate) fn run(options: &Options, work: Connect) -> io::Result<Report> {
         door.run(work.connections, options.warm_up, u64::MAX, |_| {})?;
     }
 
+    process::rest();
     let mut measurement = Measurement::start(options)?;
     let (messages, time) =
         door.run(work.connections, options.seconds, options.messages, |time| {
             measurement.record(time, 1);
         })?;
-    measurement.finish(Report {
+    process::rest();
+    measurement.stop()?;
+    measurement.report(Report {
         connections: work.connections,
         messages,
         seconds: time.as_secs_f64(),

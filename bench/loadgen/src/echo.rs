@@ -1,5 +1,6 @@
 use std::{
     io,
+    ops::AddAssign,
     time::{Duration, Instant},
 };
 
@@ -19,22 +20,28 @@ const BUFFER: usize = 1024 * 1024;
 /// messages.
 const LEAST: u64 = 5;
 
-/// Batches on every connection, each sent when all of the last has come back.
+/// Batches on every connection, each sent when all of the last has come back. The clocks are read
+/// while the load goes on, so that a server is measured as it works and not as it starts. Without a
+/// warm-up they are read before the first message and after the last.
 pub(crate) fn run(options: &Options, work: Echo) -> io::Result<Report> {
     let wire = Wire::new(options, work.size, work.in_flight);
     let mut load = Load::open(options, &wire, work.connections)?;
-    let at_once = work.connections;
-    if !options.warm_up.is_zero() {
-        let until = options.warm_up;
-        load.run(Bound { until, least: 0, messages: u64::MAX, at_once }, |_, _| {})?;
+    let round = (work.connections * work.in_flight) as u64;
+    let whole = options.warm_up.is_zero();
+    if !whole {
+        let bound = Bound { until: options.warm_up, least: round, messages: u64::MAX };
+        load.keep_busy(bound, |_, _| {})?;
     }
 
     let mut measurement = Measurement::start(options)?;
-    let least = LEAST * work.connections as u64 * work.in_flight as u64;
-    let (until, messages) = (options.seconds, options.messages);
-    let bound = Bound { until, least, messages, at_once };
-    let done = load.run(bound, |time, count| measurement.record(time, count))?;
-    measurement.finish(Report {
+    let bound = Bound { until: options.seconds, least: LEAST * round, messages: options.messages };
+    let mut done = load.keep_busy(bound, |time, count| measurement.record(time, count))?;
+    if whole {
+        done += load.finish(|time, count| measurement.record(time, count))?;
+    }
+    measurement.stop()?;
+    load.finish(|_, _| {})?;
+    measurement.report(Report {
         size: work.size,
         connections: work.connections,
         in_flight: work.in_flight,
@@ -47,23 +54,29 @@ pub(crate) fn run(options: &Options, work: Echo) -> io::Result<Report> {
 
 /// When to begin no further batch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bound {
-    pub(crate) until: Duration,
+struct Bound {
+    until: Duration,
     /// Goes on that far, however long it takes.
-    pub(crate) least: u64,
+    least: u64,
     /// Goes no further, however soon that is.
-    pub(crate) messages: u64,
-    /// How many connections begin at the same time; each of the others follows one that is done.
-    pub(crate) at_once: usize,
+    messages: u64,
 }
 
 /// What was done until then.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Done {
     pub(crate) messages: u64,
     /// Bytes that came back.
     pub(crate) bytes: u64,
     pub(crate) time: Duration,
+}
+
+impl AddAssign for Done {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+        self.time += other.time;
+    }
 }
 
 /// Open connections that echo.
@@ -72,6 +85,8 @@ pub(crate) struct Load<'a> {
     wire: &'a Wire,
     poller: Poller,
     connections: Vec<Connection>,
+    /// How many of them wait for echoes.
+    busy: usize,
     buffer: Vec<u8>,
 }
 
@@ -84,55 +99,95 @@ impl<'a> Load<'a> {
             Ok(connection)
         };
         let connections = (0..connections).map(open).collect::<io::Result<_>>()?;
-        Ok(Self { wire, poller, connections, buffer: vec![0; BUFFER] })
+        Ok(Self { wire, poller, connections, busy: 0, buffer: vec![0; BUFFER] })
     }
 
-    /// Sends batches until `bound`, at least one on each connection, and waits for all echoes.
-    pub(crate) fn run(
+    /// Sends the next batch wherever the last has come back, until `bound`. Then each connection has
+    /// one under way.
+    fn keep_busy(
         &mut self,
         bound: Bound,
         mut record: impl FnMut(Duration, usize),
     ) -> io::Result<Done> {
-        let Self { wire, poller, connections, buffer } = self;
-        let start = Instant::now();
-        let mut messages = 0;
-        let before: u64 = connections.iter().map(|connection| connection.bytes).sum();
-        let mut busy = connections.len();
-        for connection in connections.iter_mut().take(bound.at_once) {
-            connection.begin(wire)?;
+        let batch = self.wire.count as u64;
+        let mut begun = self.busy as u64 * batch;
+        if self.busy == 0 {
+            self.begin(self.connections.len())?;
+            begun = self.busy as u64 * batch;
         }
-        let mut waiting = bound.at_once..connections.len();
-        while busy > 0 {
-            for ready in poller.wait()? {
-                let connection = &mut connections[ready.index];
+        let mut next = |index| {
+            let more = begun < bound.messages;
+            begun += batch;
+            more.then_some(index)
+        };
+        let early = |time, messages| time < bound.until || messages < bound.least;
+        self.serve(early, &mut next, &mut record)
+    }
+
+    /// Waits for all echoes.
+    fn finish(&mut self, mut record: impl FnMut(Duration, usize)) -> io::Result<Done> {
+        self.serve(|_, _| true, &mut |_| None, &mut record)
+    }
+
+    /// One batch on each connection; `at_once` of them begin at the same time, and each of the others
+    /// follows one that is done.
+    pub(crate) fn once(
+        &mut self,
+        at_once: usize,
+        mut record: impl FnMut(Duration, usize),
+    ) -> io::Result<Done> {
+        self.begin(at_once)?;
+        let mut waiting = self.busy..self.connections.len();
+        self.serve(|_, _| true, &mut |_| waiting.next(), &mut record)
+    }
+
+    fn begin(&mut self, count: usize) -> io::Result<()> {
+        for connection in self.connections.iter_mut().take(count) {
+            connection.begin(self.wire)?;
+            self.busy += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads echoes while `go_on`, told the time and the messages so far, says so and some are due.
+    /// `next` is asked who begins when a connection has all of its echoes.
+    fn serve(
+        &mut self,
+        go_on: impl Fn(Duration, u64) -> bool,
+        next: &mut impl FnMut(usize) -> Option<usize>,
+        record: &mut impl FnMut(Duration, usize),
+    ) -> io::Result<Done> {
+        let start = Instant::now();
+        let before = self.bytes();
+        let mut messages = 0;
+        while self.busy > 0 && go_on(start.elapsed(), messages) {
+            // An edge is reported once, so all that were reported are served.
+            for ready in self.poller.wait()? {
+                let connection = &mut self.connections[ready.index];
                 if ready.writable {
-                    connection.flush(wire)?;
+                    connection.flush(self.wire)?;
                 }
                 if !ready.readable {
                     continue;
                 }
-                let count = connection.receive(wire, buffer)?;
+                let count = connection.receive(self.wire, &mut self.buffer)?;
                 if count == 0 {
                     continue;
                 }
-                let now = Instant::now();
-                record(now - connection.begun, count);
+                record(connection.begun.elapsed(), count);
                 messages += count as u64;
-                if !connection.done(wire) {
-                    continue;
-                }
-                let early = now - start < bound.until || messages < bound.least;
-                if early && messages < bound.messages {
-                    connection.begin(wire)?;
-                } else {
-                    busy -= 1;
-                    if let Some(next) = waiting.next() {
-                        connections[next].begin(wire)?;
+                if connection.done(self.wire) {
+                    match next(ready.index) {
+                        Some(next) => self.connections[next].begin(self.wire)?,
+                        None => self.busy -= 1,
                     }
                 }
             }
         }
-        let after: u64 = connections.iter().map(|connection| connection.bytes).sum();
-        Ok(Done { messages, bytes: after - before, time: start.elapsed() })
+        Ok(Done { messages, bytes: self.bytes() - before, time: start.elapsed() })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.connections.iter().map(|connection| connection.bytes).sum()
     }
 }

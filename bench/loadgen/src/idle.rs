@@ -1,7 +1,7 @@
-use std::{io, thread, time::Duration};
+use std::{io, thread};
 
 use crate::{
-    echo::{Bound, Load},
+    echo::Load,
     options::{Idle, Options},
     process::Probe,
     report::{Measurement, Report},
@@ -21,13 +21,13 @@ pub(crate) fn run(options: &Options, work: Idle) -> io::Result<Report> {
     let mut report =
         Report { size: work.size, connections: work.connections, ..Report::of("idle", options) };
     if work.size > 0 {
-        let once = Bound { until: Duration::ZERO, least: 0, messages: 0, at_once: AT_ONCE };
-        let done = load.run(once, |time, count| measurement.record(time, count))?;
+        let done = load.once(AT_ONCE, |time, count| measurement.record(time, count))?;
         report.messages = done.messages;
         report.seconds = done.time.as_secs_f64();
     }
     thread::sleep(work.settle);
-    let mut report = measurement.finish(report)?;
+    measurement.stop()?;
+    let mut report = measurement.report(report)?;
     if let (Some(before), Some(after)) = (before, report.resident) {
         let added = after.saturating_sub(before) as f64;
         report.resident_per_connection = Some(added / work.connections as f64);

@@ -26,13 +26,11 @@ impl Probe {
         Ok(Self { pid, clock: clock_getcpuclockid(Pid::from_raw(pid))? })
     }
 
-    /// Nanoseconds of CPU that all its threads have used, in user space and in the kernel. It waits
-    /// a moment first, so that what has been asked of the process is finished.
+    /// Nanoseconds of CPU that all its threads have used, in user space and in the kernel.
     ///
     /// # Errors
     /// The process is gone.
     pub fn cpu_ns(&self) -> io::Result<u64> {
-        thread::sleep(QUIET);
         nanoseconds(self.clock)
     }
 
@@ -49,6 +47,11 @@ impl Probe {
             .ok_or_else(|| io::Error::other("smaps_rollup has no line `Rss:`"))?;
         Ok(kibibytes * 1024)
     }
+}
+
+/// Waits a moment, so that a server has finished what was asked of it when its clock is read.
+pub(crate) fn rest() {
+    thread::sleep(QUIET);
 }
 
 /// Nanoseconds of CPU that this process has used.

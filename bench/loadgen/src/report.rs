@@ -66,21 +66,42 @@ pub struct Latency {
     pub p999: f64,
 }
 
-/// The clocks at the start of a measurement.
+/// The clocks at the start of a measurement and at its end.
 #[derive(Debug)]
 pub(crate) struct Measurement {
-    server: Option<(Probe, u64)>,
+    server: Option<Probe>,
+    start: Cpu,
+    end: Cpu,
+    latency: Histogram<u64>,
+}
+
+/// Nanoseconds of CPU that were used until a moment.
+#[derive(Clone, Copy, Debug)]
+struct Cpu {
+    server: u64,
     own: u64,
-    pub(crate) latency: Histogram<u64>,
+}
+
+impl Cpu {
+    fn now(server: Option<Probe>) -> io::Result<Self> {
+        let server = server.map(|probe| probe.cpu_ns()).transpose()?;
+        Ok(Self { server: server.unwrap_or(0), own: own_cpu_ns()? })
+    }
 }
 
 impl Measurement {
     /// Reads the clocks.
     pub(crate) fn start(options: &Options) -> io::Result<Self> {
-        let probe = options.server_pid.map(Probe::new).transpose()?;
-        let server = probe.map(|probe| probe.cpu_ns().map(|ns| (probe, ns))).transpose()?;
+        let server = options.server_pid.map(Probe::new).transpose()?;
         let latency = Histogram::new_with_max(LONGEST_NS, 3).map_err(io::Error::other)?;
-        Ok(Self { server, own: own_cpu_ns()?, latency })
+        let start = Cpu::now(server)?;
+        Ok(Self { server, start, end: start, latency })
+    }
+
+    /// Reads the clocks again.
+    pub(crate) fn stop(&mut self) -> io::Result<()> {
+        self.end = Cpu::now(self.server)?;
+        Ok(())
     }
 
     /// Notes that `count` messages took `time`.
@@ -88,12 +109,12 @@ impl Measurement {
         self.latency.saturating_record_n(time.as_nanos() as u64, count as u64);
     }
 
-    /// Reads the clocks again; `report` says what was done in between.
-    pub(crate) fn finish(self, mut report: Report) -> io::Result<Report> {
+    /// Adds what was measured to a `report` that says what was done meanwhile.
+    pub(crate) fn report(self, mut report: Report) -> io::Result<Report> {
         let messages = report.messages.max(1) as f64;
-        report.generator_ns = (own_cpu_ns()? - self.own) as f64 / messages;
-        if let Some((probe, before)) = self.server {
-            report.server_ns = Some((probe.cpu_ns()? - before) as f64 / messages);
+        report.generator_ns = (self.end.own - self.start.own) as f64 / messages;
+        if let Some(probe) = self.server {
+            report.server_ns = Some((self.end.server - self.start.server) as f64 / messages);
             report.resident = Some(probe.resident_bytes()?);
         }
         let at = |quantile| self.latency.value_at_quantile(quantile) as f64 / 1000.0;

@@ -128,13 +128,28 @@ fn an_honest_echo_is_counted() {
 
 #[test]
 fn messages_bound_the_work() {
+    for warm_up in [Duration::ZERO, Duration::from_millis(10)] {
+        let options = Options {
+            warm_up,
+            messages: 20,
+            seconds: Duration::from_mins(1),
+            ..options(start_ws(honest), echo(16))
+        };
+        let report = loadgen::run(&options).unwrap();
+        assert!((20..32).contains(&report.messages), "{report:?}");
+    }
+}
+
+#[test]
+fn what_is_under_way_at_the_borders_is_counted_once() {
     let options = Options {
-        messages: 20,
-        seconds: Duration::from_mins(1),
+        warm_up: Duration::from_millis(10),
+        seconds: Duration::ZERO,
         ..options(start_ws(honest), echo(16))
     };
     let report = loadgen::run(&options).unwrap();
-    assert!((20..32).contains(&report.messages), "{report:?}");
+    // Five rounds of three connections with four messages; the clock is read once an edge is served.
+    assert!((60..72).contains(&report.messages), "{report:?}");
 }
 
 #[test]
