@@ -63,7 +63,8 @@ impl<'a> Audience<'a> {
         Self { slow: policy, ..self }
     }
 
-    /// Sends them a message. Does not wait; the report says what became of it.
+    /// Sends them a message. Does not wait; receivers whose outbound buffer is full are left out,
+    /// unless there is another [policy](Self::slow_receivers), and the report counts them.
     pub fn send(self, message: impl Into<Prepared>) -> Delivery {
         let message = message.into();
         let mut fanout = Fanout::new(&message, Slow::Policy(self.slow));
@@ -164,8 +165,11 @@ impl Manager {
         self.to_all().send(message)
     }
 
-    /// Sends a message to those for whom `wanted` answers true; it is asked about a snapshot, and
-    /// may call anything.
+    /// Sends a message to those for whom `wanted` answers true. It is asked about a snapshot of the
+    /// open connections, before anything is sent, and may call anything.
+    ///
+    /// Does not wait. Slow receivers fare as with [`broadcast`](Self::broadcast), and the message
+    /// has its place in the same order.
     pub fn broadcast_if(
         &self,
         message: impl Into<Prepared>,
@@ -174,17 +178,27 @@ impl Manager {
         self.to_all().only(wanted).send(message)
     }
 
-    /// Sends a message to those who [subscribed](Connection::subscribe) to `topic`.
+    /// Sends a message to those who [subscribed](Connection::subscribe) to `topic`. It is framed
+    /// once. Does not wait; receivers whose outbound buffer is full are left out, unless the server
+    /// has another [policy](crate::Builder::slow_receivers), and the report counts them.
+    ///
+    /// All receivers see the messages of one topic in the same order. What one task sends arrives
+    /// in the order in which it was sent, whatever the topics. When several tasks send to different
+    /// topics, or to a topic and to everybody, each receiver may see another order.
     pub fn publish(&self, topic: &str, message: impl Into<Prepared>) -> Delivery {
         self.to_topic(topic).send(message)
     }
 
-    /// Everybody, to be narrowed down.
+    /// Everybody, to be narrowed down. Nothing is sent yet: [`Audience::send`] does not wait for
+    /// slow receivers, [`Audience::deliver`] does. The order is that of
+    /// [`broadcast`](Self::broadcast).
     pub fn to_all(&self) -> Audience<'_> {
         Audience::new(self.common(), None)
     }
 
-    /// Those who [subscribed](Connection::subscribe) to `topic`, to be narrowed down.
+    /// Those who [subscribed](Connection::subscribe) to `topic`, to be narrowed down. Nothing is
+    /// sent yet: [`Audience::send`] does not wait for slow receivers, [`Audience::deliver`] does.
+    /// The order is that of [`publish`](Self::publish).
     pub fn to_topic<'a>(&'a self, topic: &'a str) -> Audience<'a> {
         Audience::new(self.common(), Some(topic))
     }
@@ -202,12 +216,14 @@ impl Manager {
 
 /// Messages to many, as with the [`Manager`].
 impl<R: Runtime> Server<R> {
-    /// Sends a message to everybody, see [`Manager::broadcast`].
+    /// Sends a message to everybody. Does not wait; who is too slow is left out by default. See
+    /// [`Manager::broadcast`].
     pub fn broadcast(&self, message: impl Into<Prepared>) -> Delivery {
         self.manager().broadcast(message)
     }
 
-    /// Sends a message to those for whom `wanted` answers true, see [`Manager::broadcast_if`].
+    /// Sends a message to those for whom `wanted` answers true. Does not wait; who is too slow is
+    /// left out by default. See [`Manager::broadcast_if`].
     pub fn broadcast_if(
         &self,
         message: impl Into<Prepared>,
@@ -216,17 +232,19 @@ impl<R: Runtime> Server<R> {
         self.manager().broadcast_if(message, wanted)
     }
 
-    /// Sends a message to those who [subscribed](Connection::subscribe) to `topic`.
+    /// Sends a message to those who [subscribed](Connection::subscribe) to `topic`. Does not wait;
+    /// who is too slow is left out by default. See [`Manager::publish`], also for the order.
     pub fn publish(&self, topic: &str, message: impl Into<Prepared>) -> Delivery {
         self.manager().publish(topic, message)
     }
 
-    /// Everybody, to be narrowed down.
+    /// Everybody, to be narrowed down. Nothing is sent yet, see [`Manager::to_all`].
     pub fn to_all(&self) -> Audience<'_> {
         self.manager().to_all()
     }
 
-    /// Those who [subscribed](Connection::subscribe) to `topic`, to be narrowed down.
+    /// Those who [subscribed](Connection::subscribe) to `topic`, to be narrowed down. Nothing is
+    /// sent yet, see [`Manager::to_topic`].
     pub fn to_topic<'a>(&'a self, topic: &'a str) -> Audience<'a> {
         self.manager().to_topic(topic)
     }
@@ -282,8 +300,11 @@ impl Connection {
         self.to_others().send(message)
     }
 
-    /// Sends a message to those but this client for whom `wanted` answers true; it is asked about
-    /// a snapshot, and may call anything.
+    /// Sends a message to those but this client for whom `wanted` answers true. It is asked about a
+    /// snapshot of the open connections, before anything is sent, and may call anything.
+    ///
+    /// Does not wait. Slow receivers fare as with [`broadcast`](Self::broadcast), and the message
+    /// has its place in the same order.
     pub fn broadcast_if(
         &self,
         message: impl Into<Prepared>,
@@ -293,23 +314,33 @@ impl Connection {
     }
 
     /// Sends a message to everybody on this server, this client included, as
-    /// [`broadcast`](Self::broadcast) does.
+    /// [`broadcast`](Self::broadcast) does: without waiting, in the same order, and by the same
+    /// policy for receivers that are too slow, of which this client may be one.
     pub fn send_all(&self, message: impl Into<Prepared>) -> Delivery {
         Audience::new(&self.shared().common, None).send(message)
     }
 
     /// Sends a message to those but this client who [subscribed](Self::subscribe) to `topic`. This
-    /// client needs no subscription for it.
+    /// client needs no subscription for it. Does not wait; receivers whose outbound buffer is full
+    /// are left out, unless the server has another [policy](crate::Builder::slow_receivers), and
+    /// the report counts them.
+    ///
+    /// All receivers see the messages of one topic in the same order; for several topics see
+    /// [`Manager::publish`].
     pub fn publish(&self, topic: &str, message: impl Into<Prepared>) -> Delivery {
         self.to_others_in(topic).send(message)
     }
 
-    /// Everybody on this server but this client, to be narrowed down.
+    /// Everybody on this server but this client, to be narrowed down. Nothing is sent yet:
+    /// [`Audience::send`] does not wait for slow receivers, [`Audience::deliver`] does. The order
+    /// is that of [`broadcast`](Self::broadcast).
     pub fn to_others(&self) -> Audience<'_> {
         Audience::new(&self.shared().common, None).except(self)
     }
 
     /// Those but this client who [subscribed](Self::subscribe) to `topic`, to be narrowed down.
+    /// Nothing is sent yet: [`Audience::send`] does not wait for slow receivers,
+    /// [`Audience::deliver`] does. The order is that of [`publish`](Self::publish).
     pub fn to_others_in<'a>(&'a self, topic: &'a str) -> Audience<'a> {
         Audience::new(&self.shared().common, Some(topic)).except(self)
     }
