@@ -43,8 +43,11 @@ enum Place {
 }
 
 impl Bind {
-    /// The first of these addresses that can be bound; port 0 is any free port. Names are resolved
-    /// at once, without a pause for others.
+    /// The first of these addresses that can be bound; port 0 is any free port.
+    ///
+    /// A name is looked up here and blocks the thread for as long as the system takes, whatever the
+    /// runtime. A [`SocketAddr`], or a text that is one, such as `"127.0.0.1:9001"`, is not looked
+    /// up.
     pub fn tcp(address: impl ToSocketAddrs) -> Self {
         Self::new(address.to_socket_addrs().map(|found| Place::Addresses(found.collect())))
     }
@@ -149,7 +152,7 @@ impl<R: Runtime> Server<R> {
         self.open(Some(self.make(bind)?), Listen).await
     }
 
-    /// Binds `address`, too, and [runs](Self::run).
+    /// Binds `address`, too, and [runs](Self::run). A name blocks the thread, see [`Bind::tcp`].
     ///
     /// # Errors
     /// What the system says, with the address.

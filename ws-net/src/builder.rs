@@ -31,7 +31,11 @@ const FEW: usize = 32;
 
 impl<R: Runtime + Default> Server<R> {
     /// A server with the default options, bound to `address`; port 0 is any free port, see
-    /// [`local_addr`](Self::local_addr). Names are resolved at once, without a pause for others.
+    /// [`local_addr`](Self::local_addr).
+    ///
+    /// A name is looked up here and blocks the thread for as long as the system takes, whatever the
+    /// runtime. A [`SocketAddr`](std::net::SocketAddr), or a text that is one, such as
+    /// `"127.0.0.1:9001"`, is not looked up.
     ///
     /// # Errors
     /// What the system says, with the address: `AddrInUse`, `PermissionDenied` and others.
@@ -152,10 +156,10 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
-    /// How many of them may be in their handshake. Further clients wait in the system's queue.
-    /// Default 1,024: clients that never finish hold back others no longer than the handshake
-    /// timeout. Each costs its head, 16 KiB at most, and while somebody decides about it the 64 KiB
-    /// chunk that it came in, if it sent more than the head.
+    /// How many connections may be in their handshake at a time, in all. Further clients wait in
+    /// the system's queue. Default 1,024: clients that never finish hold back others no longer than
+    /// the handshake timeout. Each costs its head, 16 KiB at most, and while somebody decides about
+    /// it the 64 KiB chunk that it came in, if it sent more than the head.
     pub fn max_handshakes(mut self, max: usize) -> Self {
         self.max_handshakes = max;
         self
@@ -175,7 +179,9 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
-    /// How many of them may be in their handshake, by the same rules. Default: half of
+    /// How many connections of one IP address may be in their handshake at a time. Which addresses
+    /// count, and what happens to further clients, is as with
+    /// [`max_connections_per_ip`](Self::max_connections_per_ip). Default: half of
     /// [`max_handshakes`](Self::max_handshakes).
     pub fn max_handshakes_per_ip(mut self, max: usize) -> Self {
         self.max_handshakes_per_ip = Some(max);
@@ -255,8 +261,9 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
-    /// How many bytes the payloads of these messages may have; a single one may have more. Default
-    /// 128 KiB: with the low-water mark it fits into the outbound buffer at once.
+    /// How many bytes of payload may wait behind the outbound buffer of a connection, see
+    /// [`SlowReceivers`]; a single message may have more. Default 128 KiB: with the low-water mark
+    /// ([`Limits::outbound_low`]) it fits into the outbound buffer at once.
     pub fn max_backlog_bytes(mut self, max: usize) -> Self {
         self.slow.max_bytes = max;
         self
@@ -325,7 +332,8 @@ impl<R: Runtime> Builder<R> {
         Ok(Server::new(self.runtime, endpoint, self.security))
     }
 
-    /// Makes a server and binds it to `address`, as [`Server::bind`] does.
+    /// Makes a server and binds it to `address`, as [`Server::bind`] does: a name is looked up here
+    /// and blocks the thread, a [`SocketAddr`](std::net::SocketAddr) is not.
     ///
     /// # Errors
     /// An option that makes no sense is `InvalidInput` with a [`ConfigError`] inside; otherwise

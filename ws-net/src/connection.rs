@@ -45,9 +45,11 @@ impl Connection {
     ///
     /// `None` when the connection was closed properly, by whichever side;
     /// `Some(Err(closed))` once, and `None` from then on, when it ended in another way. Messages
-    /// that came before the end are handed out first. A message that is not taken holds the peer
-    /// back: while one waits here, nothing more is read from the socket, so neither its silence nor
-    /// its end is noticed before a write fails.
+    /// that came before the end are handed out first.
+    ///
+    /// As long as a message waits to be taken, nothing more is read from the socket. The peer is
+    /// then held back by its own system, and its silence ends nothing. That it has left is noticed
+    /// when a write fails, and not before.
     ///
     /// Waits for the peer. Cancel-safe: a message is taken out only when it is returned. When
     /// several tasks call it, each message goes to one of them. With `run` the message listeners

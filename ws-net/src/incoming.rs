@@ -31,8 +31,10 @@ impl Incoming {
     /// the future closes the connection.
     ///
     /// # Errors
-    /// [`AcceptError::Command`] when `accept` does not fit the request, which is then answered
-    /// with 503; [`AcceptError::Closed`] when the client left or was too slow, also before the call.
+    /// [`AcceptError::Command`] when `accept` does not fit the request, as when it chooses a
+    /// subprotocol that was not offered. The client is answered with 503 then, as whenever an
+    /// `Incoming` is dropped: its request was good and the mistake is on this side, which no 4xx
+    /// says. [`AcceptError::Closed`] when the client left or was too slow, also before the call.
     pub async fn accept(self, accept: Accept) -> Result<Connection, AcceptError> {
         let connection = self.connection.clone();
         let shared = connection.shared();

@@ -41,9 +41,11 @@ impl Connection {
     /// is there was taken. While there is a reader that has not come to its end, this and `recv`
     /// wait for that, also in the task that holds it.
     ///
-    /// As long as nobody has asked for a message, the first piece of a long one waits for whoever
-    /// asks first. After a call of `recv` messages are collected as wholes until this is called, so
-    /// one which is longer than `max_message` by then ends the connection.
+    /// Until somebody first asks for a message, the first piece of a long one waits: this gets it
+    /// in pieces, `recv` as a whole. A call of `recv` decides about the messages behind it, too:
+    /// they are collected as wholes, before anybody asks for them, until this is called. One that
+    /// exceeds [`Limits::max_message`](crate::Limits) while it is collected ends the connection
+    /// (1009).
     ///
     /// Waits for the peer. Cancel-safe: until it returns the message can still be taken as a
     /// whole. With `run` the message listeners get the messages, and this waits for the end.

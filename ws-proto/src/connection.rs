@@ -160,10 +160,12 @@ impl Connection {
         }
     }
 
-    /// The next bytes for the socket, or the order to end this side of the stream; `None` when
-    /// there is nothing to do now; the order comes when all before it was reported, and nothing comes
-    /// while a [batch](crate::Batch) was begun and is not ended. Report what was written with
-    /// [`handle_transmitted`](Self::handle_transmitted).
+    /// The next bytes for the socket, or the order to end this side of the stream.
+    ///
+    /// * `None`: there is nothing to do now.
+    /// * What was written of the bytes has to be [reported](Self::handle_transmitted).
+    /// * The order comes when all bytes before it were reported.
+    /// * Nothing comes between the begin and the end of a [batch](crate::Batch).
     ///
     /// What it hands out is the caller's: replies to all messages taken so far are in one buffer,
     /// for one write. May answer differently after any `&mut` call.

@@ -84,7 +84,8 @@ impl ClientRequest {
     /// Adds a header, such as `Cookie` or `Authorization`.
     ///
     /// # Errors
-    /// [`InvalidHeader`] when it could be read as something else, or is not the application's.
+    /// [`InvalidHeader`] when it could be read as something else, or is one of those that
+    /// [`Accept::header`](crate::Accept::header) names as reserved.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidHeader> {
         self.headers.push(name, value)?;
         Ok(self)

@@ -54,8 +54,12 @@ impl Accept {
 
     /// Adds a header to the answer, such as `Set-Cookie`.
     ///
+    /// These are reserved, for they decide what the handshake means or where the answer ends:
+    /// `Connection`, `Content-Length`, `Host`, `Origin`, `Trailer`, `Transfer-Encoding`, `Upgrade`,
+    /// and all that begin with `Sec-WebSocket-` or `WebSocket-`.
+    ///
     /// # Errors
-    /// [`InvalidHeader`] when it could be read as something else, or is not the application's.
+    /// [`InvalidHeader`] when it could be read as something else, or is reserved.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidHeader> {
         self.headers.push(name, value)?;
         Ok(self)
@@ -100,7 +104,8 @@ impl Reject {
     /// plain text in UTF-8.
     ///
     /// # Errors
-    /// [`InvalidHeader`] when it could be read as something else, or is not the application's.
+    /// [`InvalidHeader`] when it could be read as something else, or is one of those that
+    /// [`Accept::header`] names as reserved.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidHeader> {
         self.headers.push(name, value)?;
         Ok(self)
@@ -140,7 +145,7 @@ pub enum InvalidHeader {
     /// another header (RFC 9110 section 5.5).
     #[error("the value of the header {0:?} has a line end, a NUL or another control byte")]
     Value(String),
-    /// The handshake writes the header itself.
+    /// The handshake writes the header itself; [`Accept::header`] names those that are reserved.
     #[error("the header {0:?} is written by the handshake: leave it out")]
     Reserved(String),
     /// A client's origin that is not `scheme://host[:port]` or `null`.
