@@ -1,4 +1,4 @@
-//! WebSocket servers on Tokio, from draft75 to RFC 6455.
+//! WebSocket servers and clients on Tokio, from draft75 to RFC 6455.
 //!
 //! ```no_run
 //! use ws_tokio::Server;
@@ -8,18 +8,33 @@
 //! server
 //!     .serve(|connection| async move {
 //!         while let Some(Ok(message)) = connection.recv().await {
-//!             connection.send(message).await.ok();
+//!             if connection.send(message).await.is_err() {
+//!                 break;
+//!             }
 //!         }
 //!     })
 //!     .await
 //! # }
 //! ```
 //!
+//! # What is where
+//!
+//! | task | items |
+//! |---|---|
+//! | take connections | [`Server::serve`], [`Server::accept`], [`Server::run`] with listeners |
+//! | decide who may connect | [`Builder::authorize`], [`Builder::origin`], [`Incoming::reject`] |
+//! | receive and send | [`Connection::recv`], [`Connection::send`], [`Connection::try_send`] |
+//! | the same with long messages, in pieces | [`Connection::recv_stream`], [`Connection::send_stream`] |
+//! | send to many | [`Connection::broadcast`], [`Connection::subscribe`], [`Connection::publish`], [`Audience`] |
+//! | find connections, keep values with them | [`Manager`], [`Connection::set_data`], [`Connection::storage`] |
+//! | set bounds | [`Limits`], [`Timeouts`], [`Builder::max_connections`], [`Builder::slow_receivers`] |
+//! | encrypt, compress | [`Builder::tls`], [`Builder::deflate`] |
+//! | serve HTTP on the same port, or join another server's | [`Builder::on_request`], [`Server::upgrade_http`], [`Server::upgrade`] |
+//! | connect to a server | [`connect`], [`Client::builder`], [`Client::reconnect`] |
+//! | end | [`Connection::close`], [`Connection::closed`], [`Server::shutdown`] |
+//!
 //! This crate implements [`Runtime`] for Tokio and exports `ws-net` with it filled in. Everything
 //! else is the same on every runtime, and lives there.
-//!
-//! Tokio writes several pieces at once in a way that raises SIGPIPE when the peer is gone. Programs
-//! of Rust ignore that signal; a program of another language that uses this as a library has to.
 //!
 //! # Features
 //!
@@ -31,6 +46,11 @@
 //! | `debug` | yes | [`Builder::debug`], which prints what happens |
 //! | `stream` | no | connections and their halves as `Stream` and `Sink` of the crate `futures` |
 //! | `axum` | no | `axum::Upgrade`, an extractor for the routes of axum 0.8 |
+//!
+//! # SIGPIPE
+//!
+//! Tokio writes several pieces at once in a way that raises SIGPIPE when the peer is gone. Programs
+//! of Rust ignore that signal; a program of another language that uses this as a library has to.
 #![deny(unsafe_code)]
 
 mod io;
