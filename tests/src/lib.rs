@@ -15,7 +15,12 @@ pub mod suite;
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
-/// So do those of the page for users of node-websocket-server.
+/// So do those of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide.md")]
+pub struct Guide;
+
+/// And those of the page for users of node-websocket-server.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/migration-from-node-websocket-server.md")]
 pub struct Migration;

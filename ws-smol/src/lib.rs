@@ -33,6 +33,8 @@
 //! | connect to a server | [`connect`], [`Client::builder`], [`Client::reconnect`] |
 //! | end | [`Connection::close`], [`Connection::closed`], [`Server::shutdown`] |
 //!
+//! `docs/guide.md` in the repository has programs for most of these, and for more.
+//!
 //! This crate implements [`Runtime`] for smol and exports `ws-net` with it filled in. Everything
 //! else is the same on every runtime, and lives there.
 //!
