@@ -91,7 +91,11 @@ impl<R: Runtime> Builder<R> {
 
     /// The versions that are spoken: [`Versions`], a [`Version`](crate::Version), or a text such
     /// as `"auto"`, `"draft75"` or `"draft76,rfc6455"`. A text that names another one is an error
-    /// of [`build`](Self::build). Default: [`Versions::AUTO`], all of them.
+    /// of [`build`](Self::build).
+    ///
+    /// Default: [`Versions::AUTO`], all of them, since to speak every version is what this project
+    /// is for. What draft75 and draft76 cannot promise stands in SECURITY.md in the repository;
+    /// [`Versions::RFC6455`] turns off every version but RFC 6455.
     pub fn versions(self, versions: impl TryInto<Versions, Error: Into<UnknownVersion>>) -> Self {
         self.change(|config| config.versions(versions))
     }
