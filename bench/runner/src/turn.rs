@@ -31,6 +31,9 @@ const CLOSING: Duration = Duration::from_millis(100);
 /// less than a hundredth for each.
 const MANY: u64 = 1000;
 
+/// How long perf gets to end.
+const ENDING: Duration = Duration::from_secs(10);
+
 /// A server process, which ends with this value.
 struct Process(Child);
 
@@ -128,16 +131,28 @@ fn counted(process: &Process, generator: &Generator) -> io::Result<(f64, u64)> {
     thread::sleep(Duration::from_millis(300));
     let report = loadgen::run(generator);
     thread::sleep(CLOSING);
-    kill(Pid::from_raw(perf.id().cast_signed()), Signal::SIGINT)?;
-    let output = perf.wait_with_output()?;
+    let text = end(perf)?;
     let report = report?;
-    let text = String::from_utf8_lossy(&output.stderr);
     let count = text
         .lines()
         .find(|line| line.contains("sys_enter"))
         .and_then(|line| line.split(',').next()?.parse::<f64>().ok())
         .ok_or_else(|| io::Error::other(format!("perf counted nothing: {}", text.trim())))?;
     Ok((count, report.messages))
+}
+
+/// Ends perf and reads what it says. One that does not end has counted nothing, and is killed.
+fn end(mut perf: Child) -> io::Result<String> {
+    kill(Pid::from_raw(perf.id().cast_signed()), Signal::SIGINT)?;
+    let deadline = Instant::now() + ENDING;
+    while perf.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            perf.kill()?;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let output = perf.wait_with_output()?;
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 fn prepare(built: &Built, cell: Cell, options: &Options) -> io::Result<(Process, Generator)> {
