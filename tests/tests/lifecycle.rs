@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use ws_proto::{
-    Batch, ClientRequest, Close, CloseCode, CommandError, Config, Connection, Entropy, Event,
-    Instant, Message, RecvBuf, Reject, SendErrorKind, SendStatus, State, Timeouts, Transmit,
-    Version,
+    ClientRequest, Close, CloseCode, CommandError, Config, Connection, Entropy, Event, Instant,
+    Message, RecvBuf, Reject, SendErrorKind, SendStatus, State, Timeouts, Transmit, Version,
 };
 use ws_tests::entropy::Repeatable;
 use ws_tests::feed::{Echo, answer, config};
@@ -534,41 +533,16 @@ fn a_client_leaves_a_server_that_answers_wrongly_at_once() {
 }
 
 #[test]
-fn a_batch_goes_before_what_is_queued_meanwhile() {
-    for version in Version::ALL {
+fn a_pong_in_the_same_instant_as_its_ping_counts() {
+    for version in FRAMED {
         let mut pair = Pair::connected(version);
-        let server = &mut pair.server.connection;
-        server.send("1".into()).unwrap();
-        let mut batch = Batch::new();
-        server.begin_batch(&mut batch, 1000);
-        let queued = server.buffered_amount();
-        assert!(batch.take(&mut "2".into()) && batch.take(&mut "3".into()));
-        assert_eq!(batch.take(&mut Message::binary("b")), version.has_frames());
-        assert!(!batch.take(&mut "x".repeat(1000).into()), "more than it may take");
-        assert_eq!(server.buffered_amount(), queued, "what was queued before still counts");
-        server.send("4".into()).unwrap();
-        server.end_batch(&mut batch);
-        assert!(batch.is_empty() && !batch.take(&mut "late".into()));
-        server.send("5".into()).unwrap();
-        pair.drive();
-        let texts = pair.client.events.iter().filter_map(|event| event.strip_prefix("text "));
-        assert_eq!(texts.collect::<Vec<_>>(), ["1", "2", "3", "4", "5"], "{version}");
-        assert_eq!(pair.server.connection.buffered_amount(), 0);
+        pair.delay = Duration::ZERO;
+        let timeouts = Timeouts::default();
+        for _ in 0..3 {
+            pair.pass(timeouts.ping_interval.unwrap() + timeouts.pong);
+        }
+        for side in [&pair.client, &pair.server] {
+            assert_eq!(side.connection.state(), State::Connected, "{version} {:?}", side.events);
+        }
     }
-}
-
-#[test]
-fn a_batch_takes_nothing_that_needs_more_than_a_header() {
-    let mut pair = Pair::connected(Version::Rfc6455);
-    let mut batch = Batch::new();
-    pair.client.connection.begin_batch(&mut batch, 1000);
-    assert!(!batch.take(&mut "clients mask".into()));
-    pair.server.connection.begin_batch(&mut batch, 1000);
-    assert!(batch.take(&mut "too late".into()));
-    pair.server.connection.abort();
-    pair.server.connection.end_batch(&mut batch);
-    assert!(batch.is_empty());
-    assert!(pair.server.connection.poll_transmit().is_none());
-    pair.server.connection.begin_batch(&mut batch, 1000);
-    assert!(!batch.take(&mut "over".into()));
 }

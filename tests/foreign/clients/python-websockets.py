@@ -109,6 +109,7 @@ OFFERS = [
     ("server_no_context_takeover", {"server_no_context_takeover": True}, "server_no_context_takeover"),
     ("client_no_context_takeover", {"client_no_context_takeover": True}, "permessage-deflate"),
     ("server_max_window_bits=9", {"server_max_window_bits": 9}, "server_max_window_bits=9"),
+    ("server_max_window_bits=15", {"server_max_window_bits": 15}, "server_max_window_bits=15"),
     ("client_max_window_bits", {"client_max_window_bits": True}, "permessage-deflate"),
     ("client_max_window_bits=10", {"client_max_window_bits": 10}, "permessage-deflate"),
     (

@@ -111,18 +111,14 @@ impl Batch {
 impl Connection {
     /// Lets `batch`, which is empty, take messages of less than `most` bytes in all, and of what
     /// is free below the high-water mark. It takes none when the connection is not open, masks, owes
-    /// a pong, or is sending a message in fragments. With context takeover it is the batch that
+    /// a pong, is sending a message in fragments, or has another batch that was not ended. With context takeover it is the batch that
     /// compresses until [`end_batch`](Self::end_batch): what is queued meanwhile is sent as it is.
     pub fn begin_batch(&mut self, batch: &mut Batch, most: usize) {
         debug_assert!(batch.is_empty() && batch.deflater.is_none(), "it was not ended");
         let open = self.state() == State::Connected && self.role == Role::Server;
         batch.framing = match self.version() {
-            Some(version) if open && self.out.is_plain() => {
-                if version.has_frames() {
-                    Framing::Frames
-                } else {
-                    Framing::Text
-                }
+            Some(version) if open && self.out.is_plain() && !self.out.is_lent() => {
+                if version.has_frames() { Framing::Frames } else { Framing::Text }
             }
             _ => Framing::Closed,
         };
@@ -141,7 +137,9 @@ impl Connection {
     /// [`begin_batch`](Self::begin_batch). When the connection is over it is not sent, see
     /// [`take_unsent`](Self::take_unsent).
     pub fn end_batch(&mut self, batch: &mut Batch) {
-        batch.framing = Framing::Closed;
+        if core::mem::take(&mut batch.framing) == Framing::Closed {
+            return;
+        }
         let before = core::mem::take(&mut batch.before);
         let deflater = batch.deflater.take();
         if self.state() != State::Closed {

@@ -68,8 +68,9 @@ impl Connection {
 
     fn judge_pong(&mut self, deadline: Instant) {
         let timeouts = &self.config.timeouts;
-        // Since the ping, however late the deadline is noticed.
-        let silent = self.last_received + timeouts.pong <= deadline;
+        // Since the ping, however late the deadline is noticed. What came at the time of the ping
+        // came behind it, since there is none while the peer speaks.
+        let silent = self.last_received + timeouts.pong < deadline;
         if silent && !self.paused {
             self.fail(Cause::Timeout(Expired::Pong));
         } else if let Some(interval) = timeouts.ping_interval {

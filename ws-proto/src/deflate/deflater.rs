@@ -247,7 +247,8 @@ mod tests {
         for alone in [true, false] {
             let options = Deflate::new().server_no_context_takeover(alone);
             let direction = Direction { no_context_takeover: alone, window_bits: 15 };
-            let params = DeflateParams { server: direction, client: direction };
+            let params =
+                DeflateParams { server: direction, client: direction, names_server_bits: false };
             let mut deflater = Deflater::new(&options, params, Role::Server).unwrap();
             let mut inflater = Inflater::new(params, Role::Client);
             for parts in [&[text.as_bytes(), &noise, b"x", text.as_bytes()][..], &[&noise], &[b"y"]]
@@ -274,7 +275,8 @@ mod tests {
         for (level, window_bits) in (2..=9).flat_map(|level| [9, 12, 15].map(|bits| (level, bits)))
         {
             let direction = Direction { no_context_takeover: true, window_bits };
-            let params = DeflateParams { server: direction, client: direction };
+            let params =
+                DeflateParams { server: direction, client: direction, names_server_bits: false };
             let options = Deflate::new().level(level).threshold(0);
             let mut sender = Deflater::new(&options, params, Role::Server).unwrap();
             let mut receiver = Inflater::new(params, Role::Client);

@@ -15,7 +15,8 @@ pub(super) const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 /// one that was cut off it is not.
 const END: [u8; 9] = [0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF];
 
-/// What is decompressed at a time: over the limit of a message by no more than this.
+/// What is decompressed at a time, or as much as the thread's buffer holds, which is at most twice
+/// that: over the limit of a message by no more.
 const STEP: usize = 32 << 10;
 
 /// Room for a message whose tail is put behind it.

@@ -87,6 +87,7 @@ impl Deflate {
         if asked < Direction::MIN_OWN_BITS {
             return None;
         }
+        let server_bits = self.server.window_bits.min(asked);
         let client_bits = match offer.client_max_window_bits {
             ClientBits::Nothing => Direction::MAX_BITS,
             ClientBits::Any => self.client.window_bits,
@@ -96,13 +97,15 @@ impl Deflate {
             server: Direction {
                 no_context_takeover: self.server.no_context_takeover
                     || offer.server_no_context_takeover,
-                window_bits: self.server.window_bits.min(asked),
+                window_bits: server_bits,
             },
             client: Direction {
                 no_context_takeover: self.client.no_context_takeover
                     || offer.client_no_context_takeover,
                 window_bits: client_bits,
             },
+            names_server_bits: offer.server_max_window_bits.is_some()
+                || server_bits < Direction::MAX_BITS,
         })
     }
 
@@ -134,6 +137,7 @@ impl Deflate {
                     || answer.client_no_context_takeover,
                 window_bits: client_bits,
             },
+            names_server_bits: answer.server_max_window_bits.is_some(),
         })
     }
 }

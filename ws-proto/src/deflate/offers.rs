@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::http::grammar::is_token_byte;
+use crate::http::grammar::is_token;
 
 /// The name of the extension (RFC 7692 section 7).
 pub(super) const NAME: &str = "permessage-deflate";
@@ -52,10 +52,6 @@ fn parameter(text: &[u8]) -> Option<Parameter<'_>> {
         }
     };
     (is_token(name) && value.is_none_or(is_token)).then_some(Parameter { name, value })
-}
-
-fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
 /// Splits at a separator that is not in quotes, and trims. A quote that is never closed goes on to

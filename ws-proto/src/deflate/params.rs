@@ -9,6 +9,9 @@ use crate::Role;
 pub struct DeflateParams {
     pub(super) server: Direction,
     pub(super) client: Direction,
+    /// Whether the answer names the server's window: what was offered with it is only accepted so,
+    /// also when it is the largest (section 7.1.2.1).
+    pub(super) names_server_bits: bool,
 }
 
 /// What one side's messages are compressed with.
@@ -75,10 +78,11 @@ impl fmt::Display for DeflateParams {
                 write!(f, "; {side}_no_context_takeover")?;
             }
         }
-        for (side, direction) in [("server", self.server), ("client", self.client)] {
-            if direction.window_bits < Direction::MAX_BITS {
-                write!(f, "; {side}_max_window_bits={}", direction.window_bits)?;
-            }
+        if self.names_server_bits {
+            write!(f, "; server_max_window_bits={}", self.server.window_bits)?;
+        }
+        if self.client.window_bits < Direction::MAX_BITS {
+            write!(f, "; client_max_window_bits={}", self.client.window_bits)?;
         }
         Ok(())
     }

@@ -59,6 +59,13 @@ pub(crate) struct Origin<'a> {
     pub(crate) authority: Authority<'a>,
 }
 
+/// RFC 3986 section 3.1.
+pub(crate) fn is_scheme(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
 impl<'a> Origin<'a> {
     /// Takes `scheme://host[:port]` and nothing else: no path, and not `null`.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
@@ -67,10 +74,7 @@ impl<'a> Origin<'a> {
     }
 
     pub(crate) fn new(scheme: &'a str, authority: &'a str) -> Option<Self> {
-        let mut bytes = scheme.bytes();
-        let is_scheme = bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
-            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        if !is_scheme {
+        if !is_scheme(scheme) {
             return None;
         }
         Some(Self { scheme, authority: Authority::parse(authority)? })

@@ -1,6 +1,7 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
+use super::authority::is_scheme;
 use crate::Version;
 use crate::http::first_line::RequestLine;
 use crate::http::{Head, Headers};
@@ -129,7 +130,7 @@ pub(crate) fn split_target(target: &str) -> (Option<&str>, &str) {
     if target.starts_with('/') {
         return (None, target);
     }
-    let Some((_, rest)) = target.split_once("://") else {
+    let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
         return (None, target);
     };
     let path = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -207,6 +208,9 @@ mod tests {
             ("ws://a:1/b?c=http://d/", Some("a:1"), "/b?c=http://d/"),
             ("http://a", Some("a"), "/"),
             ("http://a?b", Some("a"), "?b"),
+            ("b/c?d://a/e", None, "b/c?d://a/e"),
+            ("?://a/b", None, "?://a/b"),
+            ("://a/b", None, "://a/b"),
             ("*", None, "*"),
             ("", None, ""),
         ] {

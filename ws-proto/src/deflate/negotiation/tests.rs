@@ -40,7 +40,10 @@ fn a_server_takes_the_first_offer_that_it_can_do() {
             vec!["permessage-deflate; server_max_window_bits=\"9\""],
             Some("permessage-deflate; server_max_window_bits=9"),
         ),
-        (vec!["permessage-deflate; server_max_window_bits=15"], Some(PLAIN)),
+        (
+            vec!["permessage-deflate; server_max_window_bits=15"],
+            Some("permessage-deflate; server_max_window_bits=15"),
+        ),
         (
             vec!["permessage-deflate; server_no_context_takeover; client_no_context_takeover"],
             Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
@@ -178,6 +181,15 @@ fn a_wrong_answer_is_named_with_its_clause() {
     }
     let other = options.check_answer(&headers(&["x-other; a=b"])).unwrap_err();
     assert_eq!(other, HandshakeError::ExtensionNotOffered("x-other; a=b".into()));
+}
+
+#[test]
+fn undici_cve_2026_2229_a_window_out_of_range_in_an_answer_is_an_error() {
+    for bits in ["0", "7", "16", "999", "-1", "1e1", ""] {
+        let answer = ["permessage-deflate; server_max_window_bits=", bits].concat();
+        let error = open_minded().check_answer(&headers(&[&answer])).unwrap_err();
+        assert!(matches!(error, HandshakeError::DeflateAnswer { .. }), "{answer}: {error}");
+    }
 }
 
 #[test]

@@ -228,7 +228,17 @@ fn the_target_is_a_path_or_a_url_of_the_host() {
     assert_eq!(request.target(), "http://EXAMPLE.org/a/b?c=d?e");
     assert_eq!(serve("ws://example.org").unwrap().path(), "/");
     assert_eq!(serve("//a?").unwrap().query(), Some(""));
-    for target in ["*", "chat", "example.org:80", "http://evil/", "http://example.org?x", "/a#b"] {
+    for target in [
+        "*",
+        "chat",
+        "example.org:80",
+        "http://evil/",
+        "http://example.org?x",
+        "/a#b",
+        "evil/admin?x://example.org/chat",
+        "?://example.org/chat",
+        "://example.org/chat",
+    ] {
         assert_eq!(serve(target).unwrap_err(), HandshakeError::InvalidTarget(target.into()));
     }
 }
