@@ -93,7 +93,7 @@ pub fn config(small: Option<&Small>) -> Arc<Config> {
     let mut limits = Limits::default();
     if let Some(small) = small {
         limits.max_message = 1 + 4 * usize::from(small.message);
-        limits.max_frame = 1 + 4 * usize::from(small.frame);
+        limits.max_frame = small.frame.checked_sub(1).map(|frame| 1 + 4 * usize::from(frame));
         limits.max_streamed = Some(limits.max_message as u64 + u64::from(small.more));
         limits.max_fragments = 1 + u32::from(small.fragments);
         limits.max_control_per_second = 1 + u32::from(small.control);

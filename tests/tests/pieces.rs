@@ -197,7 +197,7 @@ fn a_large_frame_that_was_read_into_its_message_can_be_streamed_on() {
 fn a_streamed_message_has_a_limit_of_its_own() {
     let limits = |most| {
         let mut limits = Limits::default();
-        (limits.max_message, limits.max_frame) = (100, 100);
+        limits.max_message = 100;
         (limits.max_streamed, limits.max_fragments) = (most, 20);
         limits
     };
@@ -233,7 +233,7 @@ fn a_streamed_message_has_a_limit_of_its_own() {
 fn a_message_with_a_long_frame_comes_in_pieces_or_not_at_all() {
     let limits = || {
         let mut limits = Limits::default();
-        limits.max_frame = 10;
+        limits.max_frame = Some(10);
         limits
     };
     let [short, long] = [10, 11].map(|len| frame(0x81, &vec![b'x'; len]));

@@ -84,10 +84,7 @@ impl Options {
                     let level = value(&name, parser)?;
                     options.change_deflate(|deflate| deflate.level(level));
                 }
-                "--max-message" => {
-                    options.limits.max_message = value(&name, parser)?;
-                    options.limits.max_frame = options.limits.max_message;
-                }
+                "--max-message" => options.limits.max_message = value(&name, parser)?,
                 "--tls-cert" => certificate = Some(value(&name, parser)?),
                 "--tls-key" => key = Some(value(&name, parser)?),
                 "--handshake-timeout" => options.timeouts.handshake = seconds(&name, parser)?,

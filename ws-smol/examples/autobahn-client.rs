@@ -26,7 +26,6 @@ fn start() -> Result<(), String> {
 async fn run(url: &str, agent: &str) -> Result<(), String> {
     let mut limits = Limits::default();
     limits.max_message = 16 << 20;
-    limits.max_frame = limits.max_message;
     let builder = Client::builder().limits(limits).deflate(Deflate::new());
     let client = builder.build().map_err(|error| error.to_string())?;
 

@@ -30,7 +30,7 @@ fn every_option_is_taken() {
     assert_eq!(options.listen, "[::1]:80");
     assert_eq!(options.versions, Versions::from(Version::Draft76).with(Version::Rfc6455));
     assert_eq!(options.close_on.as_deref(), Some("bye"));
-    assert_eq!((options.limits.max_message, options.limits.max_frame), (77, 77));
+    assert_eq!(options.limits.max_message, 77);
     assert_eq!(options.timeouts.handshake, Duration::from_millis(1500));
     assert_eq!(options.timeouts.close, Duration::from_secs(2));
     assert_eq!(options.threads, 3);

@@ -60,7 +60,7 @@ fn limits<R: Runtime>(new: impl Fn() -> Builder<R>) -> Vec<Wrong<R>> {
         ("max_uri", with(|limits| limits.max_uri = 0)),
         ("max_headers", with(|limits| limits.max_headers = 0)),
         ("max_message", with(|limits| limits.max_message = 0)),
-        ("max_frame", with(|limits| limits.max_frame = 0)),
+        ("max_frame", with(|limits| limits.max_frame = Some(0))),
         ("max_fragments", with(|limits| limits.max_fragments = 0)),
         ("max_control_per_second", with(|limits| limits.max_control_per_second = 0)),
         ("outbound_high", with(|limits| limits.outbound_high = 0)),

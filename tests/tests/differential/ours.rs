@@ -23,7 +23,7 @@ pub(crate) struct Ours {
 
 fn connected(role: Role) -> (Side, Instant) {
     let mut limits = Limits::default();
-    (limits.max_message, limits.max_frame) = (LIMIT, LIMIT);
+    limits.max_message = LIMIT;
     let config = Arc::new(Config::builder().limits(limits).build().expect("good limits"));
     let mut pair = Pair::with_config(Version::Rfc6455, &config);
     pair.drive();

@@ -3,6 +3,14 @@ use alloc::format;
 use super::error::ConfigError;
 
 /// What a peer may make this side hold or do. All sizes are bytes and inclusive.
+///
+/// ```
+/// use ws_proto::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.max_message = 16 << 20;
+/// limits.outbound_high = 1 << 20;
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -22,9 +30,10 @@ pub struct Limits {
     /// Text of draft75 and draft76 that a client repairs counts as it was received.
     pub max_streamed: Option<u64>,
     /// One frame's payload, unless its message is handed out in pieces; also a length-prefixed frame
-    /// that draft75 and draft76 discard; over it: 1009. Default 1 MiB, so that `max_message` alone
-    /// decides.
-    pub max_frame: usize,
+    /// that draft75 and draft76 discard; over it: 1009. `None` is as much as `max_message`, which
+    /// alone decides then; a compressed frame, which can be longer than its message, may have an
+    /// eighth more, and 1 MiB in any case. Default `None`.
+    pub max_frame: Option<usize>,
     /// Fragments of one message; over it: 1008. Default 131,072: a 4 MiB message in 64-byte
     /// fragments passes, empty fragments without end do not.
     pub max_fragments: u32,
@@ -46,7 +55,7 @@ impl Default for Limits {
             max_headers: 100,
             max_message: 1 << 20,
             max_streamed: Some(1 << 30),
-            max_frame: 1 << 20,
+            max_frame: None,
             max_fragments: 131_072,
             max_control_per_second: 1_000,
             outbound_high: 256 << 10,
@@ -56,6 +65,22 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The longest frame of a message that is handed out whole, and of one that is discarded.
+    pub(crate) fn frame(&self) -> usize {
+        self.max_frame.unwrap_or(self.max_message)
+    }
+
+    /// The longest further frame of a message of which `held` bytes are there. A compressed one is
+    /// charged when it is not compressed any more.
+    pub(crate) fn room(&self, held: usize, deflated: bool) -> usize {
+        const LEAST: usize = 1 << 20;
+        if deflated {
+            self.max_message.saturating_add(self.max_message / 8).max(LEAST)
+        } else {
+            self.max_message.saturating_sub(held)
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         const ZERO: &str = "is zero: nothing could pass";
         let positive = [
@@ -64,7 +89,7 @@ impl Limits {
             ("max_headers", self.max_headers),
             ("max_message", self.max_message),
             ("max_streamed", self.max_streamed.map_or(1, |most| usize::from(most > 0))),
-            ("max_frame", self.max_frame),
+            ("max_frame", self.max_frame.unwrap_or(1)),
             ("max_fragments", self.max_fragments as usize),
             ("max_control_per_second", self.max_control_per_second as usize),
             ("outbound_high", self.outbound_high),

@@ -231,10 +231,11 @@ impl Decoder {
         if self.is_streaming() {
             return self.check_streamed(length, deflated, limits);
         }
-        if frame > limits.max_frame {
-            return Err(ProtocolError::FrameTooBig(limits.max_frame));
+        if let Some(max) = limits.max_frame.filter(|max| frame > *max) {
+            return Err(ProtocolError::FrameTooBig(max));
         }
-        if !deflated && frame > limits.max_message.saturating_sub(self.payload.len()) {
+        let room = limits.room(self.payload.len(), deflated);
+        if frame > room || usize::try_from(length).is_err() {
             return Err(ProtocolError::MessageTooBig(limits.max_message));
         }
         Ok(frame)
@@ -253,7 +254,7 @@ impl Decoder {
         if !frame.opcode.is_control() {
             self.fragments += 1;
             if let Some(pieces) = &mut self.pieces {
-                pieces.long_frame |= frame.remaining > limits.max_frame;
+                pieces.long_frame |= limits.max_frame.is_some_and(|max| frame.remaining > max);
             }
         }
         self.frame = Some(frame);
@@ -275,10 +276,12 @@ impl Decoder {
         let n = bytes.len();
         let out = if frame.opcode.is_control() { &mut self.control } else { &mut self.payload };
         let start = out.len();
-        let most = out.len() + frame.remaining;
+        let end = out.len().saturating_add(frame.remaining);
         if room == usize::MAX && growth::is_direct(out.len() + n, frame.remaining - n) {
-            growth::reserve_direct(out, n, most);
+            growth::reserve_direct(out, n, end);
         } else {
+            // Many small fragments must not each be given just their own room.
+            let most = if frame.fin { end } else { end.max(limits.max_message) };
             growth::reserve(out, n, most);
         }
         match frame.key {
@@ -417,7 +420,12 @@ mod tests {
     const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
     fn limits() -> Limits {
-        Limits { max_message: 40_000, max_frame: 30_000, max_fragments: 4, ..Limits::default() }
+        Limits {
+            max_message: 40_000,
+            max_frame: Some(30_000),
+            max_fragments: 4,
+            ..Limits::default()
+        }
     }
 
     /// A masked frame with any first byte.
@@ -578,7 +586,7 @@ mod tests {
 
     #[test]
     fn rust_websocket_2022_a_claimed_length_reserves_nothing() {
-        let limits = Limits { max_message: usize::MAX, max_frame: usize::MAX, ..Limits::default() };
+        let limits = Limits { max_message: usize::MAX, ..Limits::default() };
         let mut decoder = Decoder::new(Role::Server, false, None);
         let mut input = RecvBuf::default();
         input.feed(&[0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4, 9]);

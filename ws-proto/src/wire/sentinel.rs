@@ -202,8 +202,8 @@ impl Decoder {
     ) -> Result<Option<Item>, ProtocolError> {
         let end = memchr::memchr(END, input.unread());
         let n = end.unwrap_or(input.unread().len());
-        if n > limits.max_frame.saturating_sub(discarded) {
-            return Err(ProtocolError::SkippedTooBig(limits.max_frame));
+        if n > limits.frame().saturating_sub(discarded) {
+            return Err(ProtocolError::SkippedTooBig(limits.frame()));
         }
         input.consume(n);
         if end.is_none() {
@@ -223,9 +223,9 @@ impl Decoder {
         bytes: u8,
         limits: &Limits,
     ) -> Result<Option<Item>, ProtocolError> {
-        let too_big = ProtocolError::SkippedTooBig(limits.max_frame);
+        let too_big = ProtocolError::SkippedTooBig(limits.frame());
         let length = length.checked_mul(128).ok_or(too_big)? | usize::from(byte & 0x7F);
-        if bytes == MAX_LENGTH_BYTES || length > limits.max_frame {
+        if bytes == MAX_LENGTH_BYTES || length > limits.frame() {
             return Err(too_big);
         }
         if byte & 0x80 != 0 {
@@ -288,7 +288,7 @@ mod tests {
 
     /// What comes out when `bytes` go in `step` at a time, as text.
     fn decode(version: Version, role: Role, bytes: &[u8], step: usize) -> Vec<String> {
-        let limits = Limits { max_message: 20, max_frame: 300, ..Limits::default() };
+        let limits = Limits { max_message: 20, max_frame: Some(300), ..Limits::default() };
         let mut decoder = Decoder::new(version, role);
         let mut input = RecvBuf::default();
         let mut seen = Vec::new();

@@ -29,7 +29,7 @@ impl Decoder {
         let long_frame = self.pieces.as_ref().is_some_and(|pieces| pieces.long_frame);
         let joins = Pieces::set(&mut self.pieces, on)?;
         if joins && long_frame {
-            return Err(ProtocolError::FrameTooBig(limits.max_frame));
+            return Err(ProtocolError::FrameTooBig(limits.frame()));
         }
         if on {
             self.offer();
