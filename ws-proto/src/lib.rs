@@ -9,7 +9,15 @@
 //!
 //! After **any** `&mut` call: drain [`Connection::poll_event`], then drain
 //! [`Connection::poll_transmit`], then wait for the socket to be readable, for it to be
-//! writable, or for [`Connection::poll_timeout`].
+//! writable, or for [`Connection::poll_timeout`]. Say what came of it:
+//!
+//! * [`Connection::handle_transmitted`]: bytes were written;
+//! * [`Connection::handle_timeout`]: the deadline has come;
+//! * [`Connection::handle_eof`]: the peer ended its side;
+//! * [`Connection::handle_reset`], [`Connection::handle_write_failure`]: reading, or writing, fails.
+//!
+//! `examples/blocking.rs` is a whole server in that way, over sockets of the standard library. Two
+//! sides without a socket, deadlines and ends left out:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -82,7 +90,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `std` | yes | `std` in what this crate is built on, such as finding out what the processor can do; the API and the protocol are the same without |
-//! | `deflate` | no | permessage-deflate (RFC 7692), for configurations that ask for it |
+//! | `deflate` | no | permessage-deflate (RFC 7692), for configurations that ask for it; needs `std` |
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
 #![cfg_attr(
