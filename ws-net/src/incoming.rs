@@ -118,5 +118,5 @@ pub enum AcceptError {
     Unavailable,
     /// The connection ended before it was open.
     #[error("the connection ended before it was open: {0}")]
-    Closed(Arc<Closed>),
+    Closed(#[source] Arc<Closed>),
 }

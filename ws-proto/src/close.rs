@@ -38,6 +38,8 @@ impl CloseCode {
     pub const BAD_GATEWAY: Self = Self(1014);
 
     /// The code `code`, or `None` when it may not be sent: 1000–1003, 1007–1014 and 3000–4999 may.
+    /// hybi 7 and 8 are held to the same: 1004, which named messages that were too long in them, is
+    /// refused too.
     pub const fn new(code: u16) -> Option<Self> {
         match code {
             1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),

@@ -82,6 +82,8 @@ impl fmt::Display for Closed {
     }
 }
 
+impl core::error::Error for Closed {}
+
 /// Why a connection ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -115,7 +115,10 @@ pub enum HandshakeError {
     )]
     Body,
     /// The origin policy refuses this origin.
-    #[error("the origin {0:?} may not connect: add it to the origin policy if it should")]
+    #[error(
+        "the origin {0:?} may not connect: add it to the origin policy if it should, and let a \
+         proxy, if there is one, pass Host on"
+    )]
     OriginRefused(String),
     /// The origin policy wants an origin.
     #[error("a request without Origin may not connect: the origin policy requires one")]

@@ -35,7 +35,9 @@ impl OriginPolicy {
     /// Pages over http or https from the host and port that `Host` names. The default.
     ///
     /// A port that is left out in `Host` is the default one of the page's scheme, so that a server
-    /// behind a proxy that ends TLS needs no setting.
+    /// behind a proxy that ends TLS needs no setting, as long as the proxy passes `Host` on. nginx
+    /// does with `proxy_set_header Host $host`, and otherwise names the server behind it: then every
+    /// page is refused, and [`list`](Self::list) is the way.
     pub fn same_host() -> Self {
         Self::new(Rule::SameHost)
     }
