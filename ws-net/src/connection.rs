@@ -119,6 +119,17 @@ impl Connection {
         queued.map_err(|kind| SendError { message, kind })
     }
 
+    /// Sends a pong that nobody asked for, with at most 125 bytes: a sign of life (RFC 6455
+    /// section 5.5.3). Does not wait. Pings are answered without it.
+    ///
+    /// # Errors
+    /// As for [`ping`](Self::ping).
+    pub fn pong(&self, payload: impl Into<Bytes>) -> Result<SendStatus, SendError<Bytes>> {
+        let message = payload.into();
+        let queued = self.shared.command(|inner, _| inner.core.queue_pong(&message));
+        queued.map_err(|kind| SendError { message, kind })
+    }
+
     /// Stops receiving until [`resume`](Self::resume). Does not wait.
     ///
     /// Nothing more is read from the socket, so a peer that goes on sending is held back by its own
@@ -136,8 +147,9 @@ impl Connection {
     }
 
     /// Starts the closing handshake. Does not wait; [`closed`](Self::closed) tells when it is
-    /// over. What was sent before still leaves; messages that arrive from now on are discarded.
-    /// draft75 and draft76 carry neither code nor reason. Further calls do nothing.
+    /// over, and a program that ends before cuts it off. What was sent before still leaves; messages
+    /// that arrive from now on are discarded. draft75 and draft76 carry neither code nor reason.
+    /// Further calls do nothing.
     pub fn close(&self, close: Close) {
         self.shared.close(close);
     }

@@ -84,13 +84,20 @@ impl Connection {
     /// # Errors
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
-        match self.check_control(&payload) {
-            Ok(()) => {
-                self.out.put_pong(&payload);
-                Ok(self.out.status(&self.config.limits))
-            }
+        match self.queue_pong(&payload) {
+            Ok(status) => Ok(status),
             Err(kind) => Err(SendError::new(kind, payload)),
         }
+    }
+
+    /// The same without taking the payload, see [`queue`](Self::queue).
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn queue_pong(&mut self, payload: &Bytes) -> Result<SendStatus, SendErrorKind> {
+        self.check_control(payload)?;
+        self.out.put_pong(payload);
+        Ok(self.out.status(&self.config.limits))
     }
 
     #[inline]
