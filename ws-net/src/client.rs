@@ -36,7 +36,8 @@ use crate::runtime::{Address, Runtime, Transport};
 ///
 /// A [`Connection`] that a client made is driven by a task of its own, as a server's is. What is
 /// different:
-/// * It is closed with code 1000 when its last handle is dropped.
+/// * It is closed with code 1000 when its last handle is dropped. A program that ends then cuts
+///   that off: [close](Connection::close) it and wait for [`closed`](Connection::closed) before.
 /// * It is alone: [`broadcast`](Connection::broadcast) reaches nobody, and
 ///   [`send_all`](Connection::send_all) its server only.
 /// * [`request`](Connection::request) and [`storage`](Connection::storage) are `None`, and

@@ -121,6 +121,7 @@ pub enum ConnectError {
         /// The URL that was asked for.
         url: String,
         /// How it ended.
+        #[source]
         closed: Arc<Closed>,
     },
 }
@@ -148,6 +149,16 @@ impl ConnectError {
             }
             _ => false,
         }
+    }
+
+    /// How long the server asks to be left alone: the `Retry-After` of its answer in whole seconds
+    /// (RFC 9110 section 10.2.3). `None` when it does not ask, or names a date instead.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Self::Answer { response: Some(response), .. } = self else { return None };
+        let seconds = response.headers().text("Retry-After")?;
+        // A sign, which `parse` would take, makes it something else.
+        let number = seconds.bytes().all(|byte| byte.is_ascii_digit());
+        number.then(|| seconds.parse().ok())?.map(Duration::from_secs)
     }
 }
 

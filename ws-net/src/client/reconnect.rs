@@ -1,5 +1,5 @@
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, mem};
 
 use tracing::debug;
 use ws_proto::Instant;
@@ -23,6 +23,7 @@ impl<R: Runtime> Client<R> {
             failures: 0,
             tried: false,
             opened: None,
+            asked: Duration::ZERO,
             due: None,
         }
     }
@@ -35,7 +36,8 @@ impl<R: Runtime> Client<R> {
 /// nothing and a bound, which begins with [`first_pause`](Self::first_pause) and doubles up to
 /// [`longest_pause`](Self::longest_pause), so that a server that comes back is not run over by all
 /// its clients at the same moment (RFC 6455 section 7.2.3). The bound is small again after a
-/// connection that lasted.
+/// connection that lasted. What a server [asks for](ConnectError::retry_after) comes in front of the
+/// random time, up to the longest pause.
 ///
 /// ```no_run
 /// # async fn example<R: ws_net::Runtime>(client: ws_net::Client<R>) -> Result<(), ws_net::ConnectError> {
@@ -63,6 +65,8 @@ pub struct Reconnect<R: Runtime> {
     tried: bool,
     /// When the last connection opened, until it is judged.
     opened: Option<Instant>,
+    /// What the server asked to wait when it refused the last attempt.
+    asked: Duration,
     /// The end of the pause.
     due: Option<Instant>,
 }
@@ -74,7 +78,8 @@ impl<R: Runtime> Reconnect<R> {
         Self { first_pause: pause, ..self }
     }
 
-    /// The bound of all pauses. Default 60 s: a server is found again within a minute.
+    /// The bound of all pauses, and of what a server can ask for in addition. Default 60 s: a server
+    /// is found again within a minute.
     #[must_use]
     pub fn longest_pause(self, pause: Duration) -> Self {
         Self { longest_pause: pause, ..self }
@@ -116,6 +121,7 @@ impl<R: Runtime> Reconnect<R> {
                 }
                 Err(error) => error,
             };
+            self.asked = error.retry_after().unwrap_or_default();
             self.failures = self.failures.saturating_add(1);
             if !error.is_transient() || self.max_failures.is_some_and(|max| self.failures >= max) {
                 self.failures = 0;
@@ -149,7 +155,8 @@ impl<R: Runtime> Reconnect<R> {
         let bound = bound(self.first_pause, self.longest_pause, self.step);
         self.step = self.step.saturating_add(1);
         let random = entropy::random().map_err(ConnectError::Entropy)?;
-        let due = now + share(bound, random);
+        let asked = mem::take(&mut self.asked).min(self.longest_pause);
+        let due = now + asked + share(bound, random);
         self.due = Some(due);
         Ok(due)
     }

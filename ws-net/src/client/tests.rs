@@ -451,6 +451,26 @@ fn what_does_not_change_by_itself_is_not_tried_again() {
 }
 
 #[test]
+fn what_the_server_asks_for_is_waited_for() {
+    for (asked, least) in [("30", 30), ("86400", 60), ("-9", 0), ("+9", 0), ("", 0)] {
+        let toy = Toy::default();
+        let mut reconnect = Client::new(toy.clone()).reconnect("ws://a/");
+        let slot = start(&toy, async move { reconnect.connect().await.map(drop) });
+        let (pipe, _) = stream(&toy);
+        toy.attempts();
+        let refused = toy.now();
+        answer(&toy, &pipe, format!("HTTP/1.1 503 x\r\nRetry-After: {asked}\r\n\r\n"));
+        while toy.attempts().is_empty() {
+            assert!(take(&slot).is_none());
+            toy.advance(Duration::from_millis(100));
+        }
+        let pause = toy.now().saturating_duration_since(refused);
+        let bounds = Duration::from_secs(least)..Duration::from_secs(least + 6);
+        assert!(bounds.contains(&pause), "{pause:?} after {asked:?}");
+    }
+}
+
+#[test]
 fn a_connection_that_lasted_makes_the_next_pause_short() {
     let toy = Toy::default();
     let server = serve(&toy);
