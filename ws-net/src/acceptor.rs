@@ -16,7 +16,8 @@ use crate::gate::{Gate, Phase, Refused, Seat};
 use crate::link::Security;
 use crate::local::LocalAddress;
 use crate::log;
-use crate::runtime::{Listener, Runtime};
+use crate::runtime::{Listener, Runtime, Transport};
+use crate::shared::Peer;
 #[cfg(unix)]
 use crate::unix::SocketFile;
 use crate::{Address, ServerError};
@@ -53,13 +54,14 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     let ends = listener.ends_when_dropped() && !security.is_secure();
     let mut stopped = pin!(gate.beyond(Phase::Open));
     let mut pause = FIRST_PAUSE;
+    let mut full = false;
     loop {
         let accepted = poll_fn(|cx| listener.poll_accept(cx));
         let Some(accepted) = unless(gate, stopped.as_mut(), accepted).await else { return };
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                let admitted = admit(&runtime, gate, peer);
+                let admitted = admit(&runtime, gate, peer, &mut full);
                 let Some((admitted, now)) = unless(gate, stopped.as_mut(), admitted).await else {
                     return;
                 };
@@ -78,11 +80,14 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 let link = match security.wrap(stream) {
                     Ok(link) => link,
                     Err(error) => {
-                        error!(target: "ws::server", %peer, "TLS cannot be used: {error}");
+                        log::write(|| {
+                            error!(target: "ws::server", %peer, "TLS cannot be used: {error}");
+                        });
                         continue;
                     }
                 };
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
+                let peer = Peer { address: peer, secure: link.is_secure() };
                 let (door, socket) = (door.clone(), (link, ends));
                 let driver = Driver::server(own, endpoint, door, seat, socket, peer, now);
                 // A shutdown that began meanwhile has not seen it.
@@ -91,11 +96,13 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 }
             }
             Err(error) if concerns_one_client(&error) => {
-                debug!(target: "ws::server", "a client left before it was accepted: {error}");
+                log::write(|| {
+                    debug!(target: "ws::server", "a client left before it was accepted: {error}");
+                });
             }
             Err(error) => {
                 let error = ServerError::Accept { error, retry_in: pause };
-                warn!(target: "ws::server", "{error}");
+                log::write(|| warn!(target: "ws::server", "{error}"));
                 endpoint.listeners.tell_error(&error);
                 drop(error);
                 let deadline = runtime.now() + pause;
@@ -109,17 +116,22 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     }
 }
 
-/// A seat as soon as there is one, and the time then.
+/// A seat as soon as there is one, and the time then. That there is none is told once, until a
+/// client finds one at once.
 async fn admit<R: Runtime>(
     runtime: &R,
     gate: &Arc<Gate>,
     peer: Address,
+    full: &mut bool,
 ) -> (Result<Seat, Refused>, Instant) {
     let now = runtime.now();
     if let Some(admitted) = gate.try_admit(peer, now) {
+        *full = false;
         return (admitted, now);
     }
-    warn!(target: "ws::server", %peer, "full: clients wait until others leave");
+    if !mem::replace(full, true) {
+        log::write(|| warn!(target: "ws::server", %peer, "full: clients wait until others leave"));
+    }
     (gate.admit(peer, now).await, runtime.now())
 }
 

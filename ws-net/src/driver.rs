@@ -28,7 +28,7 @@ use crate::runtime::{Runtime, Transport};
 use crate::shared::{Activity, Peer, Shared};
 use crate::turn::{BUDGET, Rest, StreamEnd, Turn, Work};
 use crate::waiters::Spare;
-use crate::{Address, Connection, Descriptor, Rejected, StateChange};
+use crate::{Connection, Descriptor, Rejected, StateChange};
 
 mod panics;
 mod promise;
@@ -71,20 +71,21 @@ pub(crate) enum Socket<S> {
 }
 
 impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
-    /// The server's side of a stream that was accepted just now, and whether dropping it ends it.
+    /// The server's side of a stream that was accepted, and whether dropping it ends it.
     pub(crate) fn server(
         runtime: R,
         endpoint: Arc<Endpoint>,
         door: D,
         seat: Seat,
         (socket, ends): (S, bool),
-        peer: Address,
+        peer: Peer,
         now: Instant,
     ) -> Self {
-        let config = Arc::clone(endpoint.common.config_for(socket.is_secure()));
+        let config = Arc::clone(endpoint.common.config_for(peer.secure));
         let mut core = ws_proto::Connection::server(config, now);
         core.set_ends_when_dropped(ends);
-        let shared = Shared::new(Arc::clone(&endpoint.common), core, peer, D::READER, now);
+        let common = Arc::clone(&endpoint.common);
+        let shared = Shared::new(common, core, peer.address, D::READER, now);
         Self::new(runtime, endpoint, door, seat, Socket::Open(socket), Arc::new(shared))
     }
 

@@ -4,19 +4,20 @@ use std::task::{Context, Poll};
 use ws_proto::RecvBuf;
 
 use crate::Descriptor;
+use crate::boxed::BoxStream;
 use crate::runtime::{Certificates, Transport};
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, stream::TlsStream};
 
-/// What a connection's bytes go through: the socket itself, or TLS on top of it.
+/// What a connection's bytes go through: the socket itself, or something else.
 ///
 /// The plain way costs one branch that is always taken the same way.
 pub(crate) enum Link<S> {
     /// The socket.
     Plain(S),
-    /// TLS, of which an idle connection without it holds nothing.
-    #[cfg(feature = "tls")]
-    Tls(Box<TlsStream<S>>),
+    /// TLS on top of it, or a stream that the application has opened. One variant for both, so that
+    /// the task of a connection without is no larger for them.
+    Other(BoxStream),
 }
 
 /// What the clients of one listening socket have to speak.
@@ -42,7 +43,7 @@ impl Security {
         match self {
             Self::Plain => Ok(Link::Plain(socket)),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => Ok(Link::Tls(Box::new(TlsStream::server(socket, tls.config())?))),
+            Self::Tls(tls) => Ok(Link::Other(Box::new(TlsStream::server(socket, tls.config())?))),
         }
     }
 
@@ -57,8 +58,7 @@ impl<S: Transport> Transport for Link<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(socket) => socket.poll_read(cx, buf),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.poll_read(cx, buf),
+            Self::Other(stream) => stream.poll_read(cx, buf),
         }
     }
 
@@ -66,8 +66,7 @@ impl<S: Transport> Transport for Link<S> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(socket) => socket.poll_fill(cx, input),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.poll_fill(cx, input),
+            Self::Other(stream) => stream.poll_fill(cx, input),
         }
     }
 
@@ -79,8 +78,7 @@ impl<S: Transport> Transport for Link<S> {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(socket) => socket.poll_write_vectored(cx, bufs),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.poll_write_vectored(cx, bufs),
+            Self::Other(stream) => stream.poll_write_vectored(cx, bufs),
         }
     }
 
@@ -88,40 +86,35 @@ impl<S: Transport> Transport for Link<S> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(socket) => socket.poll_flush(cx),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.poll_flush(cx),
+            Self::Other(stream) => stream.poll_flush(cx),
         }
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(socket) => socket.poll_shutdown(cx),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.poll_shutdown(cx),
+            Self::Other(stream) => stream.poll_shutdown(cx),
         }
     }
 
     fn descriptor(&self) -> Option<Descriptor<Self>> {
         match self {
             Self::Plain(socket) => socket.descriptor().map(Descriptor::within),
-            #[cfg(feature = "tls")]
-            Self::Tls(_) => None,
+            Self::Other(_) => None,
         }
     }
 
     fn peer_certificates(&self) -> Option<Certificates> {
         match self {
             Self::Plain(socket) => socket.peer_certificates(),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.peer_certificates(),
+            Self::Other(stream) => stream.peer_certificates(),
         }
     }
 
     fn is_secure(&self) -> bool {
         match self {
             Self::Plain(socket) => socket.is_secure(),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.is_secure(),
+            Self::Other(stream) => stream.is_secure(),
         }
     }
 }

@@ -14,8 +14,9 @@ pub(crate) fn tells_steps() -> bool {
     LevelFilter::current() >= LevelFilter::DEBUG
 }
 
-/// Writes lines. A subscriber that panics keeps no connection from being told on, or forgotten.
-fn write(lines: impl FnOnce()) {
+/// Writes lines. A subscriber that panics keeps no connection from being told on, or forgotten, and
+/// nobody from accepting.
+pub(crate) fn write(lines: impl FnOnce()) {
     // There is nowhere to tell it.
     catch(lines, |_| {});
 }
@@ -112,23 +113,27 @@ fn tell_end(connection: &Connection, closed: &Closed) {
 /// Who is refused, seldom enough that it costs nothing.
 pub(crate) fn has_its_share(refused: &Refused, peer: Address) {
     let Some(number) = refused.to_be_told else { return };
-    warn!(
-        target: "ws::server",
-        %peer, number,
-        "refused: the address has its share of connections or handshakes; \
-         if it is a proxy's, raise max_connections_per_ip and max_handshakes_per_ip",
-    );
+    write(|| {
+        warn!(
+            target: "ws::server",
+            %peer, number,
+            "refused: the address has its share of connections or handshakes; \
+             if it is a proxy's, raise max_connections_per_ip and max_handshakes_per_ip",
+        );
+    });
 }
 
 /// One line for a request for a WebSocket that broke a rule and was read by an HTTP server.
 pub(crate) fn refused(refused: &Rejected) {
     let Rejected { id, peer, status, cause, .. } = refused;
     let Cause::Handshake(error) = cause else { return };
-    warn!(
-        target: "ws::protocol",
-        %id, %peer,
-        rule = error.clause(),
-        status,
-        "the peer's handshake was refused: {error}",
-    );
+    write(|| {
+        warn!(
+            target: "ws::protocol",
+            %id, %peer,
+            rule = error.clause(),
+            status,
+            "the peer's handshake was refused: {error}",
+        );
+    });
 }

@@ -12,6 +12,7 @@ use crate::door::{self, Door, Listen, Queue, ServeOnce};
 use crate::driver::{Driver, Socket};
 use crate::endpoint::Endpoint;
 use crate::incoming::AcceptError;
+use crate::link::Link;
 use crate::log;
 use crate::runtime::{Address, Runtime, Transport};
 use crate::server::Server;
@@ -41,12 +42,43 @@ impl<R: Runtime> Server<R> {
         leftover: impl Into<Bytes>,
     ) -> Upgrade<R> {
         let stream = Prefixed::boxed(leftover.into(), stream);
-        Upgrade::new(self, request, Socket::Open(stream))
+        Upgrade::new(self, Taken::Asked(request, Socket::Open(stream)))
+    }
+
+    /// Takes over a stream on which nothing was read yet, however it came about: TLS of another
+    /// library, a tunnel, one end of a pipe in a test. The request is read here, under the same
+    /// limits and deadline as on a socket of this server, which needs no address for it; ordinary
+    /// HTTP is served too.
+    ///
+    /// Then choose who gets the connection, as with [`upgrade`](Self::upgrade). Does not wait.
+    ///
+    /// ```no_run
+    /// # use ws_net::{AcceptError, Runtime, Server, Transport};
+    /// # fn f<R: Runtime>(server: Server<R>, stream: impl Transport) -> Result<(), AcceptError> {
+    /// server.handshake(stream).serve(|connection| async move {
+    ///     while let Some(Ok(message)) = connection.recv().await {
+    ///         if connection.send(message).await.is_err() {
+    ///             break;
+    ///         }
+    ///     }
+    /// })
+    /// # }
+    /// ```
+    pub fn handshake(&self, stream: impl Transport) -> Upgrade<R> {
+        Upgrade::new(self, Taken::Fresh(Box::new(stream)))
     }
 }
 
-/// A stream that [`Server::upgrade`] has taken over, until it is said who gets the connection.
-/// Dropping it drops the stream without an answer.
+/// What was taken over.
+pub(crate) enum Taken {
+    /// The request was read elsewhere.
+    Asked(Request, Socket<BoxStream>),
+    /// Nothing was read.
+    Fresh(BoxStream),
+}
+
+/// A stream that [`Server::upgrade`] or [`Server::handshake`] has taken over, until it is said who
+/// gets the connection. Dropping it drops the stream without an answer.
 ///
 /// When the server is full or closed, or the [peer](Self::peer)'s address has its share, each of the
 /// methods answers the client with 503.
@@ -54,19 +86,17 @@ impl<R: Runtime> Server<R> {
 pub struct Upgrade<R: Runtime> {
     runtime: R,
     endpoint: Arc<Endpoint>,
-    request: Request,
-    socket: Socket<BoxStream>,
+    taken: Taken,
     peer: Peer,
 }
 
 impl<R: Runtime> Upgrade<R> {
-    pub(crate) fn new(server: &Server<R>, request: Request, socket: Socket<BoxStream>) -> Self {
+    pub(crate) fn new(server: &Server<R>, taken: Taken) -> Self {
         let (runtime, endpoint) = server.insides();
         Self {
             runtime: runtime.clone(),
             endpoint: Arc::clone(endpoint),
-            request,
-            socket,
+            taken,
             peer: Peer { address: Address::Unnamed, secure: false },
         }
     }
@@ -114,9 +144,9 @@ impl<R: Runtime> Upgrade<R> {
         self.start(Listen).map(drop)
     }
 
-    /// Leaves the answer to the caller, as [`Server::accept`] does. Waits for nothing but
-    /// [`Builder::authorize`](crate::Builder::authorize); the deadline of the handshake begins.
-    /// Dropping the future rejects the request with 503.
+    /// Leaves the answer to the caller, as [`Server::accept`] does. Waits for a request that is
+    /// still to be read, and for [`Builder::authorize`](crate::Builder::authorize); the deadline of
+    /// the handshake begins. Dropping the future rejects the request with 503.
     ///
     /// # Errors
     /// [`AcceptError::Unavailable`] when the server is full or closed; [`AcceptError::Closed`]
@@ -147,16 +177,20 @@ impl<R: Runtime> Upgrade<R> {
         self.incoming().await?.accept(accept).await
     }
 
-    /// The request: target and headers.
-    pub fn request(&self) -> &Request {
-        &self.request
+    /// The request: target and headers. `None` when it is still to be read.
+    pub fn request(&self) -> Option<&Request> {
+        match &self.taken {
+            Taken::Asked(request, _) => Some(request),
+            Taken::Fresh(_) => None,
+        }
     }
 
     /// Starts the driver.
     fn start<D: Door>(self, door: D) -> Result<Connection, AcceptError> {
-        let Self { runtime, endpoint, request, socket, peer } = self;
+        let Self { runtime, endpoint, taken, peer } = self;
         let gate = Arc::clone(&endpoint.common.gate);
-        let (seat, full) = match gate.try_admit(peer.address, runtime.now()) {
+        let now = runtime.now();
+        let (seat, full) = match gate.try_admit(peer.address, now) {
             Some(Ok(seat)) => (seat, false),
             Some(Err(refused)) => {
                 log::has_its_share(&refused, peer.address);
@@ -165,20 +199,40 @@ impl<R: Runtime> Upgrade<R> {
             None => (gate.admit_beyond(peer.address), true),
         };
         let spawner = runtime.clone();
-        let driver = Driver::upgraded(runtime, endpoint, door, seat, socket, peer, request);
-        let connection = driver.connection().clone();
-        // Looked at now: a shutdown that begins from here on sees the connection.
-        let started = if full || !gate.is_open() {
-            let reject = Reject::new(503);
-            // It has just been made, so nobody has decided about it.
-            let _ = connection.shared().command(|inner, now| inner.core.reject(&reject, now));
-            Err(AcceptError::Unavailable)
-        } else {
-            Ok(connection)
-        };
-        spawner.spawn(driver);
-        started
+        // The gate is looked at when the driver is made: a shutdown that begins from then on sees
+        // the connection.
+        match taken {
+            Taken::Asked(request, socket) => {
+                let driver = Driver::upgraded(runtime, endpoint, door, seat, socket, peer, request);
+                launch(&spawner, driver, full || !gate.is_open())
+            }
+            Taken::Fresh(stream) => {
+                let peer = Peer { secure: peer.secure || stream.is_secure(), ..peer };
+                let socket = (Link::<R::Stream>::Other(stream), false);
+                let driver = Driver::server(runtime, endpoint, door, seat, socket, peer, now);
+                launch(&spawner, driver, full || !gate.is_open())
+            }
+        }
     }
+}
+
+/// Starts the driver, to refuse the client if that is to be.
+fn launch<R: Runtime, S: Transport, D: Door>(
+    runtime: &R,
+    driver: Driver<R, S, D>,
+    refused: bool,
+) -> Result<Connection, AcceptError> {
+    let connection = driver.connection().clone();
+    let started = if refused {
+        let reject = Reject::new(503);
+        // It has just been made, so nobody has decided about it.
+        let _ = connection.shared().command(|inner, now| inner.core.reject(&reject, now));
+        Err(AcceptError::Unavailable)
+    } else {
+        Ok(connection)
+    };
+    runtime.spawn(driver);
+    started
 }
 
 /// Where the one request comes to; nobody takes it any more when this is dropped.
@@ -199,7 +253,7 @@ impl<R: Runtime> fmt::Debug for Upgrade<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgrade")
             .field("peer", &self.peer.address)
-            .field("request", &self.request)
+            .field("request", &self.request())
             .finish_non_exhaustive()
     }
 }

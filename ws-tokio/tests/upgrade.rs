@@ -117,6 +117,21 @@ async fn a_stream_of_tokio_is_taken_over() {
     assert_eq!(client.hear().await, "hi");
 }
 
+/// No socket is needed for a test of a handler.
+#[tokio::test]
+async fn both_ends_of_a_pipe_talk() {
+    let server = Server::builder().build().unwrap();
+    let (ours, theirs) = tokio::io::duplex(1024);
+    server.handshake(AsyncIo(theirs)).serve(echo).unwrap();
+    let client = ws_tokio::Client::default();
+    let connection = client.connect_over(AsyncIo(ours), "ws://test/chat").await.unwrap();
+    let long = "x".repeat(10_000);
+    connection.send(long.as_str()).await.unwrap();
+    assert_eq!(connection.recv().await.unwrap().unwrap(), ws_tokio::Message::text(long));
+    connection.close(ws_tokio::Close::normal());
+    assert!(connection.closed().await.clean);
+}
+
 #[cfg(feature = "axum")]
 #[tokio::test]
 async fn axum_and_websockets_share_a_port() {
@@ -147,4 +162,61 @@ async fn axum_and_websockets_share_a_port() {
     bad.write(ASK.replace("Version: 13", "Version: 99").as_bytes()).await;
     let answer = String::from_utf8(bad.read_to_end().await).unwrap();
     assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+}
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn behind_axum_connections_are_taken_in_each_way() {
+    use axum::extract::State;
+    use axum::response::Response;
+    use axum::routing::get;
+    use ws_tokio::axum::Upgrade;
+    use ws_tokio::{Accept, Reject};
+
+    async fn listen(State(server): State<Server>, upgrade: Upgrade) -> Response {
+        upgrade.peer(std::net::SocketAddr::from(([10, 0, 0, 1], 1))).secure(true).run(&server).await
+    }
+
+    async fn choose(State(server): State<Server>, upgrade: Upgrade) -> Response {
+        let (incoming, answer) = match upgrade.incoming(&server).await {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal,
+        };
+        tokio::spawn(async move {
+            if incoming.request().query() == Some("out") {
+                return incoming.reject(&Reject::new(403));
+            }
+            echo(incoming.accept(Accept::default()).await.unwrap()).await;
+        });
+        answer.await
+    }
+
+    let server = Server::builder().build().unwrap();
+    server.on_message(|connection, _| {
+        let text = format!("{} {}", connection.peer_addr(), connection.is_secure());
+        connection.try_send(text).unwrap();
+    });
+    let routes = axum::Router::new().route("/listen", get(listen)).route("/choose", get(choose));
+    let routes = routes.with_state(server.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    for (target, heard) in [("/listen", "10.0.0.1:1 true"), ("/choose", "hi")] {
+        let mut client = raw(address).await;
+        let ask = ASK.replace("/chat", target);
+        client.write(&[ask.as_bytes(), &frame(0x81, b"hi")].concat()).await;
+        let head = client.read_head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert_eq!(client.hear().await, heard);
+        client.close().await;
+    }
+    let unfit = ASK.replace("Version: 13", "Version: 99");
+    for (ask, target, status) in
+        [(ASK, "/choose?out", 403), (&unfit, "/choose", 426), (&unfit, "/listen", 426)]
+    {
+        let mut client = raw(address).await;
+        client.write(ask.replace("/chat", target).as_bytes()).await;
+        let answer = String::from_utf8(client.read_to_end().await).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {answer}");
+    }
 }

@@ -9,6 +9,7 @@ use ws_proto::{Answer, Cause, Config, HandshakeError, Version, Versions};
 
 use super::handoff::{handoff, judge, response, whatever};
 use crate::driver::Socket;
+use crate::upgrade::Taken;
 use crate::{Address, Connection, ConnectionId, Incoming, Rejected, Runtime, Server, Upgrade};
 
 impl<R: Runtime> Server<R> {
@@ -82,8 +83,9 @@ impl<R: Runtime> Server<R> {
             response(&answer)
         })?;
         let (promise, answered) = handoff(hyper::upgrade::on(request), whatever);
-        let upgrade = Upgrade::new(self, asked, Socket::Promised(promise)).peer(peer);
-        Ok(HttpUpgrade { upgrade, answered: Box::pin(answered) })
+        let taken = Taken::Asked(asked.clone(), Socket::Promised(promise));
+        let upgrade = Upgrade::new(self, taken).peer(peer);
+        Ok(HttpUpgrade { request: asked, upgrade, answered: Box::pin(answered) })
     }
 }
 
@@ -101,6 +103,7 @@ fn refusal(error: &HandshakeError, config: &Config) -> Answer {
 /// When the server is full or closed the answer is 503.
 #[must_use = "the client waits for an answer"]
 pub struct HttpUpgrade<R: Runtime> {
+    request: ws_proto::Request,
     upgrade: Upgrade<R>,
     answered: Answered,
 }
@@ -125,8 +128,9 @@ impl<R: Runtime> HttpUpgrade<R> {
 
     /// Accepts it, and runs `handler` as [`Server::serve`] does when the connection is open.
     ///
-    /// Answers what hyper is to write; waits for it no longer than one turn of the connection's
-    /// task. Dropping the future leaves the request unanswered, and the connection does not open.
+    /// Answers what hyper is to write. Waits for [`Builder::authorize`](crate::Builder::authorize), at
+    /// most until the deadline of the handshake, and otherwise no longer than one turn of the
+    /// connection's task. Dropping the future leaves the request unanswered, and the connection does not open.
     pub async fn serve<F, H>(self, handler: F) -> Response<Bytes>
     where
         F: FnOnce(Connection) -> H + Send + 'static,
@@ -156,7 +160,7 @@ impl<R: Runtime> HttpUpgrade<R> {
         self,
     ) -> Result<(Incoming, impl Future<Output = Response<Bytes>> + Send + 'static), Response<Bytes>>
     {
-        let Self { upgrade, mut answered } = self;
+        let Self { upgrade, mut answered, .. } = self;
         let mut waiting = pin!(upgrade.incoming());
         let mut refused = false;
         // A request that is refused before is answered before.
@@ -177,7 +181,7 @@ impl<R: Runtime> HttpUpgrade<R> {
 
     /// The request: target and headers.
     pub fn request(&self) -> &ws_proto::Request {
-        self.upgrade.request()
+        &self.request
     }
 }
 

@@ -115,7 +115,7 @@ fn the_caller_may_decide() {
     let (toy, server) = server(|builder| builder);
     let address: std::net::SocketAddr = "127.0.0.1:7".parse().unwrap();
     let (client, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
-    assert_eq!(asked.request().target(), "/chat");
+    assert_eq!(asked.request().unwrap().target(), "/chat");
     let incoming = toy.block_on(asked.peer(address).incoming()).unwrap();
     assert_eq!((incoming.request().path(), incoming.peer_addr()), ("/chat", address.into()));
     toy.settle();
@@ -316,4 +316,61 @@ fn an_upgrade_counts_in_the_share_of_its_address() {
     asked.run().unwrap();
     toy.settle();
     assert!(third.take().0.starts_with(b"HTTP/1.1 101 "), "nobody knows where it comes from");
+}
+
+const HEAD: &[u8] =
+    b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+#[test]
+fn a_stream_of_any_kind_shakes_hands_in_every_version() {
+    let address: std::net::SocketAddr = "10.0.0.1:7".parse().unwrap();
+    for version in Version::ALL {
+        let (toy, server) = server(|builder| builder);
+        let (ours, theirs) = Pipe::pair();
+        let asked = server.handshake(theirs).peer(address);
+        assert!(asked.request().is_none());
+        let handler = |connection: Connection| async move {
+            connection.send(connection.peer_addr().to_string()).await.unwrap();
+            echo(connection).await;
+        };
+        asked.serve(handler).unwrap();
+        let client = crate::ClientBuilder::new(toy.clone()).version(version).build().unwrap();
+        toy.block_on(async move {
+            let connection = client.connect_over(ours, "ws://a/chat").await.unwrap();
+            let first = connection.recv().await.unwrap().unwrap();
+            assert_eq!(first, Message::text("10.0.0.1:7"), "{version}");
+            connection.send("hi").await.unwrap();
+            assert_eq!(connection.recv().await.unwrap().unwrap(), Message::text("hi"));
+        });
+        toy.settle();
+        assert_eq!(server.manager().len(), 0, "{version}");
+    }
+}
+
+#[test]
+fn a_request_that_is_still_to_be_read_is_waited_for_and_has_a_deadline() {
+    let (toy, server) = server(|builder| builder.max_connections(1));
+    let (client, stream) = Pipe::pair();
+    client.send(HEAD);
+    let incoming = toy.block_on(server.handshake(stream).secure(true).incoming()).unwrap();
+    assert_eq!((incoming.request().path(), incoming.is_secure()), ("/chat", true));
+    incoming.reject(&Reject::new(404));
+    toy.settle();
+    assert!(client.take().0.starts_with(b"HTTP/1.1 404 ") && client.ended());
+    drop(client);
+    toy.settle();
+
+    let (silent, stream) = Pipe::pair();
+    server.handshake(stream).serve(echo).unwrap();
+    let (late, stream) = Pipe::pair();
+    let error = server.handshake(stream).serve(echo).unwrap_err();
+    assert!(matches!(error, AcceptError::Unavailable), "{error}");
+    late.send(HEAD);
+    toy.settle();
+    assert!(late.take().0.starts_with(b"HTTP/1.1 503 ") && late.ended());
+    drop(late);
+    silent.send(&HEAD[..HEAD.len() - 1]);
+    toy.advance(Duration::from_secs(11));
+    assert!(silent.ended());
 }
