@@ -173,7 +173,7 @@ macro_rules! conformance {
             }
             http {
                 a_connection_is_kept_alive,
-                a_handler_sees_the_address_of_the_client,
+                a_handler_sees_where_a_request_comes_from,
                 bodies_are_read_and_requests_pipelined,
                 websockets_and_http_share_the_port,
                 a_wrong_handshake_is_not_handed_over,

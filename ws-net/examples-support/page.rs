@@ -3,14 +3,14 @@
 use http_body_util::Full;
 
 use crate::ws::Bytes;
-use crate::ws::http::{Incoming, Method, Request, Response, StatusCode, header};
+use crate::ws::http::{Method, Request, RequestBody, Response, StatusCode, header};
 
 const PAGE: &str = include_str!("assets/chat.html");
 const STYLE: &str = include_str!("assets/chat.css");
 const SCRIPT: &str = include_str!("assets/chat.js");
 
 /// Answers one request.
-pub(crate) fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+pub(crate) fn answer(request: &Request<RequestBody>) -> Response<Full<Bytes>> {
     let file = match request.uri().path() {
         "/" => Some(("text/html; charset=utf-8", PAGE)),
         "/chat.css" => Some(("text/css; charset=utf-8", STYLE)),

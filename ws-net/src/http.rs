@@ -20,6 +20,7 @@ use tracing::debug;
 use ws_proto::{Answer, Cause, HandshakeError, Reject};
 
 pub use hyper::body::Body;
+pub use hyper::http::uri::Scheme;
 pub use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 
 use crate::boxed::{BoxStream, Prefixed};
@@ -36,7 +37,7 @@ mod stream;
 mod timer;
 mod upgrade;
 
-pub use body::{BodyError, Incoming};
+pub use body::{BodyError, RequestBody};
 pub use stream::HyperIo;
 pub use timer::HyperTimer;
 pub use upgrade::HttpUpgrade;
@@ -56,12 +57,13 @@ impl<R: Runtime> Builder<R> {
     /// [`Timeouts::stall`](crate::Timeouts) says.
     ///
     /// The extensions of a request hold the [`Address`](crate::Address) of the client, or of the
-    /// proxy in front of this server, and its [`PeerCertificates`] if it has shown some.
+    /// proxy in front of this server; the [`Scheme`], which is `https` when it came over TLS; and the
+    /// client's [`PeerCertificates`] if it has shown some.
     ///
     /// Default: such requests are answered with 426.
     pub fn on_request<F, H, B>(mut self, handler: F) -> Self
     where
-        F: Fn(Request<Incoming>) -> H + Send + Sync + 'static,
+        F: Fn(Request<RequestBody>) -> H + Send + Sync + 'static,
         H: Future<Output = Response<B>> + Send + 'static,
         B: Body + Send + 'static,
         B::Data: Send,
@@ -86,7 +88,7 @@ struct Service<R, F> {
 impl<R, F, H, B> TakeOver<Link<R::Stream>> for Service<R, F>
 where
     R: Runtime,
-    F: Fn(Request<Incoming>) -> H + Send + Sync + 'static,
+    F: Fn(Request<RequestBody>) -> H + Send + Sync + 'static,
     H: Future<Output = Response<B>> + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
@@ -95,6 +97,7 @@ where
     fn take_over(&self, stream: Link<R::Stream>, received: Bytes, client: Client) -> BoxFuture {
         let handler = Arc::clone(&self.handler);
         let (common, id, peer) = (Arc::clone(&client.common), client.id, client.peer.address);
+        let scheme = if client.peer.secure { Scheme::HTTPS } else { Scheme::HTTP };
         let certificates = stream.peer_certificates();
         let runtime = self.runtime.clone();
         let stall = common.config.timeouts().stall;
@@ -102,13 +105,14 @@ where
             let upgrade =
                 asks_for_websocket(&request).then(|| let_in::<R, _>(&mut request, &client));
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(scheme.clone());
             if let Some(chain) = &certificates {
                 request.extensions_mut().insert(PeerCertificates(Arc::clone(chain)));
             }
             let timer = HyperTimer(runtime.clone());
             let response = upgrade
                 .is_none()
-                .then(|| handler(request.map(|body| Incoming::new(body, timer, stall))));
+                .then(|| handler(request.map(|body| RequestBody::new(body, timer, stall))));
             async move {
                 Ok::<_, Infallible>(match (response, upgrade) {
                     (Some(response), _) => response.await.map(|body| Page::Theirs { body }),
@@ -133,6 +137,10 @@ where
             let end = poll_fn(|cx| {
                 if known == Phase::Open && later.as_mut().poll(cx).is_ready() {
                     known = Phase::Stopping;
+                    // hyper has to have seen a request that is there, or it would end without.
+                    if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+                        return Poll::Ready(end);
+                    }
                     connection.as_mut().graceful_shutdown();
                 }
                 // The second wait begins only when the first is over: one entry each.

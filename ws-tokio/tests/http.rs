@@ -8,10 +8,10 @@ use bytes::Bytes;
 use common::{Client, Dialect, echo};
 use http_body_util::{BodyExt, Full};
 use tokio::net::TcpStream;
-use ws_tokio::http::{Incoming, Request, Response, StatusCode};
+use ws_tokio::http::{Request, RequestBody, Response, StatusCode};
 use ws_tokio::{Close, Server, Timeouts};
 
-async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(request: Request<RequestBody>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     assert!(parts.uri.path() != "/panic", "no page wanted");
     let body = body.collect().await.unwrap().to_bytes();

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::pin::Pin;
 use std::time::Duration;
 
-use ws_net::http::{Body, BodyError, Incoming, Method, Request, Response, StatusCode};
+use ws_net::http::{Body, BodyError, Method, Request, RequestBody, Response, Scheme, StatusCode};
 use ws_net::{Address, Builder, Close, Runtime, Timeouts, Version};
 
 use super::support::{Running, aside, echo};
@@ -33,10 +33,12 @@ pub async fn a_connection_is_kept_alive<R: Runtime>(runtime: R) {
 }
 
 /// In every request of a connection.
-pub async fn a_handler_sees_the_address_of_the_client<R: Runtime>(runtime: R) {
+pub async fn a_handler_sees_where_a_request_comes_from<R: Runtime>(runtime: R) {
     let server = Running::bind(&runtime, |builder| {
         builder.on_request(|request| async move {
-            Response::new(request.extensions().get::<Address>().expect("it is there").to_string())
+            let address = request.extensions().get::<Address>().expect("it is there");
+            let scheme = request.extensions().get::<Scheme>().expect("it is there");
+            Response::new(format!("{scheme}://{address}"))
         })
     })
     .await;
@@ -44,7 +46,7 @@ pub async fn a_handler_sees_the_address_of_the_client<R: Runtime>(runtime: R) {
     let address = server.address;
     aside(move || {
         let mut socket = dial(address);
-        let own = socket.local_addr().unwrap().to_string();
+        let own = format!("http://{}", socket.local_addr().unwrap());
         for _ in 0..2 {
             socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
             assert_eq!(read_answer(&mut socket, true).1, own);
@@ -152,7 +154,7 @@ pub async fn a_body_that_stalls_is_an_error<R: Runtime>(runtime: R) {
     let mut timeouts = Timeouts::default();
     timeouts.stall = Duration::from_millis(200);
     let server = Running::bind(&runtime, |builder| {
-        builder.timeouts(timeouts).on_request(|request: Request<Incoming>| async move {
+        builder.timeouts(timeouts).on_request(|request: Request<RequestBody>| async move {
             let mut body = request.into_body();
             let mut length = 0;
             let status = loop {
@@ -189,7 +191,7 @@ async fn serving<R: Runtime>(
     server
 }
 
-async fn answer(request: Request<Incoming>) -> Response<String> {
+async fn answer(request: Request<RequestBody>) -> Response<String> {
     assert_ne!(request.uri().path(), "/panic");
     let mut text = format!("{} {} ", request.method(), request.uri().path());
     assert!(text.len() > 5 || *request.method() != Method::POST);

@@ -216,7 +216,8 @@ pub async fn http_is_served_over_tls<R: Runtime>(runtime: R) {
     let server = Running::bind(&runtime, |builder| {
         builder.tls(tls).on_request(|request| async move {
             let known = request.extensions().get::<ws_net::http::PeerCertificates>().is_some();
-            let body = format!("{} known: {known}", request.uri().path());
+            let scheme = request.extensions().get::<ws_net::http::Scheme>().unwrap();
+            let body = format!("{scheme} {} known: {known}", request.uri().path());
             ws_net::http::Response::new(body)
         })
     })
@@ -237,7 +238,8 @@ pub async fn http_is_served_over_tls<R: Runtime>(runtime: R) {
     });
     let answers = answers.await;
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
-    assert!(answers.contains("/one known: true") && answers.contains("/two known: true"));
+    assert!(answers.contains("https /one known: true"), "{answers}");
+    assert!(answers.contains("https /two known: true"), "{answers}");
 }
 
 /// A stream that is cut off is a lost client, also where TLS notices it first.

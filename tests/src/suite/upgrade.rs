@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use ws_net::http::{Incoming, Request, Response};
+use ws_net::http::{Request, RequestBody, Response};
 use ws_net::{
     Accept, Builder, Close, Listener, Reject, Request as Asked, Runtime, Server, State, Timeouts,
     Transport, Version,
@@ -306,7 +306,7 @@ async fn serving<R: Runtime>(
     server
 }
 
-async fn page(request: Request<Incoming>) -> Response<String> {
+async fn page(request: Request<RequestBody>) -> Response<String> {
     assert_eq!(request.uri().path(), "/page");
     Response::new("page".into())
 }

@@ -12,7 +12,7 @@ use hyper::rt::{Sleep, Timer};
 /// While it is read, a client that sends nothing for [`Timeouts::stall`](crate::Timeouts) ends it
 /// with [`BodyError::Stalled`]. Time in which nobody reads does not count. Dropping it, or the
 /// future of a frame, loses nothing but what is left of the body.
-pub struct Incoming {
+pub struct RequestBody {
     body: hyper::body::Incoming,
     timer: Box<dyn Timer + Send + Sync>,
     limit: Duration,
@@ -21,7 +21,7 @@ pub struct Incoming {
     stalled: bool,
 }
 
-impl Incoming {
+impl RequestBody {
     pub(super) fn new(
         body: hyper::body::Incoming,
         timer: impl Timer + Send + Sync + 'static,
@@ -31,7 +31,7 @@ impl Incoming {
     }
 }
 
-impl Body for Incoming {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -66,7 +66,7 @@ impl Body for Incoming {
     }
 }
 
-impl fmt::Debug for Incoming {
+impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.body.fmt(f)
     }

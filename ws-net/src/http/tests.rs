@@ -12,7 +12,7 @@ fn serving() -> (Toy, Arc<Mutex<Vec<String>>>) {
     let toy = Toy::default();
     let errors = Arc::new(Mutex::new(Vec::new()));
     let out = Arc::clone(&errors);
-    let builder = Builder::new(toy.clone()).on_request(move |request: Request<Incoming>| {
+    let builder = Builder::new(toy.clone()).on_request(move |request: Request<RequestBody>| {
         let out = Arc::clone(&out);
         async move {
             let (mut body, mut length) = (request.into_body(), 0);
@@ -80,7 +80,7 @@ fn time_in_which_nobody_reads_does_not_count() {
     let toy = Toy::default();
     let got = Arc::new(AtomicUsize::new(0));
     let (own, out) = (toy.clone(), Arc::clone(&got));
-    let builder = Builder::new(toy.clone()).on_request(move |request: Request<Incoming>| {
+    let builder = Builder::new(toy.clone()).on_request(move |request: Request<RequestBody>| {
         let (own, out) = (own.clone(), Arc::clone(&out));
         async move {
             own.sleep_until(own.now() + Duration::from_secs(100)).await;
@@ -164,4 +164,37 @@ fn a_request_that_has_lost_its_stream_is_not_accepted() {
     let builder = Builder::new(toy.clone()).authorize(|_| async { Err(Reject::new(401)) });
     let server = builder.build().unwrap();
     assert_eq!(upgrade(&toy, &server), 401, "what is refused is refused as always");
+}
+
+#[test]
+fn streams_of_any_kind_get_pages_and_a_websocket_behind_them() {
+    let toy = Toy::default();
+    let page = |_: Request<RequestBody>| async { Response::new("page".to_owned()) };
+    let server = Builder::new(toy.clone()).on_request(page).build().unwrap();
+    let (client, stream) = Pipe::pair();
+    server.handshake(stream).run().unwrap();
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    toy.settle();
+    assert!(client.take().0.ends_with(b"\r\n\r\npage"));
+    client.send(
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    );
+    toy.settle();
+    assert!(client.take().0.starts_with(b"HTTP/1.1 101 "));
+    assert_eq!(server.manager().len(), 1);
+}
+
+#[test]
+fn a_request_that_is_there_when_the_server_closes_is_answered() {
+    let toy = Toy::default();
+    let page = |_: Request<RequestBody>| async { Response::new("page".to_owned()) };
+    let server = start(&toy, Builder::new(toy.clone()).on_request(page));
+    let client = toy.dial();
+    toy.settle();
+    server.close();
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    toy.settle();
+    let answer = String::from_utf8(client.take().0).unwrap();
+    assert!(answer.ends_with("\r\n\r\npage") && client.ended(), "{answer}");
 }
