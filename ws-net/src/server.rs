@@ -3,12 +3,17 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use tracing::info;
 use ws_proto::{Close, Config, Message, SendError, SendErrorKind, State};
+
+mod events;
+mod sockets;
+
+use sockets::Sockets;
 
 use crate::acceptor::{Bound, accept_all};
 use crate::contain::contain;
@@ -22,13 +27,12 @@ use crate::runtime::Runtime;
 use crate::waiters::{Watched, lock};
 use crate::{Connection, ConnectionId, Incoming, Manager};
 
-mod events;
-
 /// A WebSocket server.
 ///
 /// Cheap to clone; every clone means the same server, and every method may be called from any
 /// task at the same time. When the last clone is dropped the server stops accepting; connections
-/// go on.
+/// go on. A listener that holds a clone keeps the server, so let listeners hold its
+/// [`Manager`] instead.
 ///
 /// There are three ways to take its connections: [`serve`](Self::serve) with one asynchronous
 /// function per connection, [`accept`](Self::accept) one by one with a look at each request, or
@@ -44,18 +48,7 @@ struct Parts<R: Runtime> {
     security: Security,
     manager: Manager,
     sockets: Mutex<Sockets<R::Listener>>,
-    addresses: Mutex<Vec<LocalAddress>>,
     queue: Arc<Watched<Queue>>,
-}
-
-/// The sockets of a server, and who accepts from them.
-struct Sockets<L> {
-    /// Nobody accepts from them yet.
-    waiting: Vec<Bound<L>>,
-    /// Futures of `serve` and `run` that accept.
-    serving: usize,
-    /// `accept` has taken some, and takes what is added.
-    accepting: bool,
 }
 
 /// What [`Server::shutdown`] did.
@@ -76,7 +69,6 @@ impl<R: Runtime> Server<R> {
             security,
             manager,
             sockets: Mutex::default(),
-            addresses: Mutex::default(),
             queue: Arc::default(),
         };
         Self { parts: Arc::new(parts) }
@@ -109,24 +101,22 @@ impl<R: Runtime> Server<R> {
     ///
     /// # Errors
     /// When no address is bound, or [`serve`](Self::serve) or [`run`](Self::run) has taken them
-    /// all, and from the moment the server is [closed](Self::close).
+    /// all, or the runtime has ended on which this was called first; and from the moment the server
+    /// is [closed](Self::close).
     pub async fn accept(&self) -> io::Result<Incoming> {
-        let (taken, accepting) = {
-            let mut sockets = lock(&self.parts.sockets);
-            sockets.accepting |= !sockets.waiting.is_empty();
-            (mem::take(&mut sockets.waiting), sockets.accepting)
-        };
-        if !accepting && self.is_open() {
+        let taken = lock(&self.parts.sockets).take_aside();
+        if taken.is_none() && self.is_open() {
             return Err(unbound());
         }
-        for socket in taken {
-            self.accept_aside(socket);
-        }
-        let queue = &self.parts.queue;
+        self.accept_aside(taken.into_iter().flatten());
+        let Parts { queue, sockets, .. } = &*self.parts;
         loop {
             let next = queue.wait(|queue| match queue.pop() {
                 Some(incoming) => Some(Ok(incoming)),
-                None => queue.closed.then(|| Err(closed())),
+                None if queue.closed => Some(Err(closed())),
+                // The runtime has ended that they were accepted on.
+                None if !lock(sockets).is_aside() => Some(Err(unbound())),
+                None => None,
             });
             let incoming = next.await?;
             if !incoming.has_ended() {
@@ -169,8 +159,9 @@ impl<R: Runtime> Server<R> {
         }
     }
 
-    /// Stops accepting and closes the sockets. Does not wait; connections go on, requests that
-    /// wait in [`accept`](Self::accept) are rejected with 503.
+    /// Stops accepting and closes the sockets. Does not wait; connections go on, but those of
+    /// ordinary HTTP end behind the request at hand, and requests that wait in
+    /// [`accept`](Self::accept) are rejected with 503.
     pub fn close(&self) {
         self.parts.close();
     }
@@ -230,10 +221,11 @@ impl<R: Runtime> Server<R> {
         self.parts.endpoint.common.gate.refused()
     }
 
-    /// Where this server listens, in the order in which the places were added. Those of
-    /// [`serve`](Self::serve) and [`run`](Self::run) are left out from the moment these have ended.
+    /// Where this server listens, in the order in which the places were added. Those that nobody
+    /// accepts from any more are left out, since [`serve`](Self::serve) or [`run`](Self::run) has
+    /// ended, or the runtime on which [`accept`](Self::accept) was called.
     pub fn local_addrs(&self) -> Vec<LocalAddress> {
-        lock(&self.parts.addresses).clone()
+        lock(&self.parts.sockets).addresses().to_vec()
     }
 
     pub(crate) fn runtime(&self) -> &R {
@@ -247,27 +239,17 @@ impl<R: Runtime> Server<R> {
 
     /// Accepts from `bound` when the server runs, or at once when it [accepts](Self::accept).
     pub(crate) fn take(&self, bound: Bound<R::Listener>) -> io::Result<()> {
-        let (address, secure) = (bound.address.clone(), bound.security.is_secure());
         let accepted = {
             let mut sockets = lock(&self.parts.sockets);
             if !self.is_open() {
                 return Err(closed());
             }
-            if sockets.serving > 0 && !sockets.accepting {
+            if sockets.is_late() {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, LATE));
             }
-            lock(&self.parts.addresses).push(address.clone());
-            if sockets.accepting {
-                Some(bound)
-            } else {
-                sockets.waiting.push(bound);
-                None
-            }
+            sockets.add(bound)
         };
-        log::listening(&address, secure);
-        if let Some(bound) = accepted {
-            self.accept_aside(bound);
-        }
+        self.accept_aside(accepted);
         Ok(())
     }
 
@@ -277,27 +259,19 @@ impl<R: Runtime> Server<R> {
         own: Option<Bound<R::Listener>>,
         door: D,
     ) -> io::Result<()> {
-        let place = own.as_ref().map(|own| (own.address.clone(), own.security.is_secure()));
         let sockets = {
             let mut sockets = lock(&self.parts.sockets);
             if !self.is_open() {
                 // Closed before it began: there is nothing to wait for.
                 return Ok(());
             }
-            lock(&self.parts.addresses).extend(own.iter().map(|own| own.address.clone()));
-            let mut taken = mem::take(&mut sockets.waiting);
-            taken.extend(own);
-            sockets.serving += usize::from(!taken.is_empty());
-            taken
+            sockets.begin(own)
         };
         if sockets.is_empty() {
             return Err(unbound());
         }
-        let addresses = sockets.iter().map(|socket| socket.address.clone()).collect();
-        let _serving = Serving { parts: &self.parts, addresses };
-        if let Some((address, secure)) = place {
-            log::listening(&address, secure);
-        }
+        let places = sockets.iter().map(|socket| socket.address.clone()).collect();
+        let _serving = Serving { parts: &self.parts, places };
         let accept = |socket| -> BoxFuture { Box::pin(self.accept_from(socket, door.clone())) };
         let mut loops: Vec<_> = sockets.into_iter().map(accept).collect();
         poll_fn(|cx| {
@@ -312,10 +286,21 @@ impl<R: Runtime> Server<R> {
         self.parts.endpoint.common.gate.is_open()
     }
 
-    /// Queues the clients of one socket for [`accept`](Self::accept).
-    fn accept_aside(&self, socket: Bound<R::Listener>) {
-        let door = Accept(Arc::clone(&self.parts.queue));
-        self.parts.runtime.spawn(self.accept_from(socket, door));
+    /// Queues the clients of these sockets for [`accept`](Self::accept).
+    fn accept_aside(&self, sockets: impl IntoIterator<Item = Bound<R::Listener>>) {
+        let accept = |socket: Bound<R::Listener>| {
+            let aside = Aside { parts: Arc::downgrade(&self.parts), place: socket.address.clone() };
+            let accepting = self.accept_from(socket, Accept(Arc::clone(&self.parts.queue)));
+            async move {
+                let _aside = aside;
+                accepting.await;
+            }
+        };
+        // Made before any runs: where the runtime takes no task, none is left counted.
+        let loops: Vec<_> = sockets.into_iter().map(accept).collect();
+        for accepting in loops {
+            self.parts.runtime.spawn(accepting);
+        }
     }
 
     /// Hands the streams of one socket to `door`, and tells that it will.
@@ -325,6 +310,7 @@ impl<R: Runtime> Server<R> {
         door: D,
     ) -> impl Future<Output = ()> + use<R, D> {
         let Parts { runtime, endpoint, .. } = &*self.parts;
+        log::listening(&socket.address, socket.security.is_secure());
         endpoint.listeners.tell_listening(&socket.address);
         accept_all(runtime.clone(), Arc::clone(endpoint), socket, door)
     }
@@ -346,7 +332,7 @@ impl<R: Runtime> Parts<R> {
             queue.closed = true;
             mem::take(&mut queue.incoming)
         });
-        let sockets = mem::take(&mut lock(&self.sockets).waiting);
+        let sockets = lock(&self.sockets).take_waiting();
         contain("the end of a listening socket", || drop(sockets));
         // Dropping them is an answer.
         drop(unanswered);
@@ -371,7 +357,7 @@ impl<R: Runtime> Clone for Server<R> {
 impl<R: Runtime> fmt::Debug for Server<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("addresses", &*lock(&self.parts.addresses))
+            .field("addresses", &self.local_addrs())
             .field("connections", &self.manager().len())
             .finish_non_exhaustive()
     }
@@ -380,24 +366,28 @@ impl<R: Runtime> fmt::Debug for Server<R> {
 /// One of the futures of `serve` and `run`, and where it accepts.
 struct Serving<'a, R: Runtime> {
     parts: &'a Parts<R>,
-    addresses: Vec<LocalAddress>,
+    places: Vec<LocalAddress>,
 }
 
 impl<R: Runtime> Drop for Serving<'_, R> {
     fn drop(&mut self) {
-        lock(&self.parts.sockets).serving -= 1;
-        let mut addresses = lock(&self.parts.addresses);
-        for own in &self.addresses {
-            if let Some(at) = addresses.iter().position(|address| address == own) {
-                addresses.remove(at);
-            }
-        }
+        lock(&self.parts.sockets).end(&self.places);
     }
 }
 
-impl<L> Default for Sockets<L> {
-    fn default() -> Self {
-        Self { waiting: Vec::new(), serving: 0, accepting: false }
+/// A socket that is accepted from in the background, which keeps no server alive.
+struct Aside<R: Runtime> {
+    parts: Weak<Parts<R>>,
+    place: LocalAddress,
+}
+
+impl<R: Runtime> Drop for Aside<R> {
+    fn drop(&mut self) {
+        if let Some(parts) = self.parts.upgrade() {
+            lock(&parts.sockets).end_aside(&self.place);
+            // Whoever waits looks whether there is another.
+            parts.queue.update(|_| ());
+        }
     }
 }
 
@@ -411,3 +401,6 @@ fn unbound() -> io::Error {
     let text = "no address to serve: bind one first, and serve each once and in one way";
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
+
+#[cfg(test)]
+mod tests;

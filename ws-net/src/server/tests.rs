@@ -1,0 +1,48 @@
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use super::*;
+use crate::toy::Toy;
+use crate::{Bind, Builder};
+
+const HEAD: &[u8] =
+    b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+fn server(toy: &Toy) -> Server<Toy> {
+    Builder::new(toy.clone()).build().unwrap()
+}
+
+fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn nobody_waits_for_clients_that_no_task_accepts_any_more() {
+    let toy = Toy::default();
+    let server = server(&toy);
+    server.add(Bind::tcp("127.0.0.1:0")).unwrap();
+    let mut waiting = pin!(server.accept());
+    assert!(poll(waiting.as_mut()).is_pending());
+    server.add(Bind::tcp("127.0.0.1:0")).unwrap();
+    toy.settle();
+    assert_eq!(server.local_addrs().len(), 2);
+
+    toy.drop_tasks();
+    assert!(server.local_addrs().is_empty());
+    for accept in [waiting.as_mut(), pin!(server.accept())] {
+        let Poll::Ready(Err(error)) = poll(accept) else { panic!("it still waits") };
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    }
+
+    server.add(Bind::tcp("127.0.0.1:0")).unwrap();
+    let mut next = pin!(server.accept());
+    assert!(poll(next.as_mut()).is_pending(), "another socket is accepted from");
+    let client = toy.dial();
+    client.send(HEAD);
+    toy.settle();
+    assert!(matches!(poll(next.as_mut()), Poll::Ready(Ok(_))));
+    server.close();
+    toy.settle();
+    assert!(matches!(poll(pin!(server.accept())), Poll::Ready(Err(_))));
+}
