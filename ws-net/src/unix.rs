@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -37,11 +37,22 @@ pub(crate) fn bind(path: &Path, backlog: i32) -> io::Result<(UnixListener, Socke
     Ok((OwnedFd::from(socket).into(), file))
 }
 
+const OTHER: &str = "another program listens there: stop it, or choose another path";
+
+/// Whether somebody listens there. Does not wait for one who does not accept.
+fn ask(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
+}
+
 /// Why the file is there.
 fn who_has(path: &Path) -> String {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    match UnixStream::connect(path) {
-        Ok(_) => "another program listens there: stop it, or choose another path".into(),
+    match ask(path) {
+        // It listens, but takes nobody.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => OTHER.into(),
+        Ok(()) => OTHER.into(),
         Err(error) if is_socket && error.kind() == ErrorKind::ConnectionRefused => {
             "nobody listens there any more, a program left the file behind: remove it".into()
         }

@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use ws_net::{
     Address, Bind, Builder, Client as Dialler, Connection, LocalAddress, Runtime, Server, Transport,
 };
@@ -53,7 +54,24 @@ pub async fn a_unix_socket_is_served_and_removed<R: Runtime>(runtime: R) {
     until(&runtime, || server.manager().is_empty()).await;
 }
 
-/// A server that runs, one that has died, and something else.
+/// A socket that nobody accepts from, and as many who wait as it takes.
+fn full(path: &Path) -> Vec<Socket> {
+    let new = || Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    let address = SockAddr::unix(path).unwrap();
+    let listener = new();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    let waiting = (0..1000).map_while(|_| {
+        let socket = new();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(&address).is_ok().then_some(socket)
+    });
+    let waiting: Vec<_> = waiting.collect();
+    assert!(waiting.len() < 1000, "it takes everybody");
+    waiting.into_iter().chain([listener]).collect()
+}
+
+/// A server that runs, one that hangs, one that has died, and something else.
 #[expect(clippy::unused_async, reason = "every case is a future")]
 pub async fn a_file_that_is_in_the_way_is_an_error_that_says_why<R: Runtime>(runtime: R) {
     let folder = Folder::new();
@@ -62,9 +80,14 @@ pub async fn a_file_that_is_in_the_way_is_an_error_that_says_why<R: Runtime>(run
     let _listening = UnixListener::bind(&alive).unwrap();
     drop(UnixListener::bind(&dead).unwrap());
     fs::write(&other, "a diary").unwrap();
-    for (path, advice) in
-        [(alive, "another program listens"), (dead, "remove it"), (other, "is no socket")]
-    {
+    let hung = folder.file("hung");
+    let _full = full(&hung);
+    for (path, advice) in [
+        (alive, "another program listens"),
+        (hung, "another program listens"),
+        (dead, "remove it"),
+        (other, "is no socket"),
+    ] {
         let error = server.add(Bind::unix(&path)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         let text = error.to_string();
