@@ -1,5 +1,5 @@
 //! What an idle connection holds on each runtime, with its task, its socket, its timer and its
-//! place in the manager, counted by the allocator: fresh, and after a large echo.
+//! place in the manager, counted by the allocator: fresh, after a large echo, and with topics.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ws_net::{Builder, Connection, Runtime, Timeouts};
+use ws_net::{Builder, Connection, Message, Runtime, Timeouts};
 use ws_tests::requests::{RFC6455, frame};
 
 /// Counts what is held, as large as malloc makes it.
@@ -66,6 +66,13 @@ const CONNECTIONS: usize = 200;
 /// Those that bring the tables and pools of the server to their size.
 const WARM_UP: usize = 50;
 
+/// Topics of each connection, and the bytes of their names.
+const TOPICS: usize = 20;
+const NAME: usize = 100;
+
+/// What a topic with one subscriber costs besides its name, as ARCHITECTURE.md has it.
+const TOPIC: usize = 350;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
@@ -105,14 +112,20 @@ fn check(name: &str, limit: usize, run: impl FnOnce(Client)) {
             echo(stream, 1);
         }
         let again = settle(before, limit);
+        for stream in &mut all {
+            subscribe(stream);
+        }
+        let subscribed = settle(before, limit + TOPICS * (NAME + TOPIC));
         finish.send(()).unwrap();
-        (fresh, again)
+        (fresh, again, subscribed)
     });
     run(Client { address: address_in, finished });
-    let (fresh, again) = load.join().unwrap();
-    println!("{name}: {fresh} bytes, {again} after an echo of 256 KiB");
+    let (fresh, again, subscribed) = load.join().unwrap();
+    let topic = (subscribed - again) / TOPICS;
+    println!("{name}: {fresh} bytes, {again} after an echo of 256 KiB, {topic} for each topic");
     assert!(fresh <= limit, "{name}: {fresh} bytes, not {limit}");
     assert!(again <= limit, "{name}: {again} bytes after an echo, not {limit}");
+    assert!((NAME..=NAME + TOPIC).contains(&topic), "{name}: {topic} bytes for each topic");
 }
 
 /// What is held for each connection, as soon as that is within the limit and no more in chunks than
@@ -154,13 +167,25 @@ async fn serve<R: Runtime>(runtime: R, client: Client) {
     });
     let echo = |connection: Connection| async move {
         while let Some(Ok(message)) = connection.recv().await {
-            if connection.send(message).await.is_err() {
+            if connection.send(heard(&connection, message)).await.is_err() {
                 break;
             }
         }
     };
     server.serve(echo).await.unwrap();
     waits.join().unwrap();
+}
+
+/// Subscribes who sends a text. Not in the handler, whose future would have room for it.
+fn heard(connection: &Connection, message: Message) -> Message {
+    if message.is_text() {
+        for topic in 0..TOPICS {
+            // A name that nobody else has.
+            let name = format!("{topic} of {}", connection.id());
+            connection.subscribe(&format!("{name:<NAME$}")).unwrap();
+        }
+    }
+    message
 }
 
 fn dial(address: SocketAddr) -> TcpStream {
@@ -175,6 +200,14 @@ fn dial(address: SocketAddr) -> TcpStream {
     }
     assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", answer.escape_ascii());
     stream
+}
+
+/// Asks for the topics, and waits until it has them.
+fn subscribe(stream: &mut TcpStream) {
+    stream.write_all(&frame(0x81, b"t")).unwrap();
+    let mut answer = [0; 3];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"\x81\x01t");
 }
 
 /// So many bytes there and back.
