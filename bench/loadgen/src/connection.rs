@@ -121,7 +121,12 @@ impl Connection {
 
     /// Whether the whole batch has come back.
     pub(crate) fn done(&self, wire: &Wire) -> bool {
-        self.received == wire.count
+        self.due(wire) == 0
+    }
+
+    /// Messages of the batch that have not come back.
+    pub(crate) fn due(&self, wire: &Wire) -> usize {
+        wire.count - self.received
     }
 
     /// Reads all that is there and forgets it.

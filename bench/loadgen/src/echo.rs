@@ -109,12 +109,12 @@ impl<'a> Load<'a> {
         bound: Bound,
         mut record: impl FnMut(Duration, usize),
     ) -> io::Result<Done> {
-        let batch = self.wire.count as u64;
-        let mut begun = self.busy as u64 * batch;
         if self.busy == 0 {
             self.begin(self.connections.len())?;
-            begun = self.busy as u64 * batch;
         }
+        let batch = self.wire.count as u64;
+        let due = |connection: &Connection| connection.due(self.wire) as u64;
+        let mut begun: u64 = self.connections.iter().map(due).sum();
         let mut next = |index| {
             let more = begun < bound.messages;
             begun += batch;

@@ -36,7 +36,8 @@ pub struct Report {
     pub verify: bool,
     /// Messages that came back (one per receiver for a broadcast), or connections made and closed.
     pub messages: u64,
-    /// Bytes that came back for each message, heads included and TLS not.
+    /// Bytes that came back for each message, heads included and TLS not. Echoes that are under way
+    /// at the borders of the measurement count in part.
     #[serde(default)]
     pub wire: f64,
     /// How long that took.
