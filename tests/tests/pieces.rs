@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use proptest::prelude::*;
 use ws_proto::{
-    Accept, Close, Config, Connection, Deflate, Event, Instant, Limits, Message, MessageKind,
-    Piece, RecvBuf, State, Transmit, Version,
+    Accept, Close, Config, ConfigBuilder, Connection, Deflate, Event, Instant, Limits, Message,
+    MessageKind, Piece, RecvBuf, State, Transmit, Version,
 };
 use ws_tests::entropy::Repeatable;
 use ws_tests::feed::{Echo, config, describe, every_cut};
 use ws_tests::pair::Pair;
-use ws_tests::requests::{RFC6455, frame};
+use ws_tests::requests::{RFC6455, frame, with};
 
 const NOW: Instant = Instant::from_nanos(0);
 
@@ -24,11 +24,15 @@ struct Reader {
 
 impl Reader {
     fn new(limits: Limits) -> Self {
-        let config = Config::builder().limits(limits).build().expect("good limits");
+        Self::open(Config::builder().limits(limits), RFC6455)
+    }
+
+    fn open(options: ConfigBuilder, request: &str) -> Self {
+        let config = options.build().expect("good options");
         let connection = Connection::server(Arc::new(config), NOW);
         let mut reader =
             Self { connection, input: RecvBuf::with_capacity(1 << 20), events: Vec::new() };
-        reader.feed(RFC6455.as_bytes());
+        reader.feed(request.as_bytes());
         ws_tests::pair::written(&mut reader.connection);
         reader.events.clear();
         reader
@@ -255,6 +259,23 @@ fn a_message_with_a_long_frame_comes_in_pieces_or_not_at_all() {
         let Some(Transmit::Data(mut sent)) = reader.connection.poll_transmit() else { panic!() };
         let sent = sent.copy_to_bytes(sent.remaining());
         assert_eq!(sent[2..4], 1009_u16.to_be_bytes());
+    }
+}
+
+#[test]
+fn a_long_compressed_frame_comes_in_pieces_or_not_at_all() {
+    let request = with(RFC6455, "Sec-WebSocket-Extensions: permessage-deflate");
+    for (length, passes) in [(1_100_000, true), (1_200_000, false)] {
+        let frame = frame(0xC1, &vec![0; length]);
+        for streaming in [true, false] {
+            let options = Config::builder().deflate(Deflate::new());
+            let mut reader = Reader::open(options, &request);
+            reader.streaming(streaming);
+            reader.feed(&frame[..16]);
+            reader.streaming(false);
+            let open = reader.connection.state() == State::Connected;
+            assert_eq!(open, passes, "{length} bytes, streaming first: {streaming}");
+        }
     }
 }
 

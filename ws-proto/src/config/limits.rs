@@ -70,6 +70,11 @@ impl Limits {
         self.max_frame.unwrap_or(self.max_message)
     }
 
+    /// The longest frame, where that is not left to what is there of its message.
+    pub(crate) fn longest(&self, deflated: bool) -> Option<usize> {
+        self.max_frame.or_else(|| deflated.then(|| self.room(0, true)))
+    }
+
     /// The longest further frame of a message of which `held` bytes are there. A compressed one is
     /// charged when it is not compressed any more.
     pub(crate) fn room(&self, held: usize, deflated: bool) -> usize {

@@ -254,7 +254,8 @@ impl Decoder {
         if !frame.opcode.is_control() {
             self.fragments += 1;
             if let Some(pieces) = &mut self.pieces {
-                pieces.long_frame |= limits.max_frame.is_some_and(|max| frame.remaining > max);
+                let longest = limits.longest(self.deflated);
+                pieces.long_frame |= longest.is_some_and(|max| frame.remaining > max);
             }
         }
         self.frame = Some(frame);

@@ -29,7 +29,8 @@ impl Decoder {
         let long_frame = self.pieces.as_ref().is_some_and(|pieces| pieces.long_frame);
         let joins = Pieces::set(&mut self.pieces, on)?;
         if joins && long_frame {
-            return Err(ProtocolError::FrameTooBig(limits.frame()));
+            let longest = limits.longest(self.deflated).unwrap_or(usize::MAX);
+            return Err(ProtocolError::FrameTooBig(longest));
         }
         if on {
             self.offer();
