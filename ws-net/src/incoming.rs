@@ -113,8 +113,8 @@ pub enum AcceptError {
     /// The caller's choice does not fit the request.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The server is full or closed: the client was answered with 503.
-    #[error("the server is full or closed: the client was answered with 503")]
+    /// The server is full or closed: a request was answered with 503, a stream without one dropped.
+    #[error("the server is full or closed: the client was refused")]
     Unavailable,
     /// The connection ended before it was open.
     #[error("the connection ended before it was open: {0}")]

@@ -114,8 +114,10 @@ impl<R: Runtime> Server<R> {
             let next = queue.wait(|queue| match queue.pop() {
                 Some(incoming) => Some(Ok(incoming)),
                 None if queue.closed => Some(Err(closed())),
-                // The runtime has ended that they were accepted on.
-                None if !lock(sockets).is_aside() => Some(Err(unbound())),
+                // The runtime has ended that they were accepted on, or the server is being closed.
+                None if !lock(sockets).is_aside() => {
+                    Some(Err(if self.is_open() { unbound() } else { closed() }))
+                }
                 None => None,
             });
             let incoming = next.await?;
@@ -223,7 +225,8 @@ impl<R: Runtime> Server<R> {
 
     /// Where this server listens, in the order in which the places were added. Those that nobody
     /// accepts from any more are left out, since [`serve`](Self::serve) or [`run`](Self::run) has
-    /// ended, or the runtime on which [`accept`](Self::accept) was called.
+    /// ended, or the runtime on which [`accept`](Self::accept) was called, or the server was
+    /// [closed](Self::close).
     pub fn local_addrs(&self) -> Vec<LocalAddress> {
         lock(&self.parts.sockets).addresses().to_vec()
     }
@@ -332,7 +335,7 @@ impl<R: Runtime> Parts<R> {
             queue.closed = true;
             mem::take(&mut queue.incoming)
         });
-        let sockets = lock(&self.sockets).take_waiting();
+        let sockets = lock(&self.sockets).close();
         contain("the end of a listening socket", || drop(sockets));
         // Dropping them is an answer.
         drop(unanswered);

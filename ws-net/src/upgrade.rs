@@ -47,10 +47,13 @@ impl<R: Runtime> Server<R> {
 
     /// Takes over a stream on which nothing was read yet, however it came about: TLS of another
     /// library, a tunnel, one end of a pipe in a test. The request is read here, under the same
-    /// limits and deadline as on a socket of this server, which needs no address for it; ordinary
-    /// HTTP is served too.
+    /// limits and deadline as on a socket of this server, which needs no address for it. The deadline
+    /// begins here, so what comes before, such as TLS, needs one of its own. Ordinary HTTP is served,
+    /// too, by [`Builder::on_request`](crate::Builder).
     ///
-    /// Then choose who gets the connection, as with [`upgrade`](Self::upgrade). Does not wait.
+    /// Then choose who gets the connection, as with [`upgrade`](Self::upgrade), and say before who it
+    /// is: [`Upgrade::peer`], and [`Upgrade::secure`] behind TLS that the stream does not tell of. Does
+    /// not wait.
     ///
     /// ```no_run
     /// # use ws_net::{AcceptError, Runtime, Server, Transport};
@@ -81,7 +84,7 @@ pub(crate) enum Taken {
 /// gets the connection. Dropping it drops the stream without an answer.
 ///
 /// When the server is full or closed, or the [peer](Self::peer)'s address has its share, each of the
-/// methods answers the client with 503.
+/// methods answers a request with 503, and drops a stream whose request is still to be read.
 #[must_use = "dropping it drops the stream"]
 pub struct Upgrade<R: Runtime> {
     runtime: R,
@@ -150,7 +153,8 @@ impl<R: Runtime> Upgrade<R> {
     ///
     /// # Errors
     /// [`AcceptError::Unavailable`] when the server is full or closed; [`AcceptError::Closed`]
-    /// when the request was refused before it came to the caller, or the client left.
+    /// when the request was refused before it came to the caller, the client left, or it asked for
+    /// ordinary HTTP: that is served, and a WebSocket behind it is rejected with 503.
     pub async fn incoming(self) -> Result<Incoming, AcceptError> {
         let waiting = Waiting(Arc::default());
         let connection = self.start(door::Accept(Arc::clone(&waiting.0)))?;
@@ -190,13 +194,15 @@ impl<R: Runtime> Upgrade<R> {
         let Self { runtime, endpoint, taken, peer } = self;
         let gate = Arc::clone(&endpoint.common.gate);
         let now = runtime.now();
-        let (seat, full) = match gate.try_admit(peer.address, now) {
+        let admitted = gate.try_admit(peer.address, now);
+        if let Some(Err(refused)) = &admitted {
+            log::has_its_share(refused, peer.address);
+        }
+        let (seat, full) = match admitted {
             Some(Ok(seat)) => (seat, false),
-            Some(Err(refused)) => {
-                log::has_its_share(&refused, peer.address);
-                (gate.admit_beyond(peer.address), true)
-            }
-            None => (gate.admit_beyond(peer.address), true),
+            // Who has sent no request yet is not worth a task that waits for it.
+            _ if matches!(taken, Taken::Fresh(_)) => return Err(AcceptError::Unavailable),
+            _ => (gate.admit_beyond(peer.address), true),
         };
         let spawner = runtime.clone();
         // The gate is looked at when the driver is made: a shutdown that begins from then on sees

@@ -75,7 +75,16 @@ impl<L> Sockets<L> {
         }
     }
 
-    pub(super) fn take_waiting(&mut self) -> Vec<Bound<L>> {
+    /// All that wait: nobody will accept from them.
+    pub(super) fn close(&mut self) -> Vec<Bound<L>> {
+        let waiting = self.take_waiting();
+        for socket in &waiting {
+            self.forget(&socket.address);
+        }
+        waiting
+    }
+
+    fn take_waiting(&mut self) -> Vec<Bound<L>> {
         mem::take(&mut self.waiting)
     }
 

@@ -45,4 +45,15 @@ fn nobody_waits_for_clients_that_no_task_accepts_any_more() {
     server.close();
     toy.settle();
     assert!(matches!(poll(pin!(server.accept())), Poll::Ready(Err(_))));
+    assert!(server.local_addrs().is_empty());
+}
+
+#[test]
+fn a_closed_server_listens_nowhere() {
+    let server = server(&Toy::default());
+    server.add(Bind::tcp("127.0.0.1:0")).unwrap();
+    server.close();
+    assert!(server.local_addrs().is_empty());
+    let Poll::Ready(Err(error)) = poll(pin!(server.accept())) else { panic!("it waits") };
+    assert_eq!(error.kind(), io::ErrorKind::Other, "{error}");
 }

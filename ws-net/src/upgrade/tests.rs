@@ -366,10 +366,8 @@ fn a_request_that_is_still_to_be_read_is_waited_for_and_has_a_deadline() {
     let (late, stream) = Pipe::pair();
     let error = server.handshake(stream).serve(echo).unwrap_err();
     assert!(matches!(error, AcceptError::Unavailable), "{error}");
-    late.send(HEAD);
     toy.settle();
-    assert!(late.take().0.starts_with(b"HTTP/1.1 503 ") && late.ended());
-    drop(late);
+    assert!(late.take().0.is_empty() && late.ended(), "nothing waits for its request");
     silent.send(&HEAD[..HEAD.len() - 1]);
     toy.advance(Duration::from_secs(11));
     assert!(silent.ended());
