@@ -6,8 +6,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::runtime::Transport;
 
-/// A stream with the traits of `futures-io` for [`Server::upgrade`](crate::Server::upgrade): a
-/// socket of smol or async-std, TLS, a pipe in memory.
+/// A stream with the traits of `futures-io` for [`Server::handshake`](crate::Server::handshake) and
+/// [`Server::upgrade`](crate::Server::upgrade): a socket of smol or async-std, TLS, a pipe in memory.
 #[derive(Debug)]
 pub struct AsyncIo<T>(pub T);
 

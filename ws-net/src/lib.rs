@@ -26,7 +26,7 @@
 //! | `deflate` | yes | permessage-deflate (RFC 7692), for those who ask for it |
 //! | `debug` | no | [`Builder::debug`], which prints what happens |
 //! | `stream` | no | connections and their halves as `Stream` and `Sink` of the crate `futures` |
-//! | `futures-io` | no | `AsyncIo`: streams with the traits of futures-io, for `Server::upgrade` |
+//! | `futures-io` | no | `AsyncIo`: streams with the traits of futures-io, for `Server::handshake` |
 //! | `readiness` | no | `Readiness` and its streams, for runtimes whose reactor knows nothing else |
 #![deny(unsafe_code)]
 #![cfg_attr(

@@ -29,7 +29,7 @@
 //! | find connections, keep values with them | [`Manager`], [`Connection::set_data`], [`Connection::storage`] |
 //! | set bounds | [`Limits`], [`Timeouts`], [`Builder::max_connections`], [`Builder::slow_receivers`] |
 //! | encrypt, compress | [`Builder::tls`], [`Builder::deflate`] |
-//! | serve HTTP on the same port, or join another server's | [`Builder::on_request`], [`Server::upgrade_http`], [`Server::upgrade`] |
+//! | serve HTTP on the same port, or join another server's | [`Builder::on_request`], [`Server::upgrade_http`], [`Server::handshake`] |
 //! | connect to a server | [`connect`], [`Client::builder`], [`Client::reconnect`] |
 //! | end | [`Connection::close`], [`Connection::closed`], [`Server::shutdown`] |
 //!

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ws_net::Transport;
 
-/// A stream with Tokio's traits for [`Server::upgrade`](ws_net::Server::upgrade): a socket, TLS, a
-/// pipe in memory.
+/// A stream with Tokio's traits for [`Server::handshake`](ws_net::Server::handshake) and
+/// [`Server::upgrade`](ws_net::Server::upgrade): a socket, TLS, a pipe in memory.
 #[derive(Debug)]
 pub struct AsyncIo<T>(pub T);
 

@@ -94,7 +94,7 @@ impl<R: Runtime> Reconnect<R> {
 
     /// How many attempts may fail in a row before [`connect`](Self::connect) gives up; `None` for
     /// no limit. Default 20, with pauses of eight minutes on average and of sixteen at most between
-    /// them in all.
+    /// them in all, and what servers ask for in addition.
     #[must_use]
     pub fn max_failures(self, max: impl Into<Option<u32>>) -> Self {
         Self { max_failures: max.into(), ..self }
