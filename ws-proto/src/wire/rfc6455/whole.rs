@@ -27,7 +27,9 @@ pub(crate) fn take_whole(role: Role, input: &mut RecvBuf, limits: &Limits) -> Op
         len => (usize::from(len), rest),
     };
     let minimal = second & 0x7F != LENGTH_16 || len >= usize::from(LENGTH_16);
-    let allowed = len <= limits.frame().min(limits.max_message) && limits.max_fragments > 0;
+    let allowed = len <= limits.max_message
+        && limits.max_frame.is_none_or(|max| len <= max)
+        && limits.max_fragments > 0;
     if !minimal || !allowed {
         return None;
     }
