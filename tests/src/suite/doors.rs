@@ -142,7 +142,7 @@ pub async fn a_server_that_is_closed_already_serves_nobody<R: Runtime>(runtime: 
     let anywhere = || Bind::tcp("127.0.0.1:0");
     server.add(anywhere()).expect_err("nobody would accept from it");
     server.run_on(anywhere()).await.unwrap();
-    assert_eq!(server.local_addrs(), [LocalAddress::Tcp(address)], "as it was");
+    assert!(server.local_addrs().is_empty(), "nobody listens");
     Builder::new(runtime).bind(address).await.expect("the port is free");
 }
 
