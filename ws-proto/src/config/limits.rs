@@ -70,20 +70,12 @@ impl Limits {
         self.max_frame.unwrap_or(self.max_message)
     }
 
-    /// The longest frame, where that is not left to what is there of its message.
+    /// The longest frame, where that is not left to `max_message`, which says nothing of what is
+    /// compressed.
     pub(crate) fn longest(&self, deflated: bool) -> Option<usize> {
-        self.max_frame.or_else(|| deflated.then(|| self.room(0, true)))
-    }
-
-    /// The longest further frame of a message of which `held` bytes are there. A compressed one is
-    /// charged when it is not compressed any more.
-    pub(crate) fn room(&self, held: usize, deflated: bool) -> usize {
         const LEAST: usize = 1 << 20;
-        if deflated {
-            self.max_message.saturating_add(self.max_message / 8).max(LEAST)
-        } else {
-            self.max_message.saturating_sub(held)
-        }
+        let longer = || self.max_message.saturating_add(self.max_message / 8).max(LEAST);
+        self.max_frame.or_else(|| deflated.then(longer))
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {

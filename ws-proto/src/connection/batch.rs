@@ -109,10 +109,11 @@ impl Batch {
 }
 
 impl Connection {
-    /// Lets `batch`, which is new or was ended, take messages of less than `most` bytes in all, and of what
-    /// is free below the high-water mark. It takes none when the connection is not open, masks, owes
-    /// a pong, is sending a message in fragments, or has another batch that was not ended. With context takeover it is the batch that
-    /// compresses until [`end_batch`](Self::end_batch): what is queued meanwhile is sent as it is.
+    /// Lets `batch`, which is new or was ended, take messages of less than `most` bytes in all, and
+    /// of what is free below the high-water mark. It takes none when the connection is not open,
+    /// masks, owes a pong, is sending a message in fragments, or has another batch that was not
+    /// ended. With context takeover it is the batch that compresses until
+    /// [`end_batch`](Self::end_batch): what is queued meanwhile is sent as it is.
     pub fn begin_batch(&mut self, batch: &mut Batch, most: usize) {
         debug_assert!(batch.framing == Framing::Closed, "it was not ended");
         if batch.framing != Framing::Closed {

@@ -231,11 +231,11 @@ impl Decoder {
         if self.is_streaming() {
             return self.check_streamed(length, deflated, limits);
         }
-        if let Some(max) = limits.max_frame.filter(|max| frame > *max) {
+        if let Some(max) = limits.longest(deflated).filter(|max| frame > *max) {
             return Err(ProtocolError::FrameTooBig(max));
         }
-        let room = limits.room(self.payload.len(), deflated);
-        if frame > room || usize::try_from(length).is_err() {
+        let too_big = !deflated && frame > limits.max_message.saturating_sub(self.payload.len());
+        if too_big || usize::try_from(length).is_err() {
             return Err(ProtocolError::MessageTooBig(limits.max_message));
         }
         Ok(frame)

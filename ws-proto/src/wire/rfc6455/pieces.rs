@@ -28,8 +28,10 @@ impl Decoder {
     pub(crate) fn set_streaming(&mut self, on: bool, limits: &Limits) -> Result<(), ProtocolError> {
         let long_frame = self.pieces.as_ref().is_some_and(|pieces| pieces.long_frame);
         let joins = Pieces::set(&mut self.pieces, on)?;
-        if joins && long_frame {
-            let longest = limits.longest(self.deflated).unwrap_or(usize::MAX);
+        if joins
+            && long_frame
+            && let Some(longest) = limits.longest(self.deflated)
+        {
             return Err(ProtocolError::FrameTooBig(longest));
         }
         if on {
