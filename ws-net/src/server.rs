@@ -105,17 +105,12 @@ impl<R: Runtime> Server<R> {
     /// is [closed](Self::close).
     pub async fn accept(&self) -> io::Result<Incoming> {
         let taken = lock(&self.parts.sockets).take_aside();
-        if taken.is_none() && self.is_open() {
-            return Err(unbound());
-        }
-        self.accept_aside(taken.into_iter().flatten());
+        self.accept_aside(taken);
         let Parts { queue, sockets, .. } = &*self.parts;
         loop {
             let next = queue.wait(|queue| match queue.pop() {
                 Some(incoming) => Some(Ok(incoming)),
-                None if queue.closed => Some(Err(closed())),
-                // The runtime has ended that they were accepted on, or the server is being closed.
-                None if !lock(sockets).is_aside() => {
+                None if queue.closed || !lock(sockets).is_aside() => {
                     Some(Err(if self.is_open() { unbound() } else { closed() }))
                 }
                 None => None,

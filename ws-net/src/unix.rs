@@ -37,22 +37,21 @@ pub(crate) fn bind(path: &Path, backlog: i32) -> io::Result<(UnixListener, Socke
     Ok((OwnedFd::from(socket).into(), file))
 }
 
-const OTHER: &str = "another program listens there: stop it, or choose another path";
-
 /// Whether somebody listens there. Does not wait for one who does not accept.
 fn ask(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.connect(&SockAddr::unix(path)?)
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        connected => connected,
+    }
 }
 
 /// Why the file is there.
 fn who_has(path: &Path) -> String {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     match ask(path) {
-        // It listens, but takes nobody.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => OTHER.into(),
-        Ok(()) => OTHER.into(),
+        Ok(()) => "another program listens there: stop it, or choose another path".into(),
         Err(error) if is_socket && error.kind() == ErrorKind::ConnectionRefused => {
             "nobody listens there any more, a program left the file behind: remove it".into()
         }

@@ -216,7 +216,7 @@ impl<R: Runtime> Upgrade<R> {
                 let peer = Peer { secure: peer.secure || stream.is_secure(), ..peer };
                 let socket = (Link::<R::Stream>::Other(stream), false);
                 let driver = Driver::server(runtime, endpoint, door, seat, socket, peer, now);
-                launch(&spawner, driver, full || !gate.is_open())
+                launch(&spawner, driver, !gate.is_open())
             }
         }
     }

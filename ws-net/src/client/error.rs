@@ -157,8 +157,10 @@ impl ConnectError {
         let Self::Answer { response: Some(response), .. } = self else { return None };
         let seconds = response.headers().text("Retry-After")?;
         // A sign, which `parse` would take, makes it something else.
-        let number = seconds.bytes().all(|byte| byte.is_ascii_digit());
-        number.then(|| seconds.parse().ok())?.map(Duration::from_secs)
+        if !seconds.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        seconds.parse().ok().map(Duration::from_secs)
     }
 }
 

@@ -130,7 +130,8 @@ impl<R: Runtime> HttpUpgrade<R> {
     ///
     /// Answers what hyper is to write. Waits for [`Builder::authorize`](crate::Builder::authorize), at
     /// most until the deadline of the handshake, and otherwise no longer than one turn of the
-    /// connection's task. Dropping the future leaves the request unanswered, and the connection does not open.
+    /// connection's task. Dropping the future leaves the request unanswered, and the connection does
+    /// not open.
     pub async fn serve<F, H>(self, handler: F) -> Response<Bytes>
     where
         F: FnOnce(Connection) -> H + Send + 'static,

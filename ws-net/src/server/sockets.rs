@@ -35,10 +35,10 @@ impl<L> Sockets<L> {
     }
 
     /// All that wait, for `accept`, which says of each with [`end_aside`](Self::end_aside) when that
-    /// is over. `None` when it has none and had none before.
-    pub(super) fn take_aside(&mut self) -> Option<Vec<Bound<L>>> {
+    /// is over.
+    pub(super) fn take_aside(&mut self) -> Vec<Bound<L>> {
         self.aside += self.waiting.len();
-        self.is_aside().then(|| self.take_waiting())
+        self.take_waiting()
     }
 
     /// Whether any are accepted from for `accept`.
