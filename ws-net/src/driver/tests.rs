@@ -8,6 +8,7 @@ use std::time::Duration;
 use ws_proto::{Accept, Cause, Close, Limits, Message, Reject, SendErrorKind, State};
 
 use crate::runtime::Runtime;
+use crate::toy::party::REQUEST;
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 use crate::{Builder, Connection, Server};
@@ -24,10 +25,6 @@ mod requests;
 mod stream;
 mod streams;
 mod wakers;
-
-const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n\
-    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-    Sec-WebSocket-Version: 13\r\n\r\n";
 
 static LOCALHOST: LazyLock<std::net::SocketAddr> = LazyLock::new(|| "127.0.0.1:0".parse().unwrap());
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use super::*;
 use crate::Server;
 use crate::runtime::Address;
+use crate::toy::party::REQUEST;
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 
@@ -176,10 +177,7 @@ fn streams_of_any_kind_get_pages_and_a_websocket_behind_them() {
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     toy.settle();
     assert!(client.take().0.ends_with(b"\r\n\r\npage"));
-    client.send(
-        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-    );
+    client.send(REQUEST);
     toy.settle();
     assert!(client.take().0.starts_with(b"HTTP/1.1 101 "));
     assert_eq!(server.manager().len(), 1);

@@ -3,11 +3,8 @@ use std::task::{Context, Waker};
 
 use super::*;
 use crate::toy::Toy;
+use crate::toy::party::REQUEST;
 use crate::{Bind, Builder};
-
-const HEAD: &[u8] =
-    b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 fn server(toy: &Toy) -> Server<Toy> {
     Builder::new(toy.clone()).build().unwrap()
@@ -39,7 +36,7 @@ fn nobody_waits_for_clients_that_no_task_accepts_any_more() {
     let mut next = pin!(server.accept());
     assert!(poll(next.as_mut()).is_pending(), "another socket is accepted from");
     let client = toy.dial();
-    client.send(HEAD);
+    client.send(REQUEST);
     toy.settle();
     assert!(matches!(poll(next.as_mut()), Poll::Ready(Ok(_))));
     server.close();

@@ -4,7 +4,8 @@ use crate::runtime::Runtime;
 use crate::toy::{Pipe, Toy};
 use crate::{Builder, Connection, Server};
 
-const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n\
+pub(crate) const REQUEST: &[u8] =
+    b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 

@@ -7,6 +7,7 @@ use ws_proto::{Close, Config, Message, Version};
 
 use super::*;
 use crate::Builder;
+use crate::toy::party::REQUEST;
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 
@@ -318,10 +319,6 @@ fn an_upgrade_counts_in_the_share_of_its_address() {
     assert!(third.take().0.starts_with(b"HTTP/1.1 101 "), "nobody knows where it comes from");
 }
 
-const HEAD: &[u8] =
-    b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
 #[test]
 fn a_stream_of_any_kind_shakes_hands_in_every_version() {
     let address: std::net::SocketAddr = "10.0.0.1:7".parse().unwrap();
@@ -352,7 +349,7 @@ fn a_stream_of_any_kind_shakes_hands_in_every_version() {
 fn a_request_that_is_still_to_be_read_is_waited_for_and_has_a_deadline() {
     let (toy, server) = server(|builder| builder.max_connections(1));
     let (client, stream) = Pipe::pair();
-    client.send(HEAD);
+    client.send(REQUEST);
     let incoming = toy.block_on(server.handshake(stream).secure(true).incoming()).unwrap();
     assert_eq!((incoming.request().path(), incoming.is_secure()), ("/chat", true));
     incoming.reject(&Reject::new(404));
@@ -368,7 +365,7 @@ fn a_request_that_is_still_to_be_read_is_waited_for_and_has_a_deadline() {
     assert!(matches!(error, AcceptError::Unavailable), "{error}");
     toy.settle();
     assert!(late.take().0.is_empty() && late.ended(), "nothing waits for its request");
-    silent.send(&HEAD[..HEAD.len() - 1]);
+    silent.send(&REQUEST[..REQUEST.len() - 1]);
     toy.advance(Duration::from_secs(11));
     assert!(silent.ended());
 }
