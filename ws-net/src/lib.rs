@@ -4,6 +4,22 @@
 //! Use it through an adapter such as `ws-tokio`, which implements [`Runtime`] and exports the same
 //! names with the runtime filled in. A handle ([`Connection`]) is the same type on all of them.
 //!
+//! # What is where
+//!
+//! | task | items |
+//! |---|---|
+//! | take connections | [`Server::serve`], [`Server::accept`], [`Server::run`] with listeners |
+//! | decide who may connect | [`Builder::authorize`], [`Builder::origin`], [`Incoming::reject`] |
+//! | receive and send | [`Connection::recv`], [`Connection::send`], [`Connection::try_send`] |
+//! | the same with long messages, in pieces | [`Connection::recv_stream`], [`Connection::send_stream`] |
+//! | send to many | [`Connection::broadcast`], [`Connection::subscribe`], [`Connection::publish`], [`Audience`] |
+//! | find connections, keep values with them | [`Manager`], [`Connection::set_data`], [`Connection::storage`] |
+//! | set bounds | [`Limits`], [`Timeouts`], [`Builder::max_connections`], [`Builder::slow_receivers`] |
+//! | encrypt, compress | [`Builder::tls`], [`Builder::deflate`] |
+//! | serve HTTP on the same port, or join another server's | [`Builder::on_request`], [`Server::upgrade_http`], [`Server::handshake`] |
+//! | connect to a server | [`Client::connect`], `Client::builder`, [`Client::reconnect`] |
+//! | end | [`Connection::close`], [`Connection::closed`], [`Server::shutdown`] |
+//!
 //! # The way of a message
 //!
 //! A socket becomes readable and its task runs. The driver reads into a chunk borrowed from the

@@ -17,23 +17,8 @@
 //! # }
 //! ```
 //!
-//! # What is where
-//!
-//! | task | items |
-//! |---|---|
-//! | take connections | [`Server::serve`], [`Server::accept`], [`Server::run`] with listeners |
-//! | decide who may connect | [`Builder::authorize`], [`Builder::origin`], [`Incoming::reject`] |
-//! | receive and send | [`Connection::recv`], [`Connection::send`], [`Connection::try_send`] |
-//! | the same with long messages, in pieces | [`Connection::recv_stream`], [`Connection::send_stream`] |
-//! | send to many | [`Connection::broadcast`], [`Connection::subscribe`], [`Connection::publish`], [`Audience`] |
-//! | find connections, keep values with them | [`Manager`], [`Connection::set_data`], [`Connection::storage`] |
-//! | set bounds | [`Limits`], [`Timeouts`], [`Builder::max_connections`], [`Builder::slow_receivers`] |
-//! | encrypt, compress | [`Builder::tls`], [`Builder::deflate`] |
-//! | serve HTTP on the same port, or join another server's | [`Builder::on_request`], [`Server::upgrade_http`], [`Server::handshake`] |
-//! | connect to a server | [`connect`], [`Client::builder`], [`Client::reconnect`] |
-//! | end | [`Connection::close`], [`Connection::closed`], [`Server::shutdown`] |
-//!
-//! `docs/guide.md` in the repository has programs for most of these, and for more.
+//! [What is where](ws_net#what-is-where) leads from tasks to items, and `docs/guide.md` in the
+//! repository has a program for most of them.
 //!
 //! This crate implements [`Runtime`] for smol and exports `ws-net` with it filled in. Everything
 //! else is the same on every runtime, and lives there.
