@@ -6,54 +6,75 @@
 use alloc::vec::Vec;
 
 /// Bytes per step of the wide loop.
-const WIDE: usize = 32;
-
-/// What is copied and masked at a time, so that the second pass finds it in the first cache.
-const BLOCK: usize = 8 << 10;
+const WIDE: usize = 64;
 
 /// Masks or unmasks in place; `key` is that of the first byte.
 pub(crate) fn apply(key: [u8; 4], bytes: &mut [u8]) {
-    let word = u64::from(u32::from_ne_bytes(key)) * 0x1_0000_0001;
     let (wide, rest) = bytes.as_chunks_mut::<WIDE>();
-    for chunk in wide {
-        for part in chunk.as_chunks_mut::<8>().0 {
-            *part = (u64::from_ne_bytes(*part) ^ word).to_ne_bytes();
-        }
+    for step in wide {
+        *step = masked(key, step);
     }
     let (words, rest) = rest.as_chunks_mut::<8>();
-    for part in words {
-        *part = (u64::from_ne_bytes(*part) ^ word).to_ne_bytes();
+    for word in words {
+        *word = masked(key, word);
     }
     let (half, rest) = rest.as_chunks_mut::<4>();
-    for part in half {
-        *part = (u32::from_ne_bytes(*part) ^ u32::from_ne_bytes(key)).to_ne_bytes();
+    for half in half {
+        *half = masked(key, half);
     }
     for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
 }
 
-/// Appends `bytes` to `out`, masked or unmasked.
+/// Appends `bytes` to `out`, masked or unmasked, in one pass.
 #[inline]
 pub(crate) fn append(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(bytes.len());
-    if bytes.len() <= BLOCK {
-        let start = out.len();
-        out.extend_from_slice(bytes);
-        return apply(key, out.get_mut(start..).unwrap_or_default());
-    }
-    for block in bytes.chunks(BLOCK) {
-        let start = out.len();
-        out.extend_from_slice(block);
-        apply(key, out.get_mut(start..).unwrap_or_default());
+    match bytes.len() {
+        WIDE.. => append_in_steps::<WIDE>(key, bytes, out),
+        16.. => append_in_steps::<16>(key, bytes, out),
+        4.. => append_in_steps::<4>(key, bytes, out),
+        _ => bytes.iter().zip(&key).for_each(|(byte, key)| out.push(byte ^ key)),
     }
 }
 
+/// The same for at least `N` bytes, a multiple of four. What no step is left for is in the last
+/// one, which begins before the end of the one before it.
+#[inline]
+fn append_in_steps<const N: usize>(key: [u8; 4], bytes: &[u8], out: &mut Vec<u8>) {
+    let (steps, rest) = bytes.as_chunks::<N>();
+    for step in steps {
+        out.extend_from_slice(&masked(key, step));
+    }
+    if let (1.., Some(last)) = (rest.len(), bytes.last_chunk::<N>()) {
+        out.truncate(out.len() + rest.len() - N);
+        out.extend_from_slice(&masked(rotate(key, rest.len()), last));
+    }
+}
+
+#[inline]
+fn masked<const N: usize>(key: [u8; 4], bytes: &[u8; N]) -> [u8; N] {
+    let mut bytes = *bytes;
+    let (words, half) = bytes.as_chunks_mut::<8>();
+    for part in words {
+        *part = (u64::from_ne_bytes(*part) ^ word(key)).to_ne_bytes();
+    }
+    for part in half.as_chunks_mut::<4>().0 {
+        *part = (u32::from_ne_bytes(*part) ^ u32::from_ne_bytes(key)).to_ne_bytes();
+    }
+    bytes
+}
+
+/// The key twice.
+fn word(key: [u8; 4]) -> u64 {
+    u64::from(u32::from_ne_bytes(key)) * 0x1_0000_0001
+}
+
 /// The key for what follows after `n` masked bytes.
+#[inline]
 pub(crate) fn rotate(key: [u8; 4], n: usize) -> [u8; 4] {
-    let mut key = key;
-    key.rotate_left(n % 4);
-    key
+    u32::from_le_bytes(key).rotate_right(8 * (n % 4) as u32).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -88,10 +109,12 @@ mod tests {
     }
 
     #[test]
-    fn blocks_join_without_a_seam() {
-        let bytes: Vec<u8> = (0..BLOCK * 2 + 77).map(|i| i as u8).collect();
-        let mut out = Vec::new();
-        append([1, 2, 3, 4], &bytes, &mut out);
-        assert_eq!(out, naive([1, 2, 3, 4], &bytes));
+    fn every_length_up_to_three_steps() {
+        let bytes: Vec<u8> = (0..=3 * WIDE).map(|i| i as u8).collect();
+        for len in 0..=3 * WIDE {
+            let mut out = Vec::new();
+            append([1, 2, 3, 4], &bytes[..len], &mut out);
+            assert_eq!(out, naive([1, 2, 3, 4], &bytes[..len]), "{len} bytes");
+        }
     }
 }
