@@ -168,20 +168,12 @@ pub(crate) fn poll_next(shared: &Shared, cx: &Context<'_>) -> Option<Poll<Messag
     BURST.try_with(next).ok().flatten()
 }
 
-/// Sends a message with the batch of this thread.
-///
-/// # Errors
-/// The message comes back when the lock is needed.
+/// Sends a message with the batch of this thread. `false` when the lock is needed; otherwise what is
+/// left of it may be dropped.
 #[inline]
-pub(crate) fn send(shared: &Shared, mut message: Message) -> Result<(), Message> {
-    let mut taken = false;
-    let _ = BURST.try_with(|burst| {
-        if burst.is_of(shared) {
-            taken = burst.batch.borrow_mut().take(&mut message);
-        }
-    });
-    // It is dropped here, where nothing is borrowed: its owner may be code of users.
-    if taken { Ok(()) } else { Err(message) }
+pub(crate) fn send(shared: &Shared, message: &mut Message) -> bool {
+    let send = |burst: &Burst| burst.is_of(shared) && burst.batch.borrow_mut().take(message);
+    BURST.try_with(send).unwrap_or(false)
 }
 
 /// Keeps the memory of what was sent for the next batch.

@@ -54,13 +54,12 @@ impl Connection {
     /// Waits for the peer. Cancel-safe: a message is taken out only when it is returned. When
     /// several tasks call it, each message goes to one of them. With `run` the message listeners
     /// get the messages, and this waits for the end.
-    pub async fn recv(&self) -> Option<Result<Message, Arc<Closed>>> {
+    pub fn recv(&self) -> impl Future<Output = Option<Result<Message, Arc<Closed>>>> + Send {
         let mut place = self.shared.place();
-        poll_fn(|cx| match burst::poll_next(place.shared, cx) {
+        poll_fn(move |cx| match burst::poll_next(place.shared, cx) {
             Some(next) => next.map(|message| Some(Ok(message))),
             None => place.poll(Wants::Message, cx, Inner::poll_recv),
         })
-        .await
     }
 
     /// Sends a message to this client alone.
@@ -80,8 +79,8 @@ impl Connection {
         let mut message = Some(message.into());
         let mut place = self.shared.place();
         poll_fn(move |cx| {
-            message = message.take().and_then(|message| burst::send(place.shared, message).err());
-            if message.is_none() {
+            if message.as_mut().is_none_or(|message| burst::send(place.shared, message)) {
+                message = None;
                 return Poll::Ready(Ok(()));
             }
             let queue = ws_proto::Connection::queue;
@@ -97,13 +96,12 @@ impl Connection {
     /// high-water mark, or messages to many wait behind it; with `SendErrorKind::Unfinished` while a
     /// message is on its way in pieces, see [`send_stream`](Self::send_stream).
     pub fn try_send(&self, message: impl Into<Message>) -> Result<SendStatus, SendError<Message>> {
-        match burst::send(&self.shared, message.into()) {
-            Ok(()) => Ok(SendStatus::Ready),
-            Err(message) => self
-                .shared
-                .command(|inner, _| inner.try_send(&message))
-                .map_err(|kind| SendError { message, kind }),
+        let mut message = message.into();
+        if burst::send(&self.shared, &mut message) {
+            return Ok(SendStatus::Ready);
         }
+        let queued = self.shared.command(|inner, _| inner.try_send(&message));
+        queued.map_err(|kind| SendError { message, kind })
     }
 
     /// Sends a ping with at most 125 bytes (RFC 6455 section 5.5.2). Does not wait; the answer is
