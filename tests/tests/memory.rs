@@ -110,8 +110,8 @@ impl Victim {
 const FIXED: usize = 4 << 10;
 
 /// The contexts of one side, as the docs of `Deflate` have them.
-const DEFLATE_15: isize = 372 << 10;
-const DEFLATE_9: isize = 246 << 10;
+const DEFLATE_15: isize = 316 << 10;
+const DEFLATE_9: isize = 190 << 10;
 const INFLATE: isize = 47 << 10;
 
 /// What inflates a message, and what its thread keeps for that.

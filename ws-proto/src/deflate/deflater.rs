@@ -1,14 +1,15 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::Bytes;
-use flate2::{Compress, FlushCompress};
+use zlib_rs::{Deflate as Compressor, DeflateFlush};
 
 use super::forms::Forms;
 use super::inflater::TAIL;
 use super::options::Deflate;
 use super::params::{DeflateParams, Direction};
-use super::pool::{self, Kind};
+use super::pool::{self, Block, Kind};
 use crate::Role;
 
 /// The first buffer for what is compressed.
@@ -20,17 +21,17 @@ const STORED_MAX: usize = u16::MAX as usize;
 /// What compressors have in common that make the same of a message which stands by itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Settings {
-    kind: Kind,
+    level: u8,
+    window_bits: u8,
     threshold: usize,
 }
 
 /// Compresses what this side sends (RFC 7692 section 7.2.1).
-#[derive(Debug)]
 pub(crate) struct Deflater {
     settings: Settings,
     no_context_takeover: bool,
     /// With context takeover, from the first compressed message on.
-    context: Option<Box<Compress>>,
+    context: Option<Box<Compressor>>,
 }
 
 impl Deflater {
@@ -39,10 +40,9 @@ impl Deflater {
     pub(crate) fn new(options: &Deflate, params: DeflateParams, role: Role) -> Option<Box<Self>> {
         let Direction { no_context_takeover, window_bits } = params.sent_by(role);
         (window_bits >= Direction::MIN_OWN_BITS).then(|| {
-            let kind = Kind { level: options.level, window_bits };
             // An empty message is never smaller.
             let threshold = options.threshold.max(1);
-            let settings = Settings { kind, threshold };
+            let settings = Settings { level: options.level, window_bits, threshold };
             Box::new(Self { settings, no_context_takeover, context: None })
         })
     }
@@ -96,10 +96,12 @@ impl Deflater {
         tail: Tail,
         put: impl FnOnce(&[u8]) -> T,
     ) -> Option<T> {
-        let kind = self.settings.kind;
+        let (kind, flush) = if self.no_context_takeover {
+            (self.settings.kind_alone(payload), DeflateFlush::FullFlush)
+        } else {
+            (self.settings.kind(Block::Long), DeflateFlush::SyncFlush)
+        };
         let context = self.context.take().unwrap_or_else(|| pool::compressor(kind));
-        let flush =
-            if self.no_context_takeover { FlushCompress::Full } else { FlushCompress::Sync };
         let (smaller, context) = compress_and_put(kind, context, payload, (flush, tail), put);
         self.context = context;
         smaller
@@ -108,7 +110,7 @@ impl Deflater {
     /// Gives the context back; the next message refers to none before it.
     pub(crate) fn forget(&mut self) {
         if let Some(context) = self.context.take() {
-            pool::put_compressor(self.settings.kind, context);
+            pool::put_compressor(self.settings.kind(Block::Long), context);
         }
     }
 }
@@ -117,15 +119,33 @@ impl Settings {
     /// The compressed payload of a message for many, made once for all with the same parameters.
     /// `None` when it is to be sent as it is.
     pub(crate) fn deflate_shared(self, payload: &[u8], forms: &Forms) -> Option<Bytes> {
-        let Self { kind, threshold } = self;
-        if payload.len() < threshold {
+        if payload.len() < self.threshold {
             return None;
         }
-        forms.of(kind.window_bits, || {
+        forms.of(self.window_bits, || {
+            let kind = self.kind_alone(payload);
             let context = pool::compressor(kind);
-            let flush = FlushCompress::Full;
-            compress_and_put(kind, context, payload, (flush, Tail::Left), Bytes::copy_from_slice).0
+            let ends = (DeflateFlush::FullFlush, Tail::Left);
+            compress_and_put(kind, context, payload, ends, Bytes::copy_from_slice).0
         })
+    }
+
+    /// For a message that stands by itself.
+    fn kind_alone(self, payload: &[u8]) -> Kind {
+        self.kind(Block::of(payload))
+    }
+
+    fn kind(self, block: Block) -> Kind {
+        Kind { level: self.level, window_bits: self.window_bits, block }
+    }
+}
+
+impl fmt::Debug for Deflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deflater")
+            .field("settings", &self.settings)
+            .field("no_context_takeover", &self.no_context_takeover)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,21 +162,21 @@ enum Tail {
 /// when what follows may refer to it, and goes to the pool otherwise.
 fn compress_and_put<T>(
     kind: Kind,
-    mut context: Box<Compress>,
+    mut context: Box<Compressor>,
     payload: &[u8],
-    (flush, tail): (FlushCompress, Tail),
+    (flush, tail): (DeflateFlush, Tail),
     put: impl FnOnce(&[u8]) -> T,
-) -> (Option<T>, Option<Box<Compress>>) {
+) -> (Option<T>, Option<Box<Compressor>>) {
     let most = payload.len() + TAIL.len();
-    let (flushed, smaller) = pool::with_buffer(FIRST.min(most), |out| {
-        if !flush_into(out, most, &mut context, payload, flush) {
+    let (flushed, smaller) = pool::with_buffer(FIRST.min(most), |buffer| {
+        let Some(out) = flush_into(buffer, most, &mut context, payload, flush) else {
             return (false, None);
-        }
+        };
         let whole = out.strip_suffix(&TAIL).unwrap_or(out);
         let body = if tail == Tail::Left { whole } else { out };
         (true, (body.len() < payload.len()).then(|| put(body)))
     });
-    if flush == FlushCompress::Full && flushed {
+    if flush == DeflateFlush::FullFlush && flushed {
         // It has forgotten everything, at less than what a reset costs.
         pool::put_fresh_compressor(kind, context);
     } else if smaller.is_none() {
@@ -168,28 +188,28 @@ fn compress_and_put<T>(
     (smaller, None)
 }
 
-/// Whether the flush came to its end within `most` bytes.
-fn flush_into(
-    out: &mut Vec<u8>,
+/// What the flush brought, if it came to its end within `most` bytes.
+fn flush_into<'a>(
+    buffer: &'a mut Vec<u8>,
     most: usize,
-    context: &mut Compress,
+    context: &mut Compressor,
     payload: &[u8],
-    flush: FlushCompress,
-) -> bool {
-    let start = context.total_in();
+    flush: DeflateFlush,
+) -> Option<&'a [u8]> {
+    let (in_before, out_before) = (context.total_in(), context.total_out());
     loop {
-        let used = (context.total_in() - start) as usize;
-        let rest = payload.get(used..).unwrap_or_default();
-        if context.compress_vec(rest, out, flush).is_err() {
-            return false;
+        let used = (context.total_in() - in_before) as usize;
+        let filled = (context.total_out() - out_before) as usize;
+        let free = buffer.get_mut(filled..).unwrap_or_default();
+        context.compress(payload.get(used..).unwrap_or_default(), free, flush).ok()?;
+        let filled = (context.total_out() - out_before) as usize;
+        if filled < buffer.len() {
+            return buffer.get(..filled).filter(|out| out.ends_with(&TAIL));
         }
-        if out.len() < out.capacity() {
-            return out.ends_with(&TAIL);
+        if filled >= most {
+            return None;
         }
-        if out.len() >= most {
-            return false;
-        }
-        grow(out, most);
+        pool::grow(buffer, most.min(2 * filled));
     }
 }
 
@@ -204,10 +224,6 @@ fn store(payload: &[u8]) -> Bytes {
         out.extend_from_slice(block);
     }
     out.into()
-}
-
-fn grow(out: &mut Vec<u8>, most: usize) {
-    out.reserve_exact(out.len().min(most - out.len()));
 }
 
 #[cfg(test)]
@@ -295,6 +311,22 @@ mod tests {
                 assert!(out == *message);
             }
             assert!(sent > messages.len() / 2);
+        }
+    }
+
+    #[test]
+    fn a_short_block_holds_all_of_a_short_message() {
+        let mut random = random();
+        let settings = Settings { level: 6, window_bits: 15, threshold: 1 };
+        for letters in [2, 40, 150] {
+            let payload: Vec<u8> = (0..2047).map(|_| random(letters) as u8).collect();
+            assert_eq!(Block::of(&payload), Block::Short);
+            let compressed = [Block::Short, Block::Long].map(|block| {
+                let kind = settings.kind(block);
+                let ends = (DeflateFlush::FullFlush, Tail::Left);
+                compress_and_put(kind, pool::compressor(kind), &payload, ends, <[u8]>::to_vec).0
+            });
+            assert!(compressed[0].is_some() && compressed[0] == compressed[1]);
         }
     }
 

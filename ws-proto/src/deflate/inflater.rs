@@ -1,8 +1,8 @@
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::BufMut;
-use flate2::{Decompress, FlushDecompress, Status};
+use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::params::DeflateParams;
 use super::pool;
@@ -36,11 +36,10 @@ struct Step {
 /// Decompresses what the peer sends (RFC 7692 section 7.2.2).
 ///
 /// Always with the largest window: a decompressor takes the same memory for each.
-#[derive(Debug)]
 pub(crate) struct Inflater {
     no_context_takeover: bool,
     /// Made at the first compressed message; without context takeover held during a message only.
-    context: Option<Box<Decompress>>,
+    context: Option<Box<Inflate>>,
     /// A last block ended exactly where the bytes so far end.
     ended: bool,
     /// Nothing of the message has come yet.
@@ -110,7 +109,7 @@ impl Inflater {
     fn step(
         &mut self,
         bytes: &[u8],
-        buffer: &mut Vec<u8>,
+        buffer: &mut [u8],
         sink: &mut Sink<'_>,
     ) -> Result<Step, ProtocolError> {
         let context = self.context.get_or_insert_with(pool::decompressor);
@@ -118,13 +117,13 @@ impl Inflater {
             // Behind a last block (section 7.2.3.4) nothing before it can be referred to.
             context.reset(false);
         }
-        let before = context.total_in();
-        let status = context.decompress_vec(bytes, buffer, FlushDecompress::None);
-        let used = (context.total_in() - before) as usize;
-        let full = buffer.len() == buffer.capacity();
+        let (in_before, out_before) = (context.total_in(), context.total_out());
+        let status = context.decompress(bytes, buffer, InflateFlush::NoFlush);
+        let used = (context.total_in() - in_before) as usize;
+        let filled = (context.total_out() - out_before) as usize;
+        let full = filled == buffer.len();
         // What comes before the fault is judged first, so that the cuts change nothing.
-        sink(buffer)?;
-        buffer.clear();
+        sink(buffer.get(..filled).unwrap_or_default())?;
         let status = status.map_err(|_| ProtocolError::InvalidDeflate)?;
         self.ended = status == Status::StreamEnd;
         let stuck = used == 0 && !full && !self.ended;
@@ -187,10 +186,21 @@ impl Inflater {
     }
 }
 
+impl fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflater")
+            .field("no_context_takeover", &self.no_context_takeover)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use flate2::{Compress, Compression, FlushCompress};
+    use alloc::vec;
+    use alloc::vec::Vec;
+
     use proptest::prelude::*;
+    use zlib_rs::{Deflate, DeflateFlush};
 
     use super::*;
 
@@ -198,7 +208,7 @@ mod tests {
     #[derive(Clone, Debug)]
     struct Sent {
         payload: Vec<u8>,
-        end: FlushCompress,
+        end: DeflateFlush,
         more: bool,
         cut: usize,
         broken: Option<(usize, u8)>,
@@ -211,9 +221,9 @@ mod tests {
             (1..60_000_usize).prop_map(|len| vec![b'x'; len]),
         ];
         let end = prop_oneof![
-            3 => Just(FlushCompress::Sync),
-            1 => Just(FlushCompress::Full),
-            1 => Just(FlushCompress::Finish),
+            3 => Just(DeflateFlush::SyncFlush),
+            1 => Just(DeflateFlush::FullFlush),
+            1 => Just(DeflateFlush::Finish),
         ];
         let cut = prop_oneof![3 => Just(0_usize), 1 => 1..20_usize];
         let broken = prop::option::weighted(0.2, (0..300_usize, 1..255_u8));
@@ -223,14 +233,16 @@ mod tests {
 
     impl Sent {
         fn bytes(&self) -> Vec<u8> {
-            let mut bytes = Vec::with_capacity(70_000);
+            let mut bytes = Vec::new();
             let mut flush = |payload: &[u8], end| {
-                let mut sender = Compress::new(Compression::default(), false);
-                sender.compress_vec(payload, &mut bytes, end).unwrap();
+                let mut sender = Deflate::new(6, false, 15);
+                let mut part = vec![0; 70_000];
+                sender.compress(payload, &mut part, end).unwrap();
+                bytes.extend_from_slice(&part[..sender.total_out() as usize]);
             };
             flush(&self.payload, self.end);
             if self.more {
-                flush(b"behind it", FlushCompress::Sync);
+                flush(b"behind it", DeflateFlush::SyncFlush);
             }
             let whole = bytes.strip_suffix(&TAIL).unwrap_or(&bytes);
             let mut sent = whole[..whole.len() - self.cut.min(whole.len())].to_vec();

@@ -10,8 +10,8 @@ use super::params::Direction;
 /// |---|---|
 /// | no context takeover (the default), idle or sending | 0: compressors are the thread's |
 /// | the same, while a compressed message arrives | 47 KiB |
-/// | this side's context is kept, 15 window bits | 372 KiB, given back after a silence of [`ping_interval`](crate::Timeouts::ping_interval) and after each [`Prepared`](crate::Prepared) message that is compressed |
-/// | the same, 9 window bits | 246 KiB |
+/// | this side's context is kept, 15 window bits | 316 KiB, given back after a silence of [`ping_interval`](crate::Timeouts::ping_interval) and after each [`Prepared`](crate::Prepared) message that is compressed |
+/// | the same, 9 window bits | 190 KiB |
 /// | the peer's context is kept, whatever its window | 47 KiB |
 ///
 /// A thread keeps up to four compressors and four decompressors for the next messages.

@@ -4,7 +4,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use flate2::{Compress, Compression, Decompress};
+use zlib_rs::{Deflate, DeflateConfig, Inflate};
+
+use super::params::Direction;
 
 /// Spare contexts of each kind. A message is compressed in one go, so more than one compressor is
 /// there only for other levels and windows; decompressors are held while a message arrives.
@@ -19,13 +21,51 @@ pub(super) struct Kind {
     pub(super) level: u8,
     /// 9 to 15.
     pub(super) window_bits: u8,
+    pub(super) block: Block,
+}
+
+/// How much a compressor collects before it writes a block. For each block, however short, it clears
+/// memory for the longest one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Block {
+    /// 2,047 literals and matches: 6 KiB to clear.
+    Short,
+    /// 8,191 of them: 24 KiB.
+    Long,
+}
+
+impl Block {
+    /// The one that is large enough for all of a message, or the larger one.
+    pub(super) fn of(payload: &[u8]) -> Self {
+        if payload.len() < 2 << 10 { Self::Short } else { Self::Long }
+    }
+
+    /// What zlib calls the memory level: 6 less than the power of two of literals and matches.
+    fn memory_level(self) -> i32 {
+        match self {
+            Self::Short => 5,
+            Self::Long => 7,
+        }
+    }
+}
+
+impl Kind {
+    fn config(self) -> DeflateConfig {
+        DeflateConfig {
+            level: self.level.into(),
+            // Negative for bare DEFLATE, without zlib's header.
+            window_bits: -i32::from(self.window_bits),
+            mem_level: self.block.memory_level(),
+            ..DeflateConfig::default()
+        }
+    }
 }
 
 #[derive(Default)]
 struct Pool {
-    compressors: Vec<(Kind, Box<Compress>)>,
+    compressors: Vec<(Kind, Box<Deflate>)>,
     #[expect(clippy::vec_box, reason = "connections have them boxed, to be small without them")]
-    decompressors: Vec<Box<Decompress>>,
+    decompressors: Vec<Box<Inflate>>,
     buffer: Vec<u8>,
 }
 
@@ -34,52 +74,59 @@ std::thread_local! {
 }
 
 /// A compressor without any context.
-pub(super) fn compressor(kind: Kind) -> Box<Compress> {
+#[expect(clippy::unnecessary_box_returns, reason = "as it is kept")]
+pub(super) fn compressor(kind: Kind) -> Box<Deflate> {
     let spare = with(|pool| {
         let at = pool.compressors.iter().position(|(of, _)| *of == kind)?;
         Some(pool.compressors.swap_remove(at).1)
     });
-    spare.unwrap_or_else(|| {
-        let level = Compression::new(kind.level.into());
-        Box::new(Compress::new_with_window_bits(level, false, kind.window_bits))
-    })
+    spare.unwrap_or_else(|| Box::new(Deflate::new_with_config(kind.config())))
 }
 
 /// Takes a compressor back, for whichever connection of this thread needs one next.
-pub(super) fn put_compressor(kind: Kind, mut compressor: Box<Compress>) {
+pub(super) fn put_compressor(kind: Kind, mut compressor: Box<Deflate>) {
     compressor.reset();
     put_fresh_compressor(kind, compressor);
 }
 
 /// The same of one that has no context.
-pub(super) fn put_fresh_compressor(kind: Kind, compressor: Box<Compress>) {
+pub(super) fn put_fresh_compressor(kind: Kind, compressor: Box<Deflate>) {
     put(|pool| &mut pool.compressors, (kind, compressor));
 }
 
 /// A decompressor with the largest window and without any context.
-pub(super) fn decompressor() -> Box<Decompress> {
-    with(|pool| pool.decompressors.pop()).unwrap_or_else(|| Box::new(Decompress::new(false)))
+#[expect(clippy::unnecessary_box_returns, reason = "as it is kept")]
+pub(super) fn decompressor() -> Box<Inflate> {
+    let new = || Box::new(Inflate::new(false, Direction::MAX_BITS));
+    with(|pool| pool.decompressors.pop()).unwrap_or_else(new)
 }
 
 /// Takes a decompressor with the largest window back.
-pub(super) fn put_decompressor(mut decompressor: Box<Decompress>) {
+pub(super) fn put_decompressor(mut decompressor: Box<Inflate>) {
     decompressor.reset(false);
     put(|pool| &mut pool.decompressors, decompressor);
 }
 
-/// Lends `f` an empty buffer with room for `capacity` bytes.
-pub(super) fn with_buffer<T>(capacity: usize, f: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+/// Lends `f` a buffer of `len` bytes or more, whatever they are.
+pub(super) fn with_buffer<T>(len: usize, f: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let mut buffer = with(|pool| Some(core::mem::take(&mut pool.buffer))).unwrap_or_default();
-    buffer.reserve_exact(capacity);
+    if buffer.len() < len {
+        grow(&mut buffer, len);
+    }
     let result = f(&mut buffer);
-    if buffer.capacity() <= BUFFER_MAX {
-        buffer.clear();
+    if buffer.len() <= BUFFER_MAX {
         with(|pool| {
             pool.buffer = buffer;
             Some(())
         });
     }
     result
+}
+
+/// Makes a buffer that long.
+pub(super) fn grow(buffer: &mut Vec<u8>, len: usize) {
+    buffer.reserve_exact(len.saturating_sub(buffer.len()));
+    buffer.resize(len, 0);
 }
 
 /// Keeps it in place of the oldest, when there are enough.
