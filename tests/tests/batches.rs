@@ -1,7 +1,9 @@
-//! Batches: messages that are framed while somebody else may have the connection.
+//! Batches: messages that are framed and parsed while somebody else may have the connection.
 
-use ws_proto::{Batch, Close, Message, Version};
-use ws_tests::pair::Pair;
+use std::time::Duration;
+
+use ws_proto::{Batch, Close, Event, Message, RecvBuf, Timeouts, Version};
+use ws_tests::pair::{Pair, written};
 
 #[test]
 fn a_batch_goes_before_what_is_queued_meanwhile() {
@@ -66,4 +68,77 @@ fn a_second_batch_takes_nothing_and_changes_no_order() {
         let texts = pair.client.events.iter().filter_map(|event| event.strip_prefix("text "));
         assert_eq!(texts.collect::<Vec<_>>(), ["1", "2", "3"], "{version}");
     }
+}
+
+#[test]
+fn a_batch_parses_what_is_whole_and_leaves_the_rest() {
+    for version in Version::ALL {
+        let mut pair = Pair::connected(version);
+        let client = &mut pair.client.connection;
+        client.send("1".into()).unwrap();
+        client.send("2".into()).unwrap();
+        let mut bytes = written(client);
+        if version.has_frames() {
+            client.ping("between".into()).unwrap();
+        }
+        client.send("3".into()).unwrap();
+        bytes.extend(written(client));
+        let server = &mut pair.server.connection;
+        let mut input = RecvBuf::with_capacity(1000);
+        let mut batch = Batch::new();
+        assert!(batch.poll_message(&mut input, pair.now).is_none(), "it was not begun");
+        server.begin_batch(&mut batch, 1000);
+        let (beginning, end) = bytes.split_at(bytes.len() - 1);
+        assert_eq!(input.feed(beginning), beginning.len());
+        let mut take = || batch.poll_message(&mut input, pair.now);
+        assert_eq!([take(), take()], [Some("1".into()), Some("2".into())], "{version}");
+        assert!(take().is_none() && take().is_none(), "{version}: a ping, or half a message");
+        server.end_batch(&mut batch);
+        assert!(batch.poll_message(&mut input, pair.now).is_none(), "it has ended");
+        if version.has_frames() {
+            let ping = server.poll_event(&mut input, pair.now);
+            assert!(matches!(ping, Some(Event::Ping(_))), "{ping:?}");
+        }
+        assert!(server.poll_event(&mut input, pair.now).is_none(), "{version}: half a message");
+        input.feed(end);
+        let third = server.poll_event(&mut input, pair.now);
+        assert!(matches!(&third, Some(Event::Message(text)) if text.as_text() == Some("3")));
+    }
+}
+
+#[test]
+fn what_a_batch_parses_is_a_sign_of_life() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    let client = &mut pair.client.connection;
+    client.send("alive".into()).unwrap();
+    let bytes = written(client);
+    let server = &mut pair.server.connection;
+    let (mut input, mut batch) = (RecvBuf::with_capacity(1000), Batch::new());
+    server.begin_batch(&mut batch, 1000);
+    input.feed(&bytes);
+    let heard = pair.now + Duration::from_secs(10);
+    assert!(batch.poll_message(&mut input, heard).is_some());
+    server.end_batch(&mut batch);
+    let asked = loop {
+        let due = server.poll_timeout().expect("silence ends in a ping");
+        server.handle_timeout(due);
+        if written(server).first() == Some(&0x89) {
+            break due;
+        }
+    };
+    assert_eq!(asked, heard + Timeouts::default().ping_interval.unwrap());
+}
+
+#[test]
+fn a_batch_parses_nothing_while_something_has_to_be_told() {
+    let mut pair = Pair::connected(Version::Rfc6455);
+    pair.client.connection.send("late".into()).unwrap();
+    let bytes = written(&mut pair.client.connection);
+    let server = &mut pair.server.connection;
+    let (mut input, mut batch) = (RecvBuf::with_capacity(1000), Batch::new());
+    input.feed(&bytes);
+    server.close(Close::normal(), pair.now);
+    server.begin_batch(&mut batch, 1000);
+    assert!(batch.poll_message(&mut input, pair.now).is_none());
+    server.end_batch(&mut batch);
 }

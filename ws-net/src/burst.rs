@@ -1,27 +1,22 @@
 //! What code of users takes and sends while the driver runs it, without the connection's lock.
 //!
 //! The lock costs as much as framing a message. So the driver lends its thread a burst before it
-//! polls the handler or tells a message: messages that have arrived already, and a [`Batch`] that
+//! polls the handler or tells a message: what has arrived already, and a [`Batch`] that parses it and
 //! takes answers. Both lie with the thread, so they need no lock, and go back as soon as somebody
 //! takes it: on this thread by settling first, on another by saying so, after which this thread
 //! takes the lock, too. What one task says before another is therefore sent before it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::mem;
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use ws_proto::{Batch, Message, SendBuf};
+use ws_proto::{Batch, Instant, Message, RecvBuf, SendBuf};
 
-use crate::loan::{Ahead, Loan};
+use crate::loan::Loan;
 use crate::shared::{Activity, Inner, Reader, Shared};
 use crate::streaming::Reading;
-
-/// Messages that are lent at a time. Allocators keep a few blocks of a size at hand for each
-/// thread, the usual one seven, and more than that would cost more than the lock.
-const MESSAGES: usize = 6;
 
 /// Bytes that a batch takes, beside what others queue meanwhile.
 const BYTES: usize = 32 << 10;
@@ -35,14 +30,39 @@ struct Burst {
     /// The connection whose code of users runs on this thread, by its serial number, since an
     /// address may be another's by the time it is compared; 0 for none.
     runs: Cell<u64>,
-    /// The connection that has lent its messages and batch; 0 for none.
+    /// The connection that has lent what it has; 0 for none.
     lender: Cell<u64>,
-    /// The input held no more messages.
+    /// Who finds no more messages may wait: the driver finds whatever comes behind them.
     drained: Cell<bool>,
     /// The waker of the driver.
     waker: Cell<(*const (), *const ())>,
-    messages: RefCell<VecDeque<Message>>,
-    batch: RefCell<Batch>,
+    /// Nothing that is the users' is done while it is borrowed.
+    lent: RefCell<Lent>,
+}
+
+/// What a connection lends.
+struct Lent {
+    /// The message that the driver put aside.
+    slot: Option<Message>,
+    /// What was received behind it.
+    input: Option<Box<RecvBuf>>,
+    batch: Batch,
+    /// The time of the driver's turn.
+    now: Instant,
+}
+
+impl Lent {
+    const fn new() -> Self {
+        Self { slot: None, input: None, batch: Batch::new(), now: Instant::from_nanos(0) }
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Message> {
+        if self.slot.is_some() {
+            return self.slot.take();
+        }
+        self.batch.poll_message(self.input.as_mut()?, self.now)
+    }
 }
 
 impl Burst {
@@ -52,8 +72,7 @@ impl Burst {
             lender: Cell::new(0),
             drained: Cell::new(false),
             waker: Cell::new((ptr::null(), ptr::null())),
-            messages: RefCell::new(VecDeque::new()),
-            batch: RefCell::new(Batch::new()),
+            lent: RefCell::new(Lent::new()),
         }
     }
 
@@ -76,17 +95,13 @@ impl Burst {
         shared.contested.store(false, Ordering::Relaxed);
         let waker = inner.waker.as_ref().map(identity);
         self.waker.set(waker.unwrap_or((ptr::null(), ptr::null())));
-        self.drained.set(inner.lend_messages(&mut self.messages.borrow_mut()));
-        if !inner.room_wanted && inner.backlog.is_none() {
-            inner.core.begin_batch(&mut self.batch.borrow_mut(), BYTES);
-        }
+        self.drained.set(inner.lend_to(&mut self.lent.borrow_mut()));
     }
 
     fn settle(&self, inner: &mut Inner) {
         self.lender.set(0);
         inner.loan = Loan { lent: false, settled: true, ..inner.loan };
-        inner.core.end_batch(&mut self.batch.borrow_mut());
-        inner.take_back(&mut self.messages.borrow_mut());
+        inner.take_back(&mut self.lent.borrow_mut());
     }
 }
 
@@ -128,7 +143,7 @@ impl Drop for Watch {
             let lent = burst.lender.get() == self.0;
             lent.then(|| {
                 burst.lender.set(0);
-                (burst.messages.take(), burst.batch.take())
+                burst.lent.replace(Lent::new())
             })
         });
         // Nothing is borrowed here: owners of payloads may be code of users.
@@ -145,7 +160,7 @@ pub(crate) fn is_over() -> bool {
 /// A message that was lent to this thread.
 pub(crate) fn next(shared: &Shared) -> Option<Message> {
     let next = |burst: &Burst| {
-        if burst.is_of(shared) { burst.messages.borrow_mut().pop_front() } else { None }
+        if burst.is_of(shared) { burst.lent.borrow_mut().next() } else { None }
     };
     BURST.try_with(next).ok().flatten()
 }
@@ -158,7 +173,7 @@ pub(crate) fn poll_next(shared: &Shared, cx: &Context<'_>) -> Option<Poll<Messag
         if !burst.is_of(shared) {
             return None;
         }
-        if let Some(message) = burst.messages.borrow_mut().pop_front() {
+        if let Some(message) = burst.lent.borrow_mut().next() {
             return Some(Poll::Ready(message));
         }
         // The driver polls its handler whenever there is something to wait for.
@@ -172,13 +187,13 @@ pub(crate) fn poll_next(shared: &Shared, cx: &Context<'_>) -> Option<Poll<Messag
 /// left of it may be dropped.
 #[inline]
 pub(crate) fn send(shared: &Shared, message: &mut Message) -> bool {
-    let send = |burst: &Burst| burst.is_of(shared) && burst.batch.borrow_mut().take(message);
+    let send = |burst: &Burst| burst.is_of(shared) && burst.lent.borrow_mut().batch.take(message);
     BURST.try_with(send).unwrap_or(false)
 }
 
 /// Keeps the memory of what was sent for the next batch.
 pub(crate) fn recycle(sent: SendBuf) {
-    let _ = BURST.try_with(|burst| burst.batch.borrow_mut().recycle(sent));
+    let _ = BURST.try_with(|burst| burst.lent.borrow_mut().batch.recycle(sent));
 }
 
 fn identity(waker: &Waker) -> (*const (), *const ()) {
@@ -240,44 +255,34 @@ impl Inner {
     pub(crate) fn is_given_back(&mut self) -> bool {
         let given = mem::take(&mut self.loan.settled);
         let wanted = mem::take(&mut self.loan.wanted);
-        given && (wanted || self.slot.is_some() || self.ahead.is_some())
+        given && (wanted || self.slot.is_some())
     }
 
-    /// Moves messages that have arrived to `out`, and answers whether the driver finds what comes
-    /// behind them, if anything does.
-    fn lend_messages(&mut self, out: &mut VecDeque<Message>) -> bool {
-        if let Some(ahead) = self.ahead.take()
-            && self.is_open()
-        {
-            *out = ahead.0;
-        }
-        if let Some(message) = self.slot.take() {
-            out.push_front(message);
-        }
+    /// Lends what was received, and answers whether the driver finds what comes behind the messages
+    /// in it, if anything does.
+    fn lend_to(&mut self, lent: &mut Lent) -> bool {
+        debug_assert_eq!(self.driver, Activity::Running);
+        let waits = self.room_wanted || self.backlog.is_some();
+        self.core.begin_batch(&mut lent.batch, if waits { 0 } else { BYTES });
+        lent.now = self.now;
+        lent.slot = self.slot.take();
         if self.stash.is_some() || self.end.is_some() || self.reader == Reader::Nobody {
             return false;
         }
-        let Some(input) = &mut self.input else { return true };
-        debug_assert_eq!(self.driver, Activity::Running);
-        while out.len() < MESSAGES {
-            let Some(message) = self.core.poll_message(input, self.now) else {
-                // During a pause only `recv` looks for it.
-                return !self.paused;
-            };
-            out.push_back(message);
-        }
-        false
+        lent.input = self.input.take();
+        // During a pause only `recv` looks for it.
+        lent.input.is_none() || !self.paused
     }
 
-    fn take_back(&mut self, lent: &mut VecDeque<Message>) {
-        if self.reader == Reader::Nobody {
-            return lent.clear();
+    fn take_back(&mut self, lent: &mut Lent) {
+        self.core.end_batch(&mut lent.batch);
+        if let Some(input) = lent.input.take() {
+            debug_assert!(self.input.is_none());
+            self.input = Some(input);
         }
+        let slot = lent.slot.take();
         if self.reader == Reader::Handles {
-            self.slot = lent.pop_front();
-        }
-        if !lent.is_empty() {
-            self.ahead = Some(Box::new(Ahead(mem::take(lent))));
+            self.slot = slot;
         }
     }
 }

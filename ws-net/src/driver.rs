@@ -418,7 +418,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             self.renew_listeners();
             self.tell_message(message, own.as_ref(), turn.now);
             *budget = budget.saturating_sub(1);
-            next = burst::next(self.membership.connection.shared());
+            next =
+                if *budget > 0 { burst::next(self.membership.connection.shared()) } else { None };
         }
         burst::end(self.membership.connection.shared());
         discard(own, &self.membership.connection);

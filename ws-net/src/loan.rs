@@ -1,10 +1,3 @@
-use std::collections::VecDeque;
-
-use ws_proto::Message;
-
-/// Messages that were taken out of the input and then not used.
-pub(crate) struct Ahead(pub(crate) VecDeque<Message>);
-
 /// What a connection knows about what it has lent to a thread, see [`burst`](crate::burst).
 #[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]

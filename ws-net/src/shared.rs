@@ -15,7 +15,7 @@ use crate::data::Data;
 use crate::delivery::SlowOptions;
 use crate::errands::Errands;
 use crate::gate::Gate;
-use crate::loan::{Ahead, Loan};
+use crate::loan::Loan;
 use crate::relay::Relay;
 use crate::roster::Roster;
 use crate::runtime::Certificates;
@@ -108,8 +108,6 @@ pub(crate) struct Inner {
     pub(crate) input: Option<Box<RecvBuf>>,
     /// A message that waits for [`poll_recv`](Self::poll_recv).
     pub(crate) slot: Option<Message>,
-    /// Messages behind it that were taken out of the input already.
-    pub(crate) ahead: Option<Box<Ahead>>,
     /// What a thread has of the connection while it runs code of users.
     pub(crate) loan: Loan,
     /// An event met while looking for a message; only the driver tells events.
@@ -229,7 +227,6 @@ impl Shared {
             core,
             input: None,
             slot: None,
-            ahead: None,
             loan: Loan::default(),
             stash: None,
             data: None,
@@ -426,10 +423,6 @@ impl Inner {
         if self.reader != Reader::Handles {
             return Poll::Pending;
         }
-        if let Some(message) = self.next_ahead() {
-            self.called = true;
-            return Poll::Ready(Some(Ok(message)));
-        }
         let (None, Some(input)) = (&self.stash, &mut self.input) else { return Poll::Pending };
         match self.core.poll_event(input, now) {
             Some(Event::Message(message)) => {
@@ -497,22 +490,10 @@ impl Inner {
         self.backlog.get_or_insert_default()
     }
 
-    /// The next of the messages that were taken out of the input already. Once the connection is
-    /// closing they are discarded, like those that are still in it.
-    pub(crate) fn next_ahead(&mut self) -> Option<Message> {
-        let ahead = self.ahead.as_mut()?;
-        let next = if self.core.state() < State::Closing { ahead.0.pop_front() } else { None };
-        if next.is_none() {
-            self.ahead = None;
-        }
-        next
-    }
-
     /// From now on messages are discarded.
     pub(crate) fn stop_reading(&mut self) {
         self.reader = Reader::Nobody;
         self.slot = None;
-        self.ahead = None;
         self.paused = false;
     }
 

@@ -412,16 +412,15 @@ impl Inner {
         }
         // Once the connection is over no message can come any more, only the news of it.
         while self.core.state() == State::Closed || !self.is_blocked(common) {
-            let event = match self.next_ahead() {
-                Some(message) => Event::Message(message),
-                None if self.input.is_none() && !self.core.has_news() => return None,
-                None => match self.poll_event() {
-                    Some(event) => event,
-                    None if self.streaming.reading() != Reading::Whole && self.pass_piece(turn) => {
-                        continue;
-                    }
-                    None => return None,
-                },
+            if self.input.is_none() && !self.core.has_news() {
+                return None;
+            }
+            let event = match self.poll_event() {
+                Some(event) => event,
+                None if self.streaming.reading() != Reading::Whole && self.pass_piece(turn) => {
+                    continue;
+                }
+                None => return None,
             };
             match event {
                 Event::Message(message) => match self.reader {

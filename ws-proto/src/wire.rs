@@ -9,11 +9,13 @@ mod pieces;
 pub(crate) mod rfc6455;
 pub(crate) mod sentinel;
 pub(crate) mod utf8;
+mod whole;
+pub(crate) use whole::Whole;
 
 use alloc::boxed::Box;
 
 use crate::deflate::{DeflateParams, Inflater};
-use crate::{Limits, Message, Piece, ProtocolError, RecvBuf, Role, Version};
+use crate::{Limits, Piece, ProtocolError, RecvBuf, Role, Version};
 
 /// Reads the frames of one connection.
 #[derive(Debug)]
@@ -50,8 +52,7 @@ impl Decoder {
             Self::Sentinel(decoder) => decoder.poll(input, limits),
             Self::Rfc6455 { role, streaming, busy, inflater } => {
                 if busy.is_none()
-                    && !input.is_lent()
-                    && let Some(message) = rfc6455::take_whole(*role, input, limits)
+                    && let Some(message) = Whole::frames(*role, limits).take(input)
                 {
                     return Ok(Some(Item::Message(message)));
                 }
@@ -103,16 +104,15 @@ impl Decoder {
         }
     }
 
-    /// The next message, if it was received whole and nothing has to be judged before it. Answers
-    /// nothing and changes nothing otherwise.
+    /// How messages that are received whole can be taken, while nothing has to be judged before
+    /// them.
     #[inline]
-    pub(crate) fn take_whole(&mut self, input: &mut RecvBuf, limits: &Limits) -> Option<Message> {
+    pub(crate) fn whole(&self, limits: &Limits) -> Option<Whole> {
         match self {
-            Self::Sentinel(decoder) => decoder.take_whole(input, limits),
-            Self::Rfc6455 { role, busy: None, .. } if !input.is_lent() => {
-                rfc6455::take_whole(*role, input, limits)
+            Self::Sentinel(decoder) => decoder.is_idle().then(|| Whole::text(limits)),
+            Self::Rfc6455 { role, busy, .. } => {
+                busy.is_none().then(|| Whole::frames(*role, limits))
             }
-            Self::Rfc6455 { .. } => None,
         }
     }
 

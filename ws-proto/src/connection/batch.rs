@@ -6,15 +6,17 @@ use super::Connection;
 use super::outbound::{put_deflated, put_text, put_unmasked};
 use crate::buffer::SendBuf;
 use crate::deflate::Deflater;
+use crate::wire::Whole;
 use crate::wire::rfc6455::Opcode;
-use crate::{Message, Role, State};
+use crate::{Instant, Message, RecvBuf, Role, State};
 
-/// Messages that are framed while their [`Connection`] is not at hand, such as behind a lock that
-/// would have to be taken for each of them.
+/// Messages that are framed, or parsed, while their [`Connection`] is not at hand, such as behind a
+/// lock that would have to be taken for each of them.
 ///
 /// [`Connection::begin_batch`] says what it may take, [`Connection::end_batch`] queues what it
 /// took. In between the connection may be used as always, but hands out nothing to be written: the
-/// messages of the batch go before whatever was queued meanwhile. One batch can serve many
+/// messages of the batch go before whatever was queued meanwhile. Its receive buffer belongs to the
+/// batch until then, if [`poll_message`](Self::poll_message) is used. One batch can serve many
 /// connections in turn. What it took, and a context of compression that it was lent, are lost with
 /// one that is dropped before it ended, and the connection that began it can only be aborted then.
 #[derive(Debug, Default)]
@@ -29,6 +31,10 @@ pub struct Batch {
     deflater: Option<Box<Deflater>>,
     /// One that does as the connection's.
     twin: Option<Deflater>,
+    /// How messages are parsed, if they may be.
+    whole: Option<Whole>,
+    /// When the last one was.
+    received: Option<Instant>,
 }
 
 /// How messages are framed.
@@ -55,7 +61,27 @@ impl Batch {
     /// An empty one, without memory.
     pub const fn new() -> Self {
         let buf = SendBuf::new();
-        Self { buf, framing: Framing::Closed, room: 0, before: 0, deflater: None, twin: None }
+        Self {
+            buf,
+            framing: Framing::Closed,
+            room: 0,
+            before: 0,
+            deflater: None,
+            twin: None,
+            whole: None,
+            received: None,
+        }
+    }
+
+    /// The next message in the connection's receive buffer that was received whole. `None` when
+    /// that is empty, and when the connection has to look at what comes next itself: at control
+    /// frames, at what is compressed or not there yet, and at what breaks a rule. Nothing was taken
+    /// then.
+    #[inline]
+    pub fn poll_message(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
+        let message = self.whole?.take(input)?;
+        self.received = Some(now);
+        Some(message)
     }
 
     /// Takes a message. `false` when it was not taken and has to go through [`Connection::send`],
@@ -112,14 +138,16 @@ impl Connection {
     /// Lets `batch`, which is new or was ended, take messages of less than `most` bytes in all, and
     /// of what is free below the high-water mark. It takes none when the connection is not open,
     /// masks, owes a pong, is sending a message in fragments, or has another batch that was not
-    /// ended. With context takeover it is the batch that compresses until
+    /// ended. Received messages can be taken with it unless
+    /// something has to be told before them. With context takeover it is the batch that compresses until
     /// [`end_batch`](Self::end_batch): what is queued meanwhile is sent as it is.
     pub fn begin_batch(&mut self, batch: &mut Batch, most: usize) {
         debug_assert!(batch.framing == Framing::Closed, "it was not ended");
         if batch.framing != Framing::Closed {
             return;
         }
-        let open = self.state() == State::Connected && self.role == Role::Server;
+        batch.whole = if self.has_news() { None } else { self.whole() };
+        let open = most > 0 && self.state() == State::Connected && self.role == Role::Server;
         batch.framing = match self.version() {
             Some(version) if open && self.out.is_plain() && !self.out.is_lent() => {
                 if version.has_frames() { Framing::Frames } else { Framing::Text }
@@ -141,6 +169,10 @@ impl Connection {
     /// [`begin_batch`](Self::begin_batch). When the connection is over it is not sent, see
     /// [`take_unsent`](Self::take_unsent).
     pub fn end_batch(&mut self, batch: &mut Batch) {
+        batch.whole = None;
+        if let Some(received) = batch.received.take() {
+            self.note_received(received);
+        }
         if core::mem::take(&mut batch.framing) == Framing::Closed {
             return;
         }

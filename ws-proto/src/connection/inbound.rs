@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::{Connection, Phase};
 use crate::handshake::client::ClientStep;
 use crate::handshake::{ServerHandshake, ServerStep};
-use crate::wire::Item;
+use crate::wire::{Item, Whole};
 use crate::{Cause, Close, Event, Instant, Message, ProtocolError, RecvBuf, Role, State, Version};
 
 impl Connection {
@@ -31,25 +31,24 @@ impl Connection {
         self.pull(input)
     }
 
-    /// The next event if that is a message which was received whole, so that
-    /// [`poll_event`](Self::poll_event) would answer it now. `None` otherwise; then nothing was
-    /// taken and nothing has changed.
-    #[inline]
-    pub fn poll_message(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
-        if input.is_empty() || self.has_news() { None } else { self.take_whole(input, now) }
-    }
-
     /// There is something to parse, and nothing to be told before it.
     #[inline]
     fn take_whole(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
-        if self.state() != State::Connected {
-            return None;
-        }
-        let Phase::Open(decoder) = &mut self.phase else { return None };
-        let message = decoder.take_whole(input, &self.config.limits)?;
+        let message = self.whole()?.take(input)?;
+        self.note_received(now);
+        Some(message)
+    }
+
+    /// How messages that were received whole can be taken, if they can.
+    #[inline]
+    pub(super) fn whole(&self) -> Option<Whole> {
+        let Phase::Open(decoder) = &self.phase else { return None };
+        if self.state() == State::Connected { decoder.whole(&self.config.limits) } else { None }
+    }
+
+    pub(super) fn note_received(&mut self, now: Instant) {
         self.now = now;
         self.last_received = now;
-        Some(message)
     }
 
     fn pull(&mut self, input: &mut RecvBuf) -> Option<Event> {

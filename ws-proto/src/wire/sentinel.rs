@@ -59,6 +59,20 @@ enum Frame {
     Skip { remaining: usize },
 }
 
+/// Text that was received whole, of up to `most` bytes, and keeps every rule.
+#[inline]
+pub(super) fn take_whole(input: &mut RecvBuf, most: usize) -> Option<Message> {
+    let [START, rest @ ..] = input.unread() else { return None };
+    let text = rest.get(..memchr::memchr(END, rest)?)?;
+    if text.len() > most || utf8::validate(text).is_err() {
+        return None;
+    }
+    let n = text.len() + 2;
+    let text = Utf8Bytes::from_validated(Bytes::copy_from_slice(text));
+    input.consume(n);
+    Some(Message::Text(text))
+}
+
 impl Decoder {
     pub(crate) fn new(version: Version, role: Role) -> Self {
         Self {
@@ -77,25 +91,9 @@ impl Decoder {
         self.frame == Frame::Type
     }
 
-    /// The short way of text that was received whole and keeps every rule. Anything else is left
-    /// in `input`, and the long way judges it.
-    #[inline]
-    pub(crate) fn take_whole(&self, input: &mut RecvBuf, limits: &Limits) -> Option<Message> {
-        if self.frame != Frame::Type || self.role != Role::Server || self.pieces.is_some() {
-            return None;
-        }
-        if input.is_lent() {
-            return None;
-        }
-        let [START, rest @ ..] = input.unread() else { return None };
-        let text = rest.get(..memchr::memchr(END, rest)?)?;
-        if text.len() > limits.max_message || utf8::validate(text).is_err() {
-            return None;
-        }
-        let n = text.len() + 2;
-        let text = Utf8Bytes::from_validated(Bytes::copy_from_slice(text));
-        input.consume(n);
-        Some(Message::Text(text))
+    /// Whether text that was received whole may be taken by [`take_whole`].
+    pub(crate) fn is_idle(&self) -> bool {
+        self.frame == Frame::Type && self.role == Role::Server && self.pieces.is_none()
     }
 
     pub(crate) fn poll(

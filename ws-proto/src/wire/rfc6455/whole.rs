@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::header::{LENGTH_16, LENGTH_64};
 use crate::wire::{mask, utf8};
-use crate::{Limits, Message, RecvBuf, Role, Utf8Bytes};
+use crate::{Message, RecvBuf, Role, Utf8Bytes};
 
 /// FIN and the opcode of text.
 const TEXT: u8 = 0x81;
@@ -12,10 +12,10 @@ const TEXT: u8 = 0x81;
 /// FIN and the opcode of binary.
 const BINARY: u8 = 0x82;
 
-/// The short way of what most messages are: one unfragmented frame that was received whole and
-/// keeps every rule. Anything else is left in `input`, and the long way judges it.
+/// A message in one unfragmented frame that was received whole, of up to `most` bytes, and keeps
+/// every rule.
 #[inline]
-pub(crate) fn take_whole(role: Role, input: &mut RecvBuf, limits: &Limits) -> Option<Message> {
+pub(crate) fn take_whole(role: Role, input: &mut RecvBuf, most: usize) -> Option<Message> {
     let unread = input.unread();
     let [first @ (TEXT | BINARY), second, rest @ ..] = unread else { return None };
     let (len, rest) = match second & 0x7F {
@@ -27,10 +27,7 @@ pub(crate) fn take_whole(role: Role, input: &mut RecvBuf, limits: &Limits) -> Op
         len => (usize::from(len), rest),
     };
     let minimal = second & 0x7F != LENGTH_16 || len >= usize::from(LENGTH_16);
-    let allowed = len <= limits.max_message
-        && limits.max_frame.is_none_or(|max| len <= max)
-        && limits.max_fragments > 0;
-    if !minimal || !allowed {
+    if !minimal || len > most {
         return None;
     }
     let (key, rest) = match (role, second & 0x80 != 0) {
