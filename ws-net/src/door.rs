@@ -3,7 +3,7 @@ use std::future::{Future, Ready};
 use std::mem;
 use std::sync::{Arc, Mutex};
 
-use ws_proto::Request;
+use ws_proto::Accept;
 
 use crate::shared::Reader;
 use crate::waiters::{Watched, lock};
@@ -17,17 +17,17 @@ pub(crate) trait Door: Clone + Send + 'static {
     /// Who takes the messages.
     const READER: Reader;
 
-    /// A request passed every check and may be accepted in this way. How it is accepted now, or
-    /// `None` when somebody else decides.
-    fn request(
-        &self,
-        connection: &Connection,
-        request: &Request,
-        accept: ws_proto::Accept,
-    ) -> Option<ws_proto::Accept>;
+    /// The request of this connection passed every check and may be accepted in this way. How it
+    /// is accepted now, or `None` when somebody else answers it later.
+    fn request(&self, _: &Connection, accept: Accept) -> Option<Accept> {
+        Some(accept)
+    }
 
-    /// The connection is open. Runs code of users.
-    fn open(&self, connection: &Connection) -> Option<Self::Handler>;
+    /// The connection is open. Runs code of users. What the task of the connection polls from now
+    /// on, or `None` when its handles or its listeners are all that it has.
+    fn open(&self, _: &Connection) -> Option<Self::Handler> {
+        None
+    }
 }
 
 /// `serve`: one asynchronous function per connection.
@@ -35,7 +35,7 @@ pub(crate) struct Serve<F>(pub(crate) Arc<F>);
 
 /// `accept`: requests wait until somebody takes them.
 #[derive(Clone)]
-pub(crate) struct Accept(pub(crate) Arc<Watched<Queue>>);
+pub(crate) struct Queued(pub(crate) Arc<Watched<Queue>>);
 
 /// The requests that wait, in the order of their arrival.
 #[derive(Default)]
@@ -103,32 +103,20 @@ where
 
     const READER: Reader = Reader::Handles;
 
-    fn request(
-        &self,
-        _: &Connection,
-        _: &Request,
-        accept: ws_proto::Accept,
-    ) -> Option<ws_proto::Accept> {
-        Some(accept)
-    }
-
     fn open(&self, connection: &Connection) -> Option<H> {
         Some((self.0)(connection.clone()))
     }
 }
 
-impl Door for Accept {
+impl Door for Queued {
     type Handler = Ready<()>;
 
     const READER: Reader = Reader::Handles;
 
-    fn request(
-        &self,
-        connection: &Connection,
-        request: &Request,
-        accept: ws_proto::Accept,
-    ) -> Option<ws_proto::Accept> {
-        let incoming = Incoming::new(connection.clone(), request.clone(), accept);
+    fn request(&self, connection: &Connection, accept: Accept) -> Option<Accept> {
+        // It is there since it was checked.
+        let request = connection.request()?.clone();
+        let incoming = Incoming::new(connection.clone(), request, accept);
         let late = self.0.update(|queue| {
             if queue.closed {
                 return vec![incoming];
@@ -141,49 +129,18 @@ impl Door for Accept {
         drop(late);
         None
     }
-
-    fn open(&self, _: &Connection) -> Option<Ready<()>> {
-        None
-    }
 }
 
 impl Door for Listen {
     type Handler = Ready<()>;
 
     const READER: Reader = Reader::Listeners;
-
-    fn request(
-        &self,
-        _: &Connection,
-        _: &Request,
-        accept: ws_proto::Accept,
-    ) -> Option<ws_proto::Accept> {
-        Some(accept)
-    }
-
-    fn open(&self, _: &Connection) -> Option<Ready<()>> {
-        None
-    }
 }
 
 impl Door for Dialled {
     type Handler = Ready<()>;
 
     const READER: Reader = Reader::Handles;
-
-    /// Never called: clients get no requests.
-    fn request(
-        &self,
-        _: &Connection,
-        _: &Request,
-        accept: ws_proto::Accept,
-    ) -> Option<ws_proto::Accept> {
-        Some(accept)
-    }
-
-    fn open(&self, _: &Connection) -> Option<Ready<()>> {
-        None
-    }
 }
 
 impl<F, H> Door for ServeOnce<F>
@@ -194,15 +151,6 @@ where
     type Handler = H;
 
     const READER: Reader = Reader::Handles;
-
-    fn request(
-        &self,
-        _: &Connection,
-        _: &Request,
-        accept: ws_proto::Accept,
-    ) -> Option<ws_proto::Accept> {
-        Some(accept)
-    }
 
     fn open(&self, connection: &Connection) -> Option<H> {
         let handler = lock(&self.0).take()?;

@@ -17,7 +17,7 @@ use sockets::Sockets;
 
 use crate::acceptor::{Bound, accept_all};
 use crate::contain::contain;
-use crate::door::{Accept, Door, Listen, Queue, Serve};
+use crate::door::{Door, Listen, Queue, Queued, Serve};
 use crate::endpoint::{BoxFuture, Endpoint};
 use crate::gate::Phase;
 use crate::link::Security;
@@ -288,7 +288,7 @@ impl<R: Runtime> Server<R> {
     fn accept_aside(&self, sockets: impl IntoIterator<Item = Bound<R::Listener>>) {
         let accept = |socket: Bound<R::Listener>| {
             let aside = Aside { parts: Arc::downgrade(&self.parts), place: socket.address.clone() };
-            let accepting = self.accept_from(socket, Accept(Arc::clone(&self.parts.queue)));
+            let accepting = self.accept_from(socket, Queued(Arc::clone(&self.parts.queue)));
             async move {
                 let _aside = aside;
                 accepting.await;

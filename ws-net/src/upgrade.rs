@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ws_proto::{Accept, Reject, Request};
 
 use crate::boxed::{BoxStream, Prefixed};
-use crate::door::{self, Door, Listen, Queue, ServeOnce};
+use crate::door::{Door, Listen, Queue, Queued, ServeOnce};
 use crate::driver::{Driver, Socket};
 use crate::endpoint::Endpoint;
 use crate::incoming::AcceptError;
@@ -157,7 +157,7 @@ impl<R: Runtime> Upgrade<R> {
     /// ordinary HTTP: that is served, and a WebSocket behind it is rejected with 503.
     pub async fn incoming(self) -> Result<Incoming, AcceptError> {
         let waiting = Waiting(Arc::default());
-        let connection = self.start(door::Accept(Arc::clone(&waiting.0)))?;
+        let connection = self.start(Queued(Arc::clone(&waiting.0)))?;
         let mut next = pin!(waiting.0.wait(Queue::pop));
         let mut closed = pin!(connection.closed());
         poll_fn(|cx| {

@@ -33,8 +33,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let Some(authorize) = &self.endpoint.authorize else {
             let passes = passes(shared, self.listeners, &self.endpoint.listeners, false);
             let now = turn.now;
-            return self
-                .proceed(request, Accept::new(), now, |inner| inner.next_step(turn, &passes));
+            return self.proceed(Accept::new(), now, |inner| inner.next_step(turn, &passes));
         };
         let candidate = Candidate::new(connection.clone(), request.clone());
         match guard("the authorisation", connection, || authorize(candidate)) {
@@ -75,13 +74,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             };
         let dropped = self.drop_verdict();
         let connection = &self.membership.connection;
-        match (decision, connection.request()) {
+        match decision {
             // The deadline has passed, or somebody has ended it.
-            (Some(Ok(_)), _) if connection.state() >= State::Closing => {}
-            (Some(Ok(accept)), Some(request)) if dropped => {
-                self.proceed(request, accept, now, |_| None);
+            Some(Ok(_)) if connection.state() >= State::Closing => {}
+            Some(Ok(accept)) if dropped => {
+                self.proceed(accept, now, |_| None);
             }
-            (Some(Err(reject)), _) if dropped => connection.reject(&reject),
+            Some(Err(reject)) if dropped => connection.reject(&reject),
             _ => connection.reject(&Reject::new(500)),
         }
         true
@@ -105,13 +104,12 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// it was accepted.
     fn proceed(
         &self,
-        request: &Request,
         accept: Accept,
         now: Instant,
         then: impl FnOnce(&mut Inner) -> Option<Event>,
     ) -> Option<Event> {
         let connection = &self.membership.connection;
-        let accept = self.door.request(connection, request, accept)?;
+        let accept = self.door.request(connection, accept)?;
         let mut inner = connection.shared().lock();
         match inner.core.accept(&accept, now) {
             Ok(()) => return then(&mut inner),
