@@ -1,5 +1,5 @@
 use std::future::Future;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -78,10 +78,11 @@ impl Runtime for Tokio {
         tokio::spawn(future);
     }
 
-    /// No two runtimes of a process have the same.
+    /// Made from the identity of the runtime, which tells its number to nobody but a hasher. Two
+    /// runtimes of a process can only have the same by an accident of 64 bits.
     fn key(&self) -> u64 {
-        Handle::try_current()
-            .map_or(0, |handle| BuildHasherDefault::<Number>::default().hash_one(handle.id()))
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        Handle::try_current().map_or(0, |handle| hasher.hash_one(handle.id()))
     }
 
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<TokioListener> {
@@ -131,26 +132,6 @@ impl Future for TokioSleep {
 impl Sleep for TokioSleep {
     fn reset(self: Pin<&mut Self>, deadline: Instant) {
         self.project().sleep.reset(to_tokio(deadline));
-    }
-}
-
-/// Takes the number that an identity is, which it tells nobody but a hasher.
-#[derive(Default)]
-struct Number(u64);
-
-impl Hasher for Number {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 
