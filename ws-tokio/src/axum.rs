@@ -117,13 +117,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let mut request = Request::new(());
-        *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = parts.uri.clone();
-        *request.version_mut() = parts.version;
-        *request.headers_mut() = parts.headers.clone();
-        // Among them is hyper's promise of the stream.
-        *request.extensions_mut() = parts.extensions.clone();
+        // Among its extensions is hyper's promise of the stream.
+        let request = Request::from_parts(parts.clone(), ());
         Ok(Self { request, secure: false })
     }
 }
