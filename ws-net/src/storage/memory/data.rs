@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::convert;
 
 use super::ledger::Cost;
 use crate::StorageValue;
@@ -77,89 +78,42 @@ impl Kind for StorageValue {
     fn shrink(&mut self) {}
 }
 
-impl Kind for List {
-    fn of(data: &Data) -> Option<&Self> {
-        if let Data::List(list) = data { Some(list) } else { None }
-    }
+/// A type that holds several values: how `Data` holds it, and what its content costs.
+macro_rules! collection {
+    ($kind:ident, $wrap:expr, $cost:expr) => {
+        impl Kind for $kind {
+            fn of(data: &Data) -> Option<&Self> {
+                if let Data::$kind(held) = data { Some(held) } else { None }
+            }
 
-    fn of_mut(data: &mut Data) -> Option<&mut Self> {
-        if let Data::List(list) = data { Some(list) } else { None }
-    }
+            fn of_mut(data: &mut Data) -> Option<&mut Self> {
+                if let Data::$kind(held) = data { Some(held) } else { None }
+            }
 
-    fn into_data(self) -> Data {
-        Data::List(self)
-    }
+            fn into_data(self) -> Data {
+                Data::$kind($wrap(self))
+            }
 
-    fn cost(&self) -> Cost {
-        self.iter().map(Kind::cost).sum()
-    }
+            fn cost(&self) -> Cost {
+                self.iter().map($cost).sum()
+            }
 
-    fn is_spent(&self) -> bool {
-        self.is_empty()
-    }
+            fn is_spent(&self) -> bool {
+                self.is_empty()
+            }
 
-    fn shrink(&mut self) {
-        if is_loose(self.len(), self.capacity()) {
-            self.shrink_to(2 * self.len());
+            fn shrink(&mut self) {
+                if is_loose(self.len(), self.capacity()) {
+                    self.shrink_to(2 * self.len());
+                }
+            }
         }
-    }
+    };
 }
 
-impl Kind for Hash {
-    fn of(data: &Data) -> Option<&Self> {
-        if let Data::Hash(hash) = data { Some(hash) } else { None }
-    }
-
-    fn of_mut(data: &mut Data) -> Option<&mut Self> {
-        if let Data::Hash(hash) = data { Some(hash) } else { None }
-    }
-
-    fn into_data(self) -> Data {
-        Data::Hash(Box::new(self))
-    }
-
-    fn cost(&self) -> Cost {
-        self.iter().map(|(field, value)| Cost::name(field) + value.cost()).sum()
-    }
-
-    fn is_spent(&self) -> bool {
-        self.is_empty()
-    }
-
-    fn shrink(&mut self) {
-        if is_loose(self.len(), self.capacity()) {
-            self.shrink_to(2 * self.len());
-        }
-    }
-}
-
-impl Kind for Set {
-    fn of(data: &Data) -> Option<&Self> {
-        if let Data::Set(set) = data { Some(set) } else { None }
-    }
-
-    fn of_mut(data: &mut Data) -> Option<&mut Self> {
-        if let Data::Set(set) = data { Some(set) } else { None }
-    }
-
-    fn into_data(self) -> Data {
-        Data::Set(Box::new(self))
-    }
-
-    fn cost(&self) -> Cost {
-        self.iter().map(Kind::cost).sum()
-    }
-
-    fn is_spent(&self) -> bool {
-        self.is_empty()
-    }
-
-    fn shrink(&mut self) {
-        if is_loose(self.len(), self.capacity()) {
-            self.shrink_to(2 * self.len());
-        }
-    }
-}
+collection!(List, convert::identity, Kind::cost);
+collection!(Hash, Box::new, |(field, value)| Cost::name(field) + value.cost());
+collection!(Set, Box::new, Kind::cost);
 
 /// Whether most of a capacity is not used. Halving it then costs constant time per removal.
 pub(super) fn is_loose(len: usize, capacity: usize) -> bool {
