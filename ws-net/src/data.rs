@@ -1,9 +1,8 @@
 use std::any::Any;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tracing::error;
+use crate::contain::contain;
 
 /// A value of users.
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
@@ -38,9 +37,7 @@ impl Data {
 impl Drop for Data {
     fn drop(&mut self) {
         for value in self.0.drain(..) {
-            if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
-                error!(target: "ws::connection", "dropping the data of a connection panicked");
-            }
+            contain("the drop of a connection's data", || drop(value));
         }
     }
 }
@@ -51,6 +48,8 @@ fn is<T: Any>(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::panic_any;
+
     use super::*;
 
     #[test]
@@ -74,9 +73,17 @@ mod tests {
                 panic!("boom");
             }
         }
+        /// What it throws panics in turn when it is dropped.
+        struct Cluster;
+        impl Drop for Cluster {
+            fn drop(&mut self) {
+                panic_any(Bomb);
+            }
+        }
         let witness = Arc::new(7);
         let mut data = Data::default();
         data.put(Arc::new(Bomb));
+        data.put(Arc::new(Cluster));
         data.put(Arc::clone(&witness));
         drop(data);
         assert_eq!(Arc::strong_count(&witness), 1);
