@@ -62,24 +62,29 @@ struct Parts<R> {
     trust: secure::Trust,
 }
 
-impl<R: Runtime> Client<R> {
-    /// A client with the default options on `runtime`.
-    pub fn new(runtime: R) -> Self {
-        Self::from_parts(Parts {
+impl<R> Parts<R> {
+    /// The default options, but for `config`, which is checked already.
+    fn new(runtime: R, config: Config) -> Self {
+        let secure = config.clone().into_builder().secure(true).build();
+        Self {
             runtime,
-            config: Arc::default(),
-            secure_config: over_tls(&Config::default()),
+            // Being secure makes no option wrong.
+            secure_config: Arc::new(secure.unwrap_or_else(|_| config.clone())),
+            config: Arc::new(config),
             alarms: Arc::default(),
             ask: Ask::default(),
             max_redirects: 0,
             proxy: None,
             #[cfg(feature = "tls")]
             trust: secure::Trust::default(),
-        })
+        }
     }
+}
 
-    fn from_parts(parts: Parts<R>) -> Self {
-        Self { parts: Arc::new(parts) }
+impl<R: Runtime> Client<R> {
+    /// A client with the default options on `runtime`.
+    pub fn new(runtime: R) -> Self {
+        Self { parts: Arc::new(Parts::new(runtime, Config::default())) }
     }
 
     /// Connects to a `ws://` or `wss://` URL and shakes hands.
@@ -222,12 +227,6 @@ impl<R: Runtime> Client<R> {
             host: target.to_string(),
         }
     }
-}
-
-/// The same options, for streams over TLS. They are checked already.
-fn over_tls(config: &Config) -> Arc<Config> {
-    let secure = config.clone().into_builder().secure(true).build();
-    Arc::new(secure.unwrap_or_else(|_| config.clone()))
 }
 
 /// `wss://` without TLS is noticed before anybody is bothered.

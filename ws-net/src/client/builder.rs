@@ -12,7 +12,7 @@ use super::error::{ConnectError, InvalidOption};
 use super::proxy::Proxy;
 #[cfg(feature = "tls")]
 use super::secure::Trust;
-use super::{Client, Parts, over_tls};
+use super::{Client, Parts};
 use crate::Connection;
 use crate::runtime::Runtime;
 #[cfg(feature = "tls")]
@@ -158,17 +158,15 @@ impl<R: Runtime> ClientBuilder<R> {
         let config = config.deflate(self.deflate);
         let config = config.build()?;
         self.ask.check()?;
-        Ok(Client::from_parts(Parts {
-            runtime: self.runtime,
-            secure_config: over_tls(&config),
-            config: Arc::new(config),
-            alarms: Arc::default(),
+        let parts = Parts {
             ask: self.ask,
             max_redirects: self.max_redirects,
             proxy: self.proxy,
             #[cfg(feature = "tls")]
             trust: self.trust,
-        }))
+            ..Parts::new(self.runtime, config)
+        };
+        Ok(Client { parts: Arc::new(parts) })
     }
 
     /// Builds a client for one connection, see [`Client::connect`].
