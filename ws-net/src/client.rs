@@ -20,7 +20,7 @@ mod stream;
 use ask::Ask;
 use deadline::Deadline;
 use error::{ConnectError, Stage};
-use open::{Failure, open};
+use open::open;
 use proxy::Proxy;
 use proxy::target::Target;
 use redirect::RedirectError;
@@ -106,18 +106,25 @@ impl<R: Runtime> Client<R> {
         loop {
             let deadline = self.deadline(&request, started);
             let (stream, peer) = self.dial(&deadline, &request).await?;
-            let failure = match self.shake_hands(&deadline, &request, stream, peer).await {
+            let mut error = match self.shake_hands(&deadline, &request, stream, peer).await {
                 Ok(connection) => return Ok(connection),
-                Err(failure) => failure,
+                Err(error) => error,
             };
-            let hop = match &failure {
-                Failure::Redirect { .. } if *max_redirects == 0 => Err(RedirectError::NotFollowed),
-                Failure::Redirect { location, .. } if followed < *max_redirects => {
-                    redirect::follow(&request, location)
+            let ConnectError::Redirect { location, problem, .. } = &mut error else {
+                return Err(error);
+            };
+            let hop = match *max_redirects {
+                0 => Err(RedirectError::NotFollowed),
+                max if followed < max => redirect::follow(&request, location),
+                max => Err(RedirectError::TooMany(max)),
+            };
+            let hop = match hop {
+                Ok(hop) => hop,
+                Err(reason) => {
+                    *problem = reason;
+                    return Err(error);
                 }
-                _ => Err(RedirectError::TooMany(followed)),
             };
-            let hop = hop.map_err(|problem| failure.not_led(request.url(), problem))?;
             followed += 1;
             credentials &= hop.same_origin;
             request = ask.for_hop(&hop.url, credentials)?;
@@ -144,8 +151,7 @@ impl<R: Runtime> Client<R> {
             connected.map_err(|error| ConnectError::Unix { path: path.clone(), error })
         };
         let stream = deadline.keep(Stage::Connect, connect).await?;
-        let shaken = self.shake_hands(&deadline, &request, stream, Address::Unnamed).await;
-        shaken.map_err(|failure| failure.not_led(request.url(), RedirectError::GivenStream))
+        self.shake_hands_over_given(&deadline, &request, stream).await
     }
 
     /// Shakes hands for `url` over a stream that is connected already, such as a tunnel or a pipe;
@@ -164,8 +170,7 @@ impl<R: Runtime> Client<R> {
         let request = self.parts.ask.request(url)?;
         check_tls(&request)?;
         let deadline = self.deadline(&request, self.parts.runtime.now());
-        let shaken = self.shake_hands(&deadline, &request, stream, Address::Unnamed).await;
-        shaken.map_err(|failure| failure.not_led(request.url(), RedirectError::GivenStream))
+        self.shake_hands_over_given(&deadline, &request, stream).await
     }
 
     fn runtime(&self) -> &R {
@@ -195,6 +200,20 @@ impl<R: Runtime> Client<R> {
         Ok((stream, address.into()))
     }
 
+    /// Shakes hands over a stream that the caller gave: it leads to one server only.
+    async fn shake_hands_over_given<S: Transport>(
+        &self,
+        deadline: &Deadline<'_, R>,
+        request: &ClientRequest,
+        stream: S,
+    ) -> Result<Connection, ConnectError> {
+        let mut shaken = self.shake_hands(deadline, request, stream, Address::Unnamed).await;
+        if let Err(ConnectError::Redirect { problem, .. }) = &mut shaken {
+            *problem = RedirectError::GivenStream;
+        }
+        shaken
+    }
+
     /// TLS if the URL asks for it, then the WebSocket handshake.
     async fn shake_hands<S: Transport>(
         &self,
@@ -202,7 +221,7 @@ impl<R: Runtime> Client<R> {
         request: &ClientRequest,
         stream: S,
         peer: Address,
-    ) -> Result<Connection, Failure> {
+    ) -> Result<Connection, ConnectError> {
         let Parts { config, secure_config, alarms, .. } = &*self.parts;
         #[cfg(feature = "tls")]
         if request.is_secure() {
@@ -211,7 +230,7 @@ impl<R: Runtime> Client<R> {
                 let secured = secure::secure(stream, &self.parts.trust, host).await;
                 secured.map_err(|error| ConnectError::Tls { host: host.to_owned(), error })
             };
-            let stream = deadline.keep(Stage::Tls, secured).await.map_err(Failure::Error)?;
+            let stream = deadline.keep(Stage::Tls, secured).await?;
             return open(deadline, secure_config, alarms, request, stream, peer).await;
         }
         let config = if stream.is_secure() { secure_config } else { config };

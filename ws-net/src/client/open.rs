@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use ws_proto::{Cause, ClientRequest, Closed, Config, Expired, HandshakeError, Response};
+use ws_proto::{Cause, ClientRequest, Closed, Config, Expired, HandshakeError};
 
 use super::deadline::Deadline;
 use super::entropy::{SystemEntropy, with_entropy};
@@ -20,28 +20,9 @@ use crate::shared::{Common, Owner, Shared};
 use crate::shares::Shares;
 use crate::topics::{TopicLimits, Topics};
 
-/// What kept a stream from becoming a connection.
-pub(super) enum Failure {
-    /// The server points elsewhere.
-    Redirect { status: u16, location: String, response: Option<Response> },
-    /// Anything else.
-    Error(ConnectError),
-}
-
-impl Failure {
-    /// The error, with the reason for which `url`'s redirect is not followed.
-    pub(super) fn not_led(self, url: String, problem: RedirectError) -> ConnectError {
-        match self {
-            Self::Error(error) => error,
-            Self::Redirect { status, location, response } => {
-                ConnectError::Redirect { url, status, location, problem, response }
-            }
-        }
-    }
-}
-
-/// Shakes hands over `stream` in a task of its own, and waits until that is done. Dropping the
-/// future ends the stream.
+/// Shakes hands over `stream` in a task of its own, and waits until that is done. A redirect is an
+/// error that can say another problem than [`RedirectError::NotFollowed`] when its caller knows one.
+/// Dropping the future ends the stream.
 pub(super) async fn open<R: Runtime, S: Transport>(
     deadline: &Deadline<'_, R>,
     config: &Arc<Config>,
@@ -49,7 +30,7 @@ pub(super) async fn open<R: Runtime, S: Transport>(
     request: &ClientRequest,
     stream: S,
     peer: Address,
-) -> Result<Connection, Failure> {
+) -> Result<Connection, ConnectError> {
     let runtime = deadline.runtime;
     let endpoint = endpoint(runtime, config, alarms);
     let seat = endpoint.common.gate.admit_beyond(peer);
@@ -58,7 +39,7 @@ pub(super) async fn open<R: Runtime, S: Transport>(
         // The deadline of its handshake counts from the beginning of everything.
         ws_proto::Connection::client(Arc::clone(config), request.clone(), entropy, deadline.started)
     };
-    let core = with_entropy(core).map_err(|error| Failure::Error(ConnectError::Entropy(error)))?;
+    let core = with_entropy(core).map_err(ConnectError::Entropy)?;
     let socket = Socket::Open(stream);
     let (common, now) = (Arc::clone(&endpoint.common), runtime.now());
     let shared = Arc::new(Shared::new(common, core, peer, Dialled::READER, now));
@@ -67,20 +48,20 @@ pub(super) async fn open<R: Runtime, S: Transport>(
     opening.connection.shared().hand_over(Owner::Handles);
     runtime.spawn(driver);
     opening.finish().await.map_err(|closed| match &closed.cause {
-        Cause::Handshake(HandshakeError::Redirect { status, location }) => Failure::Redirect {
+        Cause::Handshake(HandshakeError::Redirect { status, location }) => ConnectError::Redirect {
+            url: request.url(),
             status: *status,
             location: location.clone(),
+            problem: RedirectError::NotFollowed,
             response: closed.response.clone(),
         },
-        cause => Failure::Error(match cause {
-            Cause::Timeout(Expired::Handshake) => deadline.passed(Stage::Handshake),
-            Cause::Handshake(error) => ConnectError::Answer {
-                url: request.url(),
-                error: error.clone(),
-                response: closed.response.clone(),
-            },
-            _ => ConnectError::Closed { url: request.url(), closed },
-        }),
+        Cause::Handshake(error) => ConnectError::Answer {
+            url: request.url(),
+            error: error.clone(),
+            response: closed.response.clone(),
+        },
+        Cause::Timeout(Expired::Handshake) => deadline.passed(Stage::Handshake),
+        _ => ConnectError::Closed { url: request.url(), closed },
     })
 }
 

@@ -349,7 +349,11 @@ fn no_redirect_is_followed_by_default() {
     let (toy, slot) = connect(|builder| builder, "ws://a.example/");
     let (pipe, _) = stream(&toy);
     answer(&toy, &pipe, "HTTP/1.1 302 x\r\nLocation: wss://a.example/\r\n\r\n");
-    let error = error(&slot).to_string();
+    let error = error(&slot);
+    let ConnectError::Redirect { problem: RedirectError::NotFollowed, .. } = &error else {
+        panic!("{error}");
+    };
+    let error = error.to_string();
     assert!(error.contains("points to \"wss://a.example/\"") && error.contains("max_redirects"));
     assert!(toy.take_stream().is_none());
 }
@@ -368,7 +372,11 @@ fn a_given_stream_is_used() {
     let slot = start(&toy, async move { client.connect_over(pipe, "ws://any/").await });
     let (pipe, _) = stream(&toy);
     answer(&toy, &pipe, "HTTP/1.1 302 x\r\nLocation: /2\r\n\r\n");
-    assert!(error(&slot).to_string().contains("a stream that was given cannot lead elsewhere"));
+    let error = error(&slot);
+    let ConnectError::Redirect { problem: RedirectError::GivenStream, .. } = &error else {
+        panic!("{error}");
+    };
+    assert!(error.to_string().contains("a stream that was given cannot lead elsewhere"));
 }
 
 /// Polls the attempt so often, once per event, and drops it then.
