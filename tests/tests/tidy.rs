@@ -235,6 +235,7 @@ fn uses(code: &str, module: &str) -> Vec<String> {
             if let Some(path) = path.strip_prefix("super::") {
                 return Some(format!("{parent}::{path}").trim_start_matches(':').to_owned());
             }
+            let path = path.strip_prefix("self::").map(String::from).unwrap_or(path);
             let first = path.split("::").next().unwrap_or_default();
             let own = children.iter().any(|child| child == first);
             match (own, module) {
@@ -305,6 +306,8 @@ fn the_circle_check_sees_a_circle() {
     let mut paths = Vec::new();
     expand("crate::{a::{B, c::D}, E}", "", &mut paths);
     assert_eq!(paths, ["crate::a::B", "crate::a::c::D", "crate::E"]);
+    let code = "use self::b::{C, D};\nuse e::F;\nmod b;\nmod e;";
+    assert_eq!(uses(code, "a"), ["a::b::C", "a::b::D", "a::e::F"]);
     let code = "if n > crate::a::b::MOST {\n    super::c::D::new();\n    // crate::no::No\n}";
     assert_eq!(inline_paths(code), ["crate::a::b::MOST", "super::c::D"]);
 }

@@ -11,14 +11,13 @@ use pin_project_lite::pin_project;
 use tracing::{debug, warn};
 use ws_proto::{Cause, Close, Closed, Event, Instant, Message, Request, State};
 
-use self::panics::close_after_panic;
 use crate::burst;
 use crate::candidate::Verdict;
 use crate::contain::attempt;
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
 use crate::gate::Seat;
-use crate::guard::guard;
+use crate::guard::{close_after_panic, guard, guard_or_close};
 use crate::listeners::{Known, Listeners, Own, Table};
 use crate::log;
 use crate::membership::Membership;
@@ -366,9 +365,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
         let connection = &self.membership.connection;
         for (_, listener) in self.listeners.with(own, |table| &table.state_change) {
-            if guard("a state listener", connection, || listener(connection, change)).is_none() {
-                close_after_panic(connection, turn.now);
-            }
+            let tell = || listener(connection, change);
+            guard_or_close("a state listener", connection, turn.now, tell);
         }
         match change.to {
             State::Opening => self.tell_known_request(turn),
@@ -394,20 +392,16 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let connection = &self.membership.connection;
         log::opened(connection);
         for (_, listener) in &self.listeners.connection {
-            if guard("a connection listener", connection, || listener(connection)).is_none() {
-                close_after_panic(connection, turn.now);
-            }
+            guard_or_close("a connection listener", connection, turn.now, || listener(connection));
         }
-        match guard("the handler", connection, || self.door.open(connection)) {
-            Some(Some(handler)) => {
-                self.handler.set(Some(handler));
-                turn.handler_due = true;
-                return true;
-            }
-            Some(None) => {}
-            None => close_after_panic(connection, turn.now),
+        let start = || self.door.open(connection);
+        let handler = guard_or_close("the handler", connection, turn.now, start).flatten();
+        let started = handler.is_some();
+        if started {
+            self.handler.set(handler);
+            turn.handler_due = true;
         }
-        false
+        started
     }
 
     /// Tells the message listeners of `first`, and of what was lent behind it.
@@ -437,17 +431,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 listener(connection, message.clone());
             }
         };
-        if guard("a message listener", connection, tell).is_none() {
-            close_after_panic(connection, now);
-        }
+        guard_or_close("a message listener", connection, now, tell);
     }
 
     fn tell_pong(&self, payload: &Bytes, own: Own<'_>, now: Instant) {
         let connection = &self.membership.connection;
         for (_, listener) in self.listeners.with(own, |table| &table.pong) {
-            if guard("a pong listener", connection, || listener(connection, payload)).is_none() {
-                close_after_panic(connection, now);
-            }
+            guard_or_close("a pong listener", connection, now, || listener(connection, payload));
         }
     }
 

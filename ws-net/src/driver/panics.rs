@@ -2,16 +2,11 @@
 
 use std::task::Poll;
 
-use ws_proto::{Close, CloseCode, Instant};
-
 use super::{DriverProjection, Socket};
-use crate::Connection;
-use crate::backlog::Freed;
 use crate::contain::{Panic, attempt};
 use crate::door::Door;
 use crate::guard::{guard, report};
 use crate::runtime::{Runtime, Transport};
-use crate::shared::Reader;
 use crate::turn::Turn;
 
 impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
@@ -47,16 +42,4 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             turn.freed.release();
         }
     }
-}
-
-/// Code of users panicked (RFC 6455 section 7.4.1: 1011).
-pub(super) fn close_after_panic(connection: &Connection, now: Instant) {
-    let mut freed = Freed::default();
-    let mut inner = connection.shared().lock();
-    if inner.reader != Reader::Nobody {
-        inner.stop_reading();
-    }
-    inner.close(Close::from(CloseCode::INTERNAL), now, &mut freed);
-    drop(inner);
-    freed.release();
 }
