@@ -15,7 +15,6 @@ pub(crate) mod reconnect;
 pub(crate) mod redirect;
 #[cfg(feature = "tls")]
 mod secure;
-mod stream;
 
 use ask::Ask;
 use deadline::Deadline;

@@ -6,6 +6,7 @@ use crate::runtime::Transport;
 
 mod connect;
 pub(crate) mod error;
+mod io;
 mod socks5;
 pub(crate) mod target;
 

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::ProxyError;
+use super::io::{read, write_all};
 use super::target::{Credentials, Target};
-use crate::client::stream::{read, write_all};
 use crate::runtime::Transport;
 
 /// The longest head of an answer, as for WebSocket servers.

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::error::ProxyError;
+use super::io::{read_exact, write_all};
 use super::target::{Credentials, Target};
-use crate::client::stream::{read_exact, write_all};
 use crate::runtime::Transport;
 
 const VERSION: u8 = 5;
