@@ -16,6 +16,8 @@ use crate::burst;
 use crate::shared::{Inner, Reader, Shared, Wants};
 use crate::{Address, ConnectionId, Storage};
 
+#[cfg(feature = "deflate")]
+mod compression;
 mod events;
 
 /// A handle of one connection: cheap to clone, the same type on every runtime.

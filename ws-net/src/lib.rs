@@ -124,9 +124,6 @@ pub use client::proxy::error::{InvalidProxy, ProxyError};
 pub use client::reconnect::Reconnect;
 pub use client::redirect::RedirectError;
 
-#[cfg(feature = "deflate")]
-mod compression;
-
 mod connection;
 pub use connection::Connection;
 
