@@ -18,7 +18,7 @@ use crate::{Address, ConnectionId, Storage};
 
 #[cfg(feature = "deflate")]
 mod compression;
-mod events;
+mod listeners;
 
 /// A handle of one connection: cheap to clone, the same type on every runtime.
 ///

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::info;
 use ws_proto::{Close, Config, Message, SendError, SendErrorKind, State};
 
-mod events;
+mod listeners;
 mod sockets;
 
 use sockets::Sockets;
