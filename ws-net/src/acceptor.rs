@@ -12,7 +12,7 @@ use ws_proto::Instant;
 use crate::door::Door;
 use crate::driver::Driver;
 use crate::endpoint::Endpoint;
-use crate::gate::{Gate, Phase, Refused, Seat};
+use crate::gate::{Gate, Permit, Phase, Refused};
 use crate::link::Security;
 use crate::local::LocalAddress;
 use crate::log;
@@ -65,8 +65,8 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 let Some((admitted, now)) = unless(gate, stopped.as_mut(), admitted).await else {
                     return;
                 };
-                let seat = match admitted {
-                    Ok(seat) => seat,
+                let permit = match admitted {
+                    Ok(permit) => permit,
                     Err(refused) => {
                         log::has_its_share(&refused, peer);
                         // Without a word: an answer would have to be written, over TLS after a
@@ -89,7 +89,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
                 let peer = Peer { address: peer, secure: link.is_secure() };
                 let (door, socket) = (door.clone(), (link, ends));
-                let driver = Driver::server(own, endpoint, door, seat, socket, peer, now);
+                let driver = Driver::server(own, endpoint, door, permit, socket, peer, now);
                 // A shutdown that began meanwhile has not seen it.
                 if gate.is_open() {
                     runtime.spawn(driver);
@@ -116,14 +116,14 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     }
 }
 
-/// A seat as soon as there is one, and the time then. That there is none is told once, until a
+/// A permit as soon as there is one, and the time then. That there is none is told once, until a
 /// client finds one at once.
 async fn admit<R: Runtime>(
     runtime: &R,
     gate: &Arc<Gate>,
     peer: Address,
     full: &mut bool,
-) -> (Result<Seat, Refused>, Instant) {
+) -> (Result<Permit, Refused>, Instant) {
     let now = runtime.now();
     if let Some(admitted) = gate.try_admit(peer, now) {
         *full = false;

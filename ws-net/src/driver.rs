@@ -16,7 +16,7 @@ use crate::candidate::Verdict;
 use crate::contain::attempt;
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
-use crate::gate::Seat;
+use crate::gate::Permit;
 use crate::guard::{close_after_panic, guard, guard_or_close};
 use crate::listeners::{Known, Listeners, Own, Table};
 use crate::log;
@@ -75,7 +75,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         runtime: R,
         endpoint: Arc<Endpoint>,
         door: D,
-        seat: Seat,
+        permit: Permit,
         (socket, ends): (S, bool),
         peer: Peer,
         now: Instant,
@@ -85,7 +85,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         core.set_ends_when_dropped(ends);
         let common = Arc::clone(&endpoint.common);
         let shared = Shared::new(common, core, peer.address, D::READER, now);
-        Self::new(runtime, endpoint, door, seat, Socket::Open(socket), Arc::new(shared))
+        Self::new(runtime, endpoint, door, permit, Socket::Open(socket), Arc::new(shared))
     }
 
     /// The server's side of a stream whose request was read elsewhere.
@@ -93,7 +93,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         runtime: R,
         endpoint: Arc<Endpoint>,
         door: D,
-        seat: Seat,
+        permit: Permit,
         socket: Socket<S>,
         peer: Peer,
         request: Request,
@@ -107,7 +107,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         };
         let common = Arc::clone(&endpoint.common);
         let shared = Shared::new(common, core, peer.address, D::READER, now);
-        let driver = Self::new(runtime, endpoint, door, seat, socket, Arc::new(shared));
+        let driver = Self::new(runtime, endpoint, door, permit, socket, Arc::new(shared));
         // It is judged when the first state is told.
         let _ = driver.connection().shared().request.set(request);
         Self { rest: Rest::default(), ..driver }
@@ -118,13 +118,13 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         runtime: R,
         endpoint: Arc<Endpoint>,
         door: D,
-        seat: Seat,
+        permit: Permit,
         socket: Socket<S>,
         shared: Arc<Shared>,
     ) -> Self {
         Self {
             listeners: endpoint.listeners.known(),
-            membership: Membership::enter(shared, seat),
+            membership: Membership::enter(shared, permit),
             runtime,
             door,
             endpoint,

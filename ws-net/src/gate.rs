@@ -113,16 +113,16 @@ impl Gate {
         self.reached.load(Ordering::Acquire) & PHASE == Phase::Open as u32
     }
 
-    /// A seat for `peer`, as soon as there is one, or at once the news that its address has its
+    /// A permit for `peer`, as soon as there is one, or at once the news that its address has its
     /// share. `now` is for the log. Cancel-safe.
     pub(crate) async fn admit(
         self: &Arc<Self>,
         peer: Address,
         now: Instant,
-    ) -> Result<Seat, Refused> {
+    ) -> Result<Permit, Refused> {
         let allowance = self.allowance(peer);
         if self.load.wait(|load| self.take(load, allowance)).await {
-            Ok(self.seat(allowance))
+            Ok(self.permit(allowance))
         } else {
             Err(self.refuse(now))
         }
@@ -133,26 +133,26 @@ impl Gate {
         lock(&self.refusals).total
     }
 
-    /// The same without waiting: `None` when there is no seat now.
+    /// The same without waiting: `None` when there is no permit now.
     pub(crate) fn try_admit(
         self: &Arc<Self>,
         peer: Address,
         now: Instant,
-    ) -> Option<Result<Seat, Refused>> {
+    ) -> Option<Result<Permit, Refused>> {
         let allowance = self.allowance(peer);
         let taken = self.load.change(|load| self.take(load, allowance))?;
-        Some(if taken { Ok(self.seat(allowance)) } else { Err(self.refuse(now)) })
+        Some(if taken { Ok(self.permit(allowance)) } else { Err(self.refuse(now)) })
     }
 
-    /// A seat beyond the limits: for a client that has another and leaves it soon, for one that
+    /// A permit beyond the limits: for a client that has another and leaves it soon, for one that
     /// is only sent away, or for this side's own. It counts in the share of its address.
-    pub(crate) fn admit_beyond(self: &Arc<Self>, peer: Address) -> Seat {
+    pub(crate) fn admit_beyond(self: &Arc<Self>, peer: Address) -> Permit {
         let allowance = self.allowance(peer);
         self.load.update(|load| load.add(allowance));
-        self.seat(allowance)
+        self.permit(allowance)
     }
 
-    /// Whether the next one has to wait for a seat.
+    /// Whether the next one has to wait for a permit.
     #[cfg(test)]
     pub(crate) fn is_full(&self) -> bool {
         self.load.read(|load| {
@@ -160,12 +160,12 @@ impl Gate {
         })
     }
 
-    /// Seats that are taken.
+    /// Permits that are taken.
     pub(crate) fn connections(&self) -> usize {
         self.load.read(|load| load.connections)
     }
 
-    /// Completes when no seat is taken. Cancel-safe.
+    /// Completes when no permit is taken. Cancel-safe.
     pub(crate) async fn emptied(&self) {
         self.load.wait(|load| (load.connections == 0).then_some(())).await;
     }
@@ -174,7 +174,7 @@ impl Gate {
         peer.ip().and_then(|ip| self.shares.of(ip))
     }
 
-    /// Counts one more; `false` when its address has its share, `None` when there is no seat.
+    /// Counts one more; `false` when its address has its share, `None` when there is no permit.
     fn take(&self, load: &mut Load, allowance: Option<Allowance>) -> Option<bool> {
         if allowance.is_some_and(|allowance| load.takings.is_used_up(&allowance)) {
             return Some(false);
@@ -186,9 +186,9 @@ impl Gate {
         Some(true)
     }
 
-    fn seat(self: &Arc<Self>, allowance: Option<Allowance>) -> Seat {
+    fn permit(self: &Arc<Self>, allowance: Option<Allowance>) -> Permit {
         let source = allowance.map(|allowance| allowance.source);
-        Seat { gate: Arc::clone(self), source, purpose: Purpose::Handshake, listed: false }
+        Permit { gate: Arc::clone(self), source, purpose: Purpose::Handshake, listed: false }
     }
 
     fn refuse(&self, now: Instant) -> Refused {
@@ -197,7 +197,7 @@ impl Gate {
 }
 
 /// One connection's place in the limits, given back when it is dropped.
-pub(crate) struct Seat {
+pub(crate) struct Permit {
     gate: Arc<Gate>,
     /// In whose share it is counted.
     source: Option<Source>,
@@ -207,7 +207,7 @@ pub(crate) struct Seat {
     pub(crate) listed: bool,
 }
 
-/// What a seat is taken for.
+/// What a permit is taken for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Purpose {
     /// A client that shakes hands, or did so in vain.
@@ -218,7 +218,7 @@ pub(crate) enum Purpose {
     Http,
 }
 
-impl Seat {
+impl Permit {
     /// The handshake is over; the connection goes on with `purpose`.
     pub(crate) fn settle(&mut self, purpose: Purpose) {
         if self.purpose == Purpose::Handshake {
@@ -237,7 +237,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.gate.load.update(|load| {
             let in_handshake = self.purpose == Purpose::Handshake;
@@ -266,14 +266,14 @@ mod tests {
         Arc::new(Gate::new(max_connections, max_handshakes, shares))
     }
 
-    fn ask(gate: &Arc<Gate>, peer: Address) -> Poll<Result<Seat, Refused>> {
+    fn ask(gate: &Arc<Gate>, peer: Address) -> Poll<Result<Permit, Refused>> {
         let now = Instant::from_nanos(0);
         pin!(gate.admit(peer, now)).poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    fn try_admit(gate: &Arc<Gate>) -> Option<Seat> {
+    fn try_admit(gate: &Arc<Gate>) -> Option<Permit> {
         match ask(gate, Address::Unnamed) {
-            Poll::Ready(seat) => Some(seat.unwrap()),
+            Poll::Ready(permit) => Some(permit.unwrap()),
             Poll::Pending => None,
         }
     }
@@ -286,19 +286,19 @@ mod tests {
     fn an_address_has_its_share_and_others_theirs() {
         let gate = gate(4, 4, Some(2));
         let [one, other] = ["127.0.0.1:1", "127.0.0.2:1"].map(address);
-        let seats = [(); 2].map(|()| match ask(&gate, one) {
-            Poll::Ready(Ok(seat)) => seat,
-            _ => panic!("a free seat"),
+        let permits = [(); 2].map(|()| match ask(&gate, one) {
+            Poll::Ready(Ok(permit)) => permit,
+            _ => panic!("a free permit"),
         });
         let Poll::Ready(Err(refused)) = ask(&gate, one) else { panic!("it has its share") };
         assert_eq!((refused.to_be_told, gate.refused()), (Some(1), 1));
         let Poll::Ready(Ok(third)) = ask(&gate, other) else { panic!("another address") };
         let fourth = try_admit(&gate).unwrap();
         assert!(gate.is_full());
-        assert!(ask(&gate, other).is_pending(), "it has a share left, but no seat is free");
+        assert!(ask(&gate, other).is_pending(), "it has a share left, but no permit is free");
         assert!(matches!(ask(&gate, one), Poll::Ready(Err(_))), "no need to wait");
-        drop(seats);
-        let Poll::Ready(Ok(fifth)) = ask(&gate, one) else { panic!("its seats are free again") };
+        drop(permits);
+        let Poll::Ready(Ok(fifth)) = ask(&gate, one) else { panic!("its permits are free again") };
         drop((third, fourth, fifth));
         assert_eq!((gate.connections(), gate.refused()), (0, 2));
         assert!(gate.load.read(|load| load.takings.is_empty()));
@@ -308,14 +308,14 @@ mod tests {
     fn handshakes_have_shares_of_their_own() {
         let gate = gate(100, 2, None);
         let peer = address("192.0.2.7:1");
-        let mut seats = Vec::new();
+        let mut permits = Vec::new();
         for purpose in [Purpose::WebSocket, Purpose::Http, Purpose::WebSocket] {
-            let Poll::Ready(Ok(mut seat)) = ask(&gate, peer) else { panic!("a free seat") };
+            let Poll::Ready(Ok(mut permit)) = ask(&gate, peer) else { panic!("a free permit") };
             assert!(matches!(ask(&gate, peer), Poll::Ready(Err(_))), "one shakes hands");
-            seat.settle(purpose);
-            seats.push(seat);
+            permit.settle(purpose);
+            permits.push(permit);
         }
-        drop(seats);
+        drop(permits);
         assert!(gate.load.read(|load| load.takings.is_empty()));
     }
 
@@ -348,7 +348,7 @@ mod tests {
         assert_eq!(gate.refused(), 1);
         drop(beyond);
         assert!(gate.load.read(|load| load.takings.is_empty()));
-        assert!(gate.try_admit(peer, now).is_some_and(|seat| seat.is_ok()));
+        assert!(gate.try_admit(peer, now).is_some_and(|permit| permit.is_ok()));
     }
 
     #[test]

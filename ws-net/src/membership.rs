@@ -9,7 +9,7 @@ use crate::Connection;
 use crate::alarm::Alarm;
 use crate::backlog::Freed;
 use crate::contain::wake;
-use crate::gate::{Purpose, Seat};
+use crate::gate::{Permit, Purpose};
 use crate::guard::guard;
 use crate::log;
 use crate::relay::pass;
@@ -20,16 +20,16 @@ use crate::shared::{Inner, Shared};
 /// ends, in whatever way.
 pub(crate) struct Membership {
     pub(crate) connection: Connection,
-    seat: Seat,
+    permit: Permit,
     alarm: Alarm,
 }
 
 impl Membership {
     /// Enters a connection that shakes hands.
-    pub(crate) fn enter(shared: Arc<Shared>, mut seat: Seat) -> Self {
-        seat.listed = true;
+    pub(crate) fn enter(shared: Arc<Shared>, mut permit: Permit) -> Self {
+        permit.listed = true;
         shared.common.opening.insert(shared.serial, Arc::clone(&shared));
-        Self { connection: Connection::new(shared), seat, alarm: Alarm::default() }
+        Self { connection: Connection::new(shared), permit, alarm: Alarm::default() }
     }
 
     /// Wakes the task of `cx` at `deadline` or before. Ready when `deadline` has come already.
@@ -59,30 +59,30 @@ impl Membership {
     pub(crate) fn attach(&mut self) {
         let Shared { common, serial, .. } = &**self.connection.shared();
         common.opening.pass_on(*serial, &common.members);
-        self.seat.listed = true;
-        self.seat.settle(Purpose::WebSocket);
+        self.permit.listed = true;
+        self.permit.settle(Purpose::WebSocket);
         log::attached(self.connection.id(), common);
     }
 
     /// Whether the connection was ever attached.
     pub(crate) fn was_open(&self) -> bool {
-        self.seat.purpose() == Purpose::WebSocket
+        self.permit.purpose() == Purpose::WebSocket
     }
 
     /// The handshake is over; the connection goes on with ordinary requests.
     pub(crate) fn leave_to_http(&mut self) {
         self.detach();
-        self.seat.settle(Purpose::Http);
+        self.permit.settle(Purpose::Http);
     }
 
     /// The connection is closed: nobody finds it any more.
     pub(crate) fn detach(&mut self) {
-        if !mem::take(&mut self.seat.listed) {
+        if !mem::take(&mut self.permit.listed) {
             return;
         }
         let shared = self.connection.shared();
         let Shared { common, serial, .. } = &**shared;
-        match self.seat.purpose() {
+        match self.permit.purpose() {
             Purpose::Handshake => {
                 drop(common.opening.remove(*serial));
                 // Whoever hears of the first steps may have subscribed.

@@ -198,8 +198,8 @@ impl<R: Runtime> Upgrade<R> {
         if let Some(Err(refused)) = &admitted {
             log::has_its_share(refused, peer.address);
         }
-        let (seat, full) = match admitted {
-            Some(Ok(seat)) => (seat, false),
+        let (permit, full) = match admitted {
+            Some(Ok(permit)) => (permit, false),
             // Who has sent no request yet is not worth a task that waits for it.
             _ if matches!(taken, Taken::Fresh(_)) => return Err(AcceptError::Unavailable),
             _ => (gate.admit_beyond(peer.address), true),
@@ -209,13 +209,14 @@ impl<R: Runtime> Upgrade<R> {
         // the connection.
         match taken {
             Taken::Asked(request, socket) => {
-                let driver = Driver::upgraded(runtime, endpoint, door, seat, socket, peer, request);
+                let driver =
+                    Driver::upgraded(runtime, endpoint, door, permit, socket, peer, request);
                 launch(&spawner, driver, full || !gate.is_open())
             }
             Taken::Fresh(stream) => {
                 let peer = Peer { secure: peer.secure || stream.is_secure(), ..peer };
                 let socket = (Link::<R::Stream>::Other(stream), false);
-                let driver = Driver::server(runtime, endpoint, door, seat, socket, peer, now);
+                let driver = Driver::server(runtime, endpoint, door, permit, socket, peer, now);
                 launch(&spawner, driver, !gate.is_open())
             }
         }

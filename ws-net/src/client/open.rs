@@ -33,7 +33,7 @@ pub(super) async fn open<R: Runtime, S: Transport>(
 ) -> Result<Connection, ConnectError> {
     let runtime = deadline.runtime;
     let endpoint = endpoint(runtime, config, alarms);
-    let seat = endpoint.common.gate.admit_beyond(peer);
+    let permit = endpoint.common.gate.admit_beyond(peer);
     let core = || {
         let entropy = Box::new(SystemEntropy);
         // The deadline of its handshake counts from the beginning of everything.
@@ -43,7 +43,7 @@ pub(super) async fn open<R: Runtime, S: Transport>(
     let socket = Socket::Open(stream);
     let (common, now) = (Arc::clone(&endpoint.common), runtime.now());
     let shared = Arc::new(Shared::new(common, core, peer, Dialled::READER, now));
-    let driver = Driver::new(runtime.clone(), endpoint, Dialled, seat, socket, shared);
+    let driver = Driver::new(runtime.clone(), endpoint, Dialled, permit, socket, shared);
     let opening = Opening { connection: driver.connection().clone(), waits: true };
     opening.connection.shared().hand_over(Owner::Handles);
     runtime.spawn(driver);

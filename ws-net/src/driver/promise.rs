@@ -113,11 +113,11 @@ struct Inside<R, D> {
 impl<R: Runtime, D: Door> Entrance for Inside<R, D> {
     fn enter(&self, request: Request, promise: Box<dyn Promise<BoxStream>>) {
         let gate = &self.endpoint.common.gate;
-        // The connection has a seat, which it leaves when it speaks HTTP no more.
-        let seat = gate.admit_beyond(self.peer.address);
+        // The connection has a permit, which it gives back when it speaks HTTP no more.
+        let permit = gate.admit_beyond(self.peer.address);
         let (runtime, endpoint) = (self.runtime.clone(), Arc::clone(&self.endpoint));
         let (door, socket) = (self.door.clone(), Socket::Promised(promise));
-        let driver = Driver::upgraded(runtime, endpoint, door, seat, socket, self.peer, request);
+        let driver = Driver::upgraded(runtime, endpoint, door, permit, socket, self.peer, request);
         if let Some(certificates) = &self.certificates {
             let shared = driver.connection().shared();
             let _ = shared.rare().certificates.set(Arc::clone(certificates));

@@ -192,10 +192,10 @@ fn limits_hold_for_upgrades_and_who_is_refused_is_told_so() {
     drop(second);
     toy.settle();
     assert_eq!((server.manager().len(), opened.load(Relaxed)), (1, 0));
-    // It left no seat taken.
+    // It left no permit taken.
     first.send(b"\x88\x80\0\0\0\0");
     drop(first);
-    // The handler holds its seat until it returns, and it never does.
+    // The handler holds its permit until it returns, and it never does.
     toy.drop_tasks();
     let (third, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
     asked.run().unwrap();
