@@ -35,17 +35,17 @@ pub(crate) struct Serve<F>(pub(crate) Arc<F>);
 
 /// `accept`: requests wait until somebody takes them.
 #[derive(Clone)]
-pub(crate) struct Queued(pub(crate) Arc<Watched<Queue>>);
+pub(crate) struct Queued(pub(crate) Arc<Watched<IncomingQueue>>);
 
 /// The requests that wait, in the order of their arrival.
 #[derive(Default)]
-pub(crate) struct Queue {
+pub(crate) struct IncomingQueue {
     pub(crate) incoming: VecDeque<Incoming>,
     /// The server has stopped.
     pub(crate) closed: bool,
 }
 
-impl Queue {
+impl IncomingQueue {
     /// Takes out those that have ended meanwhile, before the queue would have to grow. So it is no
     /// longer than twice the limit of handshakes, each of which ends with its deadline.
     fn make_room(&mut self) -> Vec<Incoming> {

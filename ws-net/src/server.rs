@@ -17,7 +17,7 @@ use sockets::Sockets;
 
 use crate::acceptor::{Bound, accept_all};
 use crate::contain::contain;
-use crate::door::{Door, Listen, Queue, Queued, Serve};
+use crate::door::{Door, IncomingQueue, Listen, Queued, Serve};
 use crate::endpoint::{BoxFuture, Endpoint};
 use crate::gate::Phase;
 use crate::link::Security;
@@ -48,7 +48,7 @@ struct Parts<R: Runtime> {
     security: Security,
     manager: Manager,
     sockets: Mutex<Sockets<R::Listener>>,
-    queue: Arc<Watched<Queue>>,
+    queue: Arc<Watched<IncomingQueue>>,
 }
 
 /// What [`Server::shutdown`] did.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ws_proto::{Accept, Reject, Request};
 
 use crate::boxed::{BoxStream, Prefixed};
-use crate::door::{Door, Listen, Queue, Queued, ServeOnce};
+use crate::door::{Door, IncomingQueue, Listen, Queued, ServeOnce};
 use crate::driver::{Driver, Socket};
 use crate::endpoint::Endpoint;
 use crate::incoming::AcceptError;
@@ -158,7 +158,7 @@ impl<R: Runtime> Upgrade<R> {
     pub async fn incoming(self) -> Result<Incoming, AcceptError> {
         let waiting = Waiting(Arc::default());
         let connection = self.start(Queued(Arc::clone(&waiting.0)))?;
-        let mut next = pin!(waiting.0.wait(Queue::pop));
+        let mut next = pin!(waiting.0.wait(IncomingQueue::pop));
         let mut closed = pin!(connection.closed());
         poll_fn(|cx| {
             // One that has ended is over, which is told below.
@@ -243,7 +243,7 @@ fn launch<R: Runtime, S: Transport, D: Door>(
 }
 
 /// Where the one request comes to; nobody takes it any more when this is dropped.
-struct Waiting(Arc<Watched<Queue>>);
+struct Waiting(Arc<Watched<IncomingQueue>>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
