@@ -15,7 +15,7 @@ use crate::burst;
 use crate::candidate::Verdict;
 use crate::contain::attempt;
 use crate::door::Door;
-use crate::endpoint::{BoxFuture, Client, Endpoint, Promise};
+use crate::endpoint::{BoxFuture, Endpoint, HttpClient, Promise};
 use crate::gate::Permit;
 use crate::guard::{close_after_panic, guard, guard_or_close};
 use crate::listeners::{Known, Listeners, Own, Table};
@@ -467,7 +467,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let connection = &self.membership.connection;
         connection.shared().lock().direct = None;
         let Socket::Open(stream) = mem::replace(self.socket, Socket::Gone) else { return };
-        let client = Client {
+        let client = HttpClient {
             id: connection.id(),
             peer: connection.shared().peer(),
             common: Arc::clone(&self.endpoint.common),

@@ -61,12 +61,12 @@ impl Endpoint {
 /// Takes over streams whose clients speak ordinary HTTP.
 pub(crate) trait TakeOver<S>: Send + Sync {
     /// Serves the stream to its end. `received` was read from it already.
-    fn take_over(&self, stream: S, received: Bytes, client: Client) -> BoxFuture;
+    fn take_over(&self, stream: S, received: Bytes, client: HttpClient) -> BoxFuture;
 }
 
 /// Who speaks HTTP.
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the server that reads it is off"))]
-pub(crate) struct Client {
+pub(crate) struct HttpClient {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Peer,
     pub(crate) common: Arc<Common>,

@@ -24,7 +24,7 @@ pub use hyper::http::uri::Scheme;
 pub use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 
 use crate::boxed::{BoxStream, Prefixed};
-use crate::endpoint::{BoxFuture, Client, TakeOver};
+use crate::endpoint::{BoxFuture, HttpClient, TakeOver};
 use crate::gate::Phase;
 use crate::link::Link;
 use crate::runtime::{Certificates, Runtime, Transport};
@@ -94,7 +94,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    fn take_over(&self, stream: Link<R::Stream>, received: Bytes, client: Client) -> BoxFuture {
+    fn take_over(&self, stream: Link<R::Stream>, received: Bytes, client: HttpClient) -> BoxFuture {
         let handler = Arc::clone(&self.handler);
         let (common, id, peer) = (Arc::clone(&client.common), client.id, client.peer.address);
         let scheme = if client.peer.secure { Scheme::HTTPS } else { Scheme::HTTP };
@@ -165,7 +165,7 @@ where
 /// eight bytes there, which would be the beginning of the next request.
 fn let_in<R: Runtime, B>(
     request: &mut Request<B>,
-    client: &Client,
+    client: &HttpClient,
 ) -> Pin<Box<dyn Future<Output = Response<Bytes>> + Send>> {
     let config = &client.common.config;
     let asked = match judge(request, config) {
@@ -188,7 +188,7 @@ fn let_in<R: Runtime, B>(
 }
 
 /// Tells of a request that is refused.
-fn refuse(client: &Client, error: HandshakeError, answer: &Answer) -> Response<Bytes> {
+fn refuse(client: &HttpClient, error: HandshakeError, answer: &Answer) -> Response<Bytes> {
     client.entrance.refuse(&Rejected {
         id: client.id,
         peer: client.peer.address,
