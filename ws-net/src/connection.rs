@@ -220,7 +220,7 @@ impl Connection {
 
     /// The name of this connection, unique for the life of the process.
     pub fn id(&self) -> ConnectionId {
-        ConnectionId::of(self.shared.serial, self.shared.peer)
+        ConnectionId::of(self.shared.serial, self.shared.peer_addr)
     }
 
     /// The state.
@@ -301,7 +301,7 @@ impl Connection {
 
     /// The address of the client, or of the proxy in front of this server.
     pub fn peer_addr(&self) -> Address {
-        self.shared.peer
+        self.shared.peer_addr
     }
 
     /// Bytes that were sent and not yet taken by the system. Of messages to many that wait behind

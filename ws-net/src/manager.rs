@@ -38,7 +38,7 @@ impl Manager {
         self.common
             .members
             .find(id.serial(), |member| {
-                (ConnectionId::of(member.serial, member.peer) == id)
+                (ConnectionId::of(member.serial, member.peer_addr) == id)
                     .then(|| Connection::new(member.clone()))
             })
             .flatten()

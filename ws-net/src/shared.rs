@@ -29,7 +29,7 @@ use crate::{Address, ConnectionId, Descriptor};
 /// What the connections of one server have in common.
 pub(crate) struct Common {
     pub(crate) config: Arc<Config>,
-    /// The same for listeners that speak TLS.
+    /// The same for sockets that speak TLS.
     pub(crate) secure_config: Arc<Config>,
     /// The runtime's clock.
     pub(crate) clock: Box<dyn Fn() -> Instant + Send + Sync>,
@@ -69,7 +69,7 @@ pub(crate) struct Peer {
 pub(crate) struct Shared {
     /// The counter of its id.
     pub(crate) serial: u64,
-    pub(crate) peer: Address,
+    pub(crate) peer_addr: Address,
     pub(crate) common: Arc<Common>,
     /// Set before the request is judged.
     pub(crate) request: OnceLock<Request>,
@@ -213,7 +213,7 @@ impl Shared {
     pub(crate) fn new(
         common: Arc<Common>,
         mut core: ws_proto::Connection,
-        peer: Address,
+        peer_addr: Address,
         reader: Reader,
         now: Instant,
     ) -> Self {
@@ -248,8 +248,8 @@ impl Shared {
             relay: None,
         };
         Self {
-            serial: ConnectionId::next(peer).serial(),
-            peer,
+            serial: ConnectionId::next(peer_addr).serial(),
+            peer_addr,
             common,
             request: OnceLock::new(),
             rare: OnceLock::new(),
@@ -292,7 +292,7 @@ impl Shared {
 
     /// Who is at the other end.
     pub(crate) fn peer(&self) -> Peer {
-        Peer { address: self.peer, secure: self.is_secure() }
+        Peer { address: self.peer_addr, secure: self.is_secure() }
     }
 
     /// Whether it came over TLS. The options of the core say it, where it costs no room.
