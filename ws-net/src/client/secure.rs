@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::runtime::Transport;
 use crate::tls::PROTOCOL;
 use crate::tls::error::TlsError;
-use crate::tls::files::certificates;
+use crate::tls::files;
 use crate::tls::provider::provider;
 use crate::tls::stream::TlsStream;
 
@@ -26,15 +26,8 @@ pub(super) enum Trust {
 impl Trust {
     /// Those that the authorities in a PEM file signed.
     pub(super) fn roots(path: &Path) -> Result<Self, TlsError> {
-        let mut roots = RootCertStore::empty();
-        let invalid = |error: rustls::Error| TlsError::Invalid {
-            path: path.into(),
-            problem: error.to_string(),
-        };
-        for certificate in certificates(path)? {
-            roots.add(certificate).map_err(invalid)?;
-        }
-        Ok(Self::from(believing(roots).map_err(invalid)?))
+        let config = believing(files::roots(path)?);
+        Ok(Self::from(config.map_err(|error| files::invalid(path, &error))?))
     }
 
     fn config(&self) -> io::Result<Arc<ClientConfig>> {

@@ -55,17 +55,23 @@ impl Files {
 
 impl ClientAuth {
     fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.roots)? {
-            roots.add(certificate).map_err(|error| invalid(&self.roots, &error))?;
-        }
-        let builder = WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
+        let roots = roots(&self.roots)?.into();
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
         let builder = if self.required { builder } else { builder.allow_unauthenticated() };
         builder.build().map_err(|error| invalid(&self.roots, &error))
     }
 }
 
-pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The authorities in a PEM file.
+pub(crate) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| invalid(path, &error))?;
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let expected = "certificate";
     let text = read(path)?;
     let chain = CertificateDer::pem_slice_iter(&text)
@@ -88,6 +94,6 @@ fn wrong_pem(path: &Path, error: &pem::Error, expected: &'static str) -> TlsErro
     }
 }
 
-fn invalid(path: &Path, error: &impl ToString) -> TlsError {
+pub(crate) fn invalid(path: &Path, error: &impl ToString) -> TlsError {
     TlsError::Invalid { path: path.into(), problem: error.to_string() }
 }
