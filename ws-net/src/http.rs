@@ -17,18 +17,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
 use tracing::debug;
-use ws_proto::{Answer, Cause, HandshakeError, Reject};
+use ws_proto::{Answer, HandshakeError, Reject};
 
 pub use hyper::body::Body;
 pub use hyper::http::uri::Scheme;
 pub use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 
+use crate::Builder;
 use crate::boxed::{BoxStream, Prefixed};
 use crate::endpoint::{BoxFuture, HttpClient, TakeOver};
 use crate::gate::Phase;
 use crate::link::Link;
 use crate::runtime::{Certificates, Runtime, Transport};
-use crate::{Builder, Rejected};
 
 mod body;
 mod handoff;
@@ -42,7 +42,7 @@ pub use stream::HyperIo;
 pub use timer::HyperTimer;
 pub use upgrade::HttpUpgrade;
 
-use handoff::{asks_for_websocket, handoff, judge, response, whatever};
+use handoff::{asks_for_websocket, handoff, judge, rejected, response, whatever};
 use page::Page;
 use stream::read_chunk;
 
@@ -189,14 +189,7 @@ fn let_in<R: Runtime, B>(
 
 /// Tells of a request that is refused.
 fn refuse(client: &HttpClient, error: HandshakeError, answer: &Answer) -> Response<Bytes> {
-    client.entrance.refuse(&Rejected {
-        id: client.id,
-        peer: client.peer.address,
-        secure: client.peer.secure,
-        status: answer.status(),
-        cause: Cause::Handshake(error),
-        request: None,
-    });
+    client.entrance.refuse(&rejected(client.id, client.peer, error, answer));
     response(answer)
 }
 

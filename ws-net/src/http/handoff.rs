@@ -11,12 +11,14 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::rt::{Read as _, ReadBuf, Write as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response, StatusCode, Version, header};
-use ws_proto::{Answer, Config, HandshakeError, Reject};
+use ws_proto::{Answer, Cause, Config, HandshakeError, Reject};
 
 use crate::boxed::BoxStream;
 use crate::endpoint::Promise;
 use crate::runtime::Transport;
+use crate::shared::Peer;
 use crate::waiters::Watched;
+use crate::{ConnectionId, Rejected};
 
 /// Whether a request asks for a WebSocket, well or badly: more than the core would take for one.
 pub(super) fn asks_for_websocket<B>(request: &Request<B>) -> bool {
@@ -54,6 +56,23 @@ pub(super) fn response(answer: &Answer) -> Response<Bytes> {
         }
     }
     response
+}
+
+/// What to tell of a request that broke a rule and got this answer.
+pub(super) fn rejected(
+    id: ConnectionId,
+    peer: Peer,
+    error: HandshakeError,
+    answer: &Answer,
+) -> Rejected {
+    Rejected {
+        id,
+        peer: peer.address,
+        secure: peer.secure,
+        status: answer.status(),
+        cause: Cause::Handshake(error),
+        request: None,
+    }
 }
 
 /// Where the answer of a driver waits for hyper.

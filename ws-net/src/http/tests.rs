@@ -2,11 +2,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;
-use crate::Server;
 use crate::runtime::Address;
 use crate::toy::party::REQUEST;
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
+use crate::{Cause, Server};
 
 /// A server that reads bodies and answers their length, and the errors that it met.
 fn serving() -> (Toy, Arc<Mutex<Vec<String>>>) {

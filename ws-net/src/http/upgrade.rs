@@ -5,12 +5,13 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use hyper::{Request, Response};
-use ws_proto::{Answer, Cause, Config, HandshakeError, Version, Versions};
+use ws_proto::{Answer, Config, HandshakeError, Version, Versions};
 
-use super::handoff::{handoff, judge, response, whatever};
+use super::handoff::{handoff, judge, rejected, response, whatever};
 use crate::driver::Socket;
+use crate::shared::Peer;
 use crate::upgrade::Taken;
-use crate::{Address, Connection, ConnectionId, Incoming, Rejected, Runtime, Server, Upgrade};
+use crate::{Address, Connection, ConnectionId, Incoming, Runtime, Server, Upgrade};
 
 impl<R: Runtime> Server<R> {
     /// Takes over the connection of a request that a hyper 1 server of yours has read, or one that
@@ -72,14 +73,9 @@ impl<R: Runtime> Server<R> {
         });
         let asked = judged.map_err(|error| {
             let answer = refusal(&error, config);
-            self.insides().1.refuse(&Rejected {
-                id: ConnectionId::next(peer),
-                peer,
-                secure: config.is_secure(),
-                status: answer.status(),
-                cause: Cause::Handshake(error),
-                request: None,
-            });
+            let id = ConnectionId::next(peer);
+            let peer = Peer { address: peer, secure: config.is_secure() };
+            self.insides().1.refuse(&rejected(id, peer, error, &answer));
             response(&answer)
         })?;
         let (promise, answered) = handoff(hyper::upgrade::on(request), whatever);
@@ -120,7 +116,8 @@ impl<R: Runtime> HttpUpgrade<R> {
     }
 
     /// Says whether the client came over TLS, see [`Upgrade::secure`]. Default: no. It comes too
-    /// late for [`Rejected::secure`], which has what [`Builder::secure`](crate::Builder::secure) says.
+    /// late for [`Rejected::secure`](crate::Rejected::secure), which has what
+    /// [`Builder::secure`](crate::Builder::secure) says.
     pub fn secure(mut self, secure: bool) -> Self {
         self.upgrade = self.upgrade.secure(secure);
         self
