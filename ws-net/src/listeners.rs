@@ -209,36 +209,36 @@ impl Listeners {
 
     /// Tells that the server listens on `address`.
     pub(crate) fn tell_listening(&self, address: &LocalAddress) {
-        let table = self.table();
-        for (_, listener) in &table.listening {
-            contain("a listening listener", || listener(address));
-        }
-        contain("a listener's end", || drop(table));
+        let call = |listener: &OnListening| listener(address);
+        self.tell("a listening listener", |table| &table.listening, call);
     }
 
     /// Tells a fault of the system.
     pub(crate) fn tell_error(&self, error: &ServerError) {
-        let table = self.table();
-        for (_, listener) in &table.error {
-            contain("an error listener", || listener(error));
-        }
-        contain("a listener's end", || drop(table));
+        self.tell("an error listener", |table| &table.error, |listener| listener(error));
     }
 
     /// Tells of a client that was refused and has no connection.
     pub(crate) fn tell_rejected(&self, rejected: &Rejected) {
-        let table = self.table();
-        for (_, listener) in &table.rejected {
-            contain("a listener for refusals", || listener(rejected));
-        }
-        contain("a listener's end", || drop(table));
+        let call = |listener: &OnRejected| listener(rejected);
+        self.tell("a listener for refusals", |table| &table.rejected, call);
     }
 
     /// Tells that the server has stopped accepting.
     pub(crate) fn tell_shutdown(&self) {
+        self.tell("a shutdown listener", |table| &table.shutdown, |listener| listener());
+    }
+
+    /// Tells what concerns no connection. What panics keeps nobody else from being told.
+    fn tell<F: ?Sized>(
+        &self,
+        what: &str,
+        kind: impl FnOnce(&Table) -> &[Entry<F>],
+        call: impl Fn(&F),
+    ) {
         let table = self.table();
-        for (_, listener) in &table.shutdown {
-            contain("a shutdown listener", || listener());
+        for (_, listener) in kind(&table) {
+            contain(what, || call(listener));
         }
         contain("a listener's end", || drop(table));
     }
