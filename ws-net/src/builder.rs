@@ -16,6 +16,7 @@ use crate::endpoint::{Endpoint, Http};
 use crate::errands::Errands;
 use crate::gate::Gate;
 use crate::link::{Link, Security};
+use crate::positive::positive;
 use crate::roster::Roster;
 use crate::runtime::Runtime;
 use crate::server::Server;
@@ -289,16 +290,13 @@ impl<R: Runtime> Builder<R> {
     /// # Errors
     /// [`ConfigError`] names the first option that makes no sense.
     pub fn build(self) -> Result<Server<R>, ConfigError> {
-        for (option, value) in [
-            ("max_connections", Some(self.max_connections)),
-            ("max_handshakes", Some(self.max_handshakes)),
-            ("max_connections_per_ip", self.max_connections_per_ip),
-            ("max_handshakes_per_ip", self.max_handshakes_per_ip),
-        ] {
-            if value == Some(0) {
-                return Err(ConfigError::new(option, "is zero: nobody could connect"));
-            }
-        }
+        let options = [
+            ("max_connections", self.max_connections),
+            ("max_handshakes", self.max_handshakes),
+            ("max_connections_per_ip", self.max_connections_per_ip.unwrap_or(usize::MAX)),
+            ("max_handshakes_per_ip", self.max_handshakes_per_ip.unwrap_or(usize::MAX)),
+        ];
+        positive(&options, "is zero: nobody could connect")?;
         self.storage.check()?;
         let shares = Shares {
             connections: Share::new(self.max_connections_per_ip, self.max_connections),

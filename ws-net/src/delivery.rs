@@ -1,5 +1,7 @@
 use ws_proto::ConfigError;
 
+use crate::positive::positive;
+
 /// What became of a message to many. Each receiver is counted once, in one of the fields but
 /// `dropped`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -58,10 +60,7 @@ impl SlowOptions {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let options =
             [("max_backlog_messages", self.max_messages), ("max_backlog_bytes", self.max_bytes)];
-        match options.into_iter().find(|(_, value)| *value == 0) {
-            Some((option, _)) => Err(ConfigError::new(option, "is zero: no message could wait")),
-            None => Ok(()),
-        }
+        positive(&options, "is zero: no message could wait")
     }
 }
 

@@ -81,6 +81,7 @@ mod log;
 mod membership;
 mod outbox;
 mod pool;
+mod positive;
 mod queue;
 mod relay;
 mod roster;

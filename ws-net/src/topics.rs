@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ws_proto::{ConfigError, State};
 
+use crate::positive::positive;
 use crate::relay::Member;
 use crate::roster::Roster;
 use crate::serials::BySerial;
@@ -71,10 +72,7 @@ struct Topic<T> {
 impl TopicLimits {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let options = [("max_topics", self.max_topics), ("max_topic_name", self.max_topic_name)];
-        match options.into_iter().find(|(_, value)| *value == 0) {
-            Some((option, _)) => Err(ConfigError::new(option, "is zero: nobody could subscribe")),
-            None => Ok(()),
-        }
+        positive(&options, "is zero: nobody could subscribe")
     }
 }
 

@@ -1,4 +1,5 @@
 use crate::ConfigError;
+use crate::positive::positive;
 
 /// How much a [`MemoryStorage`](crate::MemoryStorage) holds. All limits are inclusive; what is
 /// over one is refused with [`StorageError::Full`](crate::StorageError::Full).
@@ -22,18 +23,12 @@ pub struct StorageLimits {
 impl StorageLimits {
     /// Names the first limit that makes no sense.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let positive = [
+        let options = [
             ("storage.max_entries", self.max_entries),
             ("storage.max_bytes", self.max_bytes),
             ("storage.max_value", self.max_value),
         ];
-        match positive.into_iter().find(|(_, value)| *value == 0) {
-            Some((option, _)) => {
-                let problem = "is zero: nothing could be stored; turn storage off instead";
-                Err(ConfigError::new(option, problem))
-            }
-            None => Ok(()),
-        }
+        positive(&options, "is zero: nothing could be stored; turn storage off instead")
     }
 }
 
