@@ -2,8 +2,6 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
-use std::os::fd::OwnedFd;
-#[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(unix)]
 use std::path::PathBuf;
@@ -64,13 +62,13 @@ impl Runtime for AsyncStd {
 
     #[cfg(unix)]
     fn listen_unix(&self, socket: UnixListener) -> io::Result<AsyncStdListener> {
-        AsyncStdListener::new(OwnedFd::from(socket))
+        AsyncStdListener::new(socket)
     }
 
     #[cfg(unix)]
     async fn connect_unix(&self, path: PathBuf) -> io::Result<AsyncStdStream> {
         let stream = Async::<UnixStream>::connect(path).await?.into_inner()?;
-        AsyncStdStream::new(OwnedFd::from(stream))
+        AsyncStdStream::new(stream)
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

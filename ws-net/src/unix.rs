@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -34,7 +33,7 @@ pub(crate) fn bind(path: &Path, backlog: i32) -> io::Result<(UnixListener, Socke
     let metadata = fs::symlink_metadata(path).map_err(named)?;
     let file = SocketFile { path: path.into(), identity: (metadata.dev(), metadata.ino()) };
     socket.listen(backlog).map_err(named)?;
-    Ok((OwnedFd::from(socket).into(), file))
+    Ok((socket.into(), file))
 }
 
 /// Whether somebody listens there. Does not wait for one who does not accept.

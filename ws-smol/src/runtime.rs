@@ -3,8 +3,6 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
-use std::os::fd::OwnedFd;
-#[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(unix)]
 use std::path::PathBuf;
@@ -98,13 +96,13 @@ impl Runtime for Smol {
 
     #[cfg(unix)]
     fn listen_unix(&self, socket: UnixListener) -> io::Result<SmolListener> {
-        SmolListener::new(OwnedFd::from(socket))
+        SmolListener::new(socket)
     }
 
     #[cfg(unix)]
     async fn connect_unix(&self, path: PathBuf) -> io::Result<SmolStream> {
         let stream = Async::<UnixStream>::connect(path).await?.into_inner()?;
-        SmolStream::new(OwnedFd::from(stream))
+        SmolStream::new(stream)
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
