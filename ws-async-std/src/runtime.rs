@@ -6,14 +6,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::LazyLock;
 use std::task::{Context, Poll};
-use std::time::{self, Duration};
 
 use async_global_executor::GlobalExecutorConfig;
 use async_io::{Async, Timer};
 use async_std::task;
-use ws_net::{Instant, Runtime, Sleep};
+use ws_net::{Instant, Runtime, Sleep, SystemClock};
 
 use crate::io::{AsyncStdListener, AsyncStdStream};
 
@@ -36,20 +34,17 @@ pub fn block_on<F: Future>(threads: usize, future: F) -> io::Result<F::Output> {
     Ok(task::block_on(future))
 }
 
-/// Instants count from the first use.
-static START: LazyLock<time::Instant> = LazyLock::new(time::Instant::now);
-
 impl Runtime for AsyncStd {
     type Stream = AsyncStdStream;
     type Listener = AsyncStdListener;
     type Sleep = AsyncStdSleep;
 
     fn now(&self) -> Instant {
-        Instant::from(START.elapsed())
+        SystemClock::now()
     }
 
     fn sleep_until(&self, deadline: Instant) -> AsyncStdSleep {
-        AsyncStdSleep(Timer::at(to_std(deadline)))
+        AsyncStdSleep(Timer::at(SystemClock::to_std(deadline)))
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
@@ -96,12 +91,6 @@ impl Future for AsyncStdSleep {
 
 impl Sleep for AsyncStdSleep {
     fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        self.0.set_at(to_std(deadline));
+        self.0.set_at(SystemClock::to_std(deadline));
     }
-}
-
-fn to_std(instant: Instant) -> time::Instant {
-    let since_start = Duration::from_nanos(instant.as_nanos());
-    // What no clock can hold is as good as never.
-    START.checked_add(since_start).unwrap_or_else(|| *START + Duration::from_secs(1 << 30))
 }

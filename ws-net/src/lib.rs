@@ -116,6 +116,9 @@ pub use builder::Builder;
 mod candidate;
 pub use candidate::Candidate;
 
+mod clock;
+pub use clock::SystemClock;
+
 mod client;
 pub use client::Client;
 pub use client::builder::ClientBuilder;

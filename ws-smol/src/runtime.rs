@@ -7,13 +7,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{self, Duration};
 use std::{mem, thread};
 
 use smol::{Async, Executor, Timer, channel};
-use ws_net::{Instant, Runtime, Sleep};
+use ws_net::{Instant, Runtime, Sleep, SystemClock};
 
 use crate::io::{SmolListener, SmolStream};
 
@@ -59,20 +58,17 @@ fn run<F: Future>(executor: &Arc<Executor<'static>>, future: F) -> F::Output {
     smol::block_on(executor.run(future))
 }
 
-/// Instants count from the first use.
-static START: LazyLock<time::Instant> = LazyLock::new(time::Instant::now);
-
 impl Runtime for Smol {
     type Stream = SmolStream;
     type Listener = SmolListener;
     type Sleep = SmolSleep;
 
     fn now(&self) -> Instant {
-        Instant::from(START.elapsed())
+        SystemClock::now()
     }
 
     fn sleep_until(&self, deadline: Instant) -> SmolSleep {
-        SmolSleep(Timer::at(to_std(deadline)))
+        SmolSleep(Timer::at(SystemClock::to_std(deadline)))
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
@@ -130,12 +126,6 @@ impl Future for SmolSleep {
 
 impl Sleep for SmolSleep {
     fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        self.0.set_at(to_std(deadline));
+        self.0.set_at(SystemClock::to_std(deadline));
     }
-}
-
-fn to_std(instant: Instant) -> time::Instant {
-    let since_start = Duration::from_nanos(instant.as_nanos());
-    // What no clock can hold is as good as never.
-    START.checked_add(since_start).unwrap_or_else(|| *START + Duration::from_secs(1 << 30))
 }

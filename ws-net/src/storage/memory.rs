@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 
 mod data;
 mod glob;
@@ -16,7 +16,7 @@ use keyspace::Keyspace;
 use crate::waiters::lock;
 use crate::{
     ConfigError, Instant, Storage, StorageCommand as Command, StorageError, StorageFuture,
-    StorageLimits, StorageReply as Reply,
+    StorageLimits, StorageReply as Reply, SystemClock,
 };
 
 /// A store in the memory of this process: bounded, and ready at once, so no command waits.
@@ -75,11 +75,7 @@ impl MemoryStorage {
     }
 
     fn now(&self) -> Instant {
-        static START: OnceLock<std::time::Instant> = OnceLock::new();
-        match &self.clock {
-            Some(clock) => clock(),
-            None => START.get_or_init(std::time::Instant::now).elapsed().into(),
-        }
+        self.clock.as_ref().map_or_else(SystemClock::now, |clock| clock())
     }
 }
 
