@@ -3,8 +3,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use crate::runtime::Transport;
 
-/// Reads what comes next; 0 is the end of the stream. Not cancel-safe beyond that: what was read
-/// is in `buf` or was not read.
+/// Reads what comes next; 0 is the end of the stream. Cancel-safe: a dropped future has read nothing.
 pub(super) async fn read<S: Transport>(stream: &mut S, buf: &mut [u8]) -> io::Result<usize> {
     poll_fn(|cx| stream.poll_read(cx, buf)).await
 }
