@@ -28,6 +28,13 @@ mod listeners;
 /// wait, and dropping their futures loses nothing. [`split`](Self::split) makes two halves of it,
 /// for code that wants to own each.
 ///
+/// Asking how things stand ([`state`](Self::state), [`version`](Self::version),
+/// [`protocol`](Self::protocol), [`buffered_amount`](Self::buffered_amount), [`data`](Self::data)
+/// and others) takes the connection's lock, as sending does. So that the answer is right, it also
+/// ends the connection's share in what those who sleep between two messages to many are sent
+/// together, and the next such message costs more. Do not ask every member between broadcasts:
+/// listeners tell what changes, and [`Delivery`](crate::Delivery) how many were slow.
+///
 /// How long the connection lives depends on where it comes from. With
 /// [`serve`](crate::Server::serve) it is closed when the handler returns. One that was accepted
 /// through [`Incoming`](crate::Incoming), or made by a [`Client`](crate::Client), is closed with

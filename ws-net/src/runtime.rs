@@ -63,6 +63,9 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn listen_unix(&self, socket: UnixListener) -> io::Result<Self::Listener>;
 
     /// Connects to the Unix socket at `path`. Dropping the future gives up.
+    ///
+    /// # Errors
+    /// What the system says, as when nobody listens there.
     #[cfg(unix)]
     fn connect_unix(&self, path: PathBuf) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
@@ -78,6 +81,9 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
     /// Connects to `address` and turns Nagle's algorithm off. Dropping the future gives up.
+    ///
+    /// # Errors
+    /// What the system says, as when nobody listens there or the network has no way to it.
     fn connect(&self, address: SocketAddr)
     -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }

@@ -29,6 +29,10 @@ use crate::{StorageCommand, StorageError, StorageReply};
 /// takes several elements they take one. `push`, `pop`, `get_or` and `to_json` are there for
 /// programs that come from node-websocket-server.
 ///
+/// All of them wait as long as [`execute`](Self::execute) does, which a store in memory never does.
+/// A future that was never polled has done nothing; of one that is dropped while it waits nobody
+/// knows whether the command was executed.
+///
 /// ```
 /// # use std::{pin::pin, task::{Context, Waker}};
 /// use std::sync::Arc;
