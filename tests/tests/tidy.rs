@@ -334,6 +334,43 @@ fn the_numbers_of_cases_are_those_of_the_sources() {
     }
 }
 
+/// Each file has a row in ARCHITECTURE.md, or lies in a folder that has one.
+#[test]
+fn every_file_has_its_row_in_the_architecture() {
+    let text = read(&root().join("ARCHITECTURE.md"));
+    for name in ["ws-proto", "ws-net"] {
+        let (_, section) = text.split_once(&format!("\n### `{name}`")).expect("it has a section");
+        let section = section.split("\n#").next().unwrap_or_default();
+        let source = root().join(name).join("src");
+        let mut rows = BTreeSet::new();
+        for [path, beside] in section.lines().flat_map(files_of_row) {
+            let found = [&path, &beside].map(|path| source.join(path).exists());
+            assert!(found.contains(&true), "ARCHITECTURE.md: {name} has no {path}");
+            rows.extend([path, beside]);
+        }
+        for file in rust_files(&source) {
+            let file = file.strip_prefix(&source).expect("it lies there").to_string_lossy();
+            let is_test = file.split(['/', '.']).any(|part| matches!(part, "tests" | "testing"));
+            let mut folders = file.match_indices('/').map(|(at, _)| &file[..=at]);
+            let has_row = rows.contains(&*file) || folders.any(|folder| rows.contains(folder));
+            assert!(has_row || is_test || file == "lib.rs", "ARCHITECTURE.md: {name}, {file}");
+        }
+    }
+}
+
+/// The files and folders that a row of a table names, each as it is and beside the first one:
+/// behind `a/b.rs`, `c.rs` may mean `a/c.rs`.
+fn files_of_row(line: &str) -> Vec<[String; 2]> {
+    let is_path = |text: &&str| {
+        text.ends_with('/') || Path::new(text).extension().is_some_and(|end| end == "rs")
+    };
+    let row = line.strip_prefix('|').unwrap_or_default();
+    let paths: Vec<_> = row.split('`').skip(1).step_by(2).filter(is_path).collect();
+    let first = paths.first().and_then(|path| path.trim_end_matches('/').rsplit_once('/'));
+    let folder = first.map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    paths.iter().map(|path| [(*path).to_owned(), format!("{folder}{path}")]).collect()
+}
+
 #[test]
 fn the_repository_speaks_of_the_project_alone() {
     let output = Command::new("git")

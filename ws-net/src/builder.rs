@@ -239,7 +239,7 @@ impl<R: Runtime> Builder<R> {
 
     /// How many topics a connection may subscribe to, see
     /// [`Connection::subscribe`](crate::Connection::subscribe). Default 128: with names of the
-    /// greatest length they cost about 64 KiB per connection.
+    /// greatest length they cost about 76 KiB per connection.
     pub fn max_topics(mut self, max: usize) -> Self {
         self.topics.max_topics = max;
         self
