@@ -42,7 +42,7 @@ pub use stream::HyperIo;
 pub use timer::HyperTimer;
 pub use upgrade::HttpUpgrade;
 
-use handoff::{asks_for_websocket, handoff, judge, rejected, response, whatever};
+use handoff::{asks_for_websocket, check_host, handoff, judge, rejected, response, whatever};
 use page::Page;
 use stream::read_chunk;
 
@@ -59,6 +59,8 @@ impl<R: Runtime> Builder<R> {
     /// The extensions of a request hold the [`Address`](crate::Address) of the client, or of the
     /// proxy in front of this server; the [`Scheme`], which is `https` when it came over TLS; and the
     /// client's [`PeerCertificates`] if it has shown some.
+    ///
+    /// One that does not name its host, once, is answered with 400 (RFC 9112 section 3.2).
     ///
     /// Default: such requests are answered with 426.
     pub fn on_request<F, H, B>(mut self, handler: F) -> Self
@@ -102,19 +104,18 @@ where
         let runtime = self.runtime.clone();
         let stall = common.config.timeouts().stall;
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-            let upgrade =
-                asks_for_websocket(&request).then(|| let_in::<R, _>(&mut request, &client));
+            let ours = answer_of_ours::<R, _>(&mut request, &client);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(scheme.clone());
             if let Some(chain) = &certificates {
                 request.extensions_mut().insert(PeerCertificates(Arc::clone(chain)));
             }
             let timer = HyperTimer(runtime.clone());
-            let response = upgrade
+            let response = ours
                 .is_none()
                 .then(|| handler(request.map(|body| RequestBody::new(body, timer, stall))));
             async move {
-                Ok::<_, Infallible>(match (response, upgrade) {
+                Ok::<_, Infallible>(match (response, ours) {
                     (Some(response), _) => response.await.map(|body| Page::Theirs { body }),
                     (None, Some(answer)) => answer.await.map(|text| Page::Ours { text }),
                     (None, None) => Response::new(Page::Ours { text: Bytes::new() }),
@@ -156,6 +157,23 @@ where
     }
 }
 
+/// The answer to a request that the handler does not get: one for a WebSocket, or one that does not
+/// say for which host it is.
+fn answer_of_ours<R: Runtime, B>(
+    request: &mut Request<B>,
+    client: &HttpClient,
+) -> Option<OurAnswer> {
+    if asks_for_websocket(request) {
+        return Some(let_in::<R, B>(request, client));
+    }
+    let config = &client.common.config;
+    let error = check_host(request, config).err()?;
+    let answer = Answer::refuse(&error, config);
+    Some(Box::pin(ready(refuse(client, error, &answer))))
+}
+
+type OurAnswer = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
+
 /// A request for a WebSocket on a connection that is kept alive: it goes through the door that a
 /// first request would go through. (The first request of a connection never comes here: the core
 /// has told it apart.)
@@ -163,10 +181,7 @@ where
 /// draft75 and draft76 are answered with 421 (RFC 9110 section 15.5.20): hyper cannot write their
 /// answers. Nothing behind such a request is read, nor behind any that is refused: draft76 sends
 /// eight bytes there, which would be the beginning of the next request.
-fn let_in<R: Runtime, B>(
-    request: &mut Request<B>,
-    client: &HttpClient,
-) -> Pin<Box<dyn Future<Output = Response<Bytes>> + Send>> {
+fn let_in<R: Runtime, B>(request: &mut Request<B>, client: &HttpClient) -> OurAnswer {
     let config = &client.common.config;
     let asked = match judge(request, config) {
         Ok(asked) if asked.version().has_frames() => asked,

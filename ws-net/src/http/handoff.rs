@@ -44,6 +44,18 @@ pub(super) fn judge<B>(
     ws_proto::Request::from_parts(request.method().as_str(), &target, minor, fields, config)
 }
 
+/// Judges `Host` of a request that asks for no WebSocket, as the core judges that of the first
+/// request of a connection (RFC 9112 section 3.2). Nothing else of it is the core's business.
+pub(super) fn check_host<B>(request: &Request<B>, config: &Config) -> Result<(), HandshakeError> {
+    let minor = u8::from(request.version() != Version::HTTP_10);
+    let hosts = request.headers().get_all(header::HOST).iter();
+    let fields = hosts.map(|host| ("Host", host.as_bytes()));
+    match ws_proto::Request::from_parts("GET", "/", minor, fields, config) {
+        Ok(_) | Err(HandshakeError::NoUpgrade) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// An answer of the core for hyper to write.
 pub(super) fn response(answer: &Answer) -> Response<Bytes> {
     let mut response = Response::new(answer.body().clone());

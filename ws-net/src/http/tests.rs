@@ -137,6 +137,15 @@ fn refusals_behind_http_are_told() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         assert_eq!(lock(&told).pop(), Some(status));
     }
+    for host in ["", "Host: a b\r\n", "Host: a\r\nHost: a\r\n"] {
+        let client = post(&toy, "abcdef");
+        client.take();
+        client.send(format!("GET / HTTP/1.1\r\n{host}\r\n").as_bytes());
+        toy.settle();
+        let answer = String::from_utf8(client.take().0).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && client.ended(), "{answer}");
+        assert_eq!(lock(&told).pop(), Some(400));
+    }
     let mut request = Request::builder().header("Host", "a").body(()).unwrap();
     assert_eq!(server.upgrade_http(&mut request).unwrap_err().status(), 426);
     assert_eq!(*lock(&told), [426]);

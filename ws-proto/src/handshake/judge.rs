@@ -18,6 +18,7 @@ fn has_own_header(headers: &Headers) -> bool {
 
 /// The one validator for requests of all versions: whatever is refused is refused here.
 pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request, HandshakeError> {
+    let host = check_host(&head)?;
     let has_upgrade = rfc6455::has_upgrade(&head.headers);
     if !has_upgrade && !has_own_header(&head.headers) {
         return Err(HandshakeError::NoUpgrade);
@@ -33,7 +34,7 @@ pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request,
     if !config.versions.contains(version) {
         return Err(HandshakeError::UnsupportedVersion(version.name().into()));
     }
-    check_host(&head)?;
+    check_target(&head, host)?;
     check_no_body(&head, version)?;
     check_origin(&head)?;
     match version {
@@ -75,17 +76,26 @@ fn detect(headers: &Headers) -> Result<Version, HandshakeError> {
     if draft75::is_request(headers) { Ok(Version::Draft75) } else { Err(HandshakeError::NoVersion) }
 }
 
-/// `Host` is there once and names a host (RFC 9112 section 3.2). The target is a path, or a URL of
-/// that host: which of two hosts is meant must not be left open.
-fn check_host(head: &Head<RequestLine>) -> Result<(), HandshakeError> {
-    let host = head.headers.required("Host")?;
+/// `Host` is there once and names a host; HTTP/1.0 may leave it out (RFC 9112 section 3.2). That
+/// holds for requests of any kind: what serves the others must not have to guess the host either.
+pub(super) fn check_host(head: &Head<RequestLine>) -> Result<&str, HandshakeError> {
+    let host = match head.headers.single("Host")? {
+        Some(host) => host,
+        None if head.line.http.minor == 0 => return Ok(""),
+        None => return Err(HandshakeError::Missing("Host")),
+    };
     let text = str::from_utf8(host).unwrap_or_default();
-    if Authority::parse(text).is_none() {
-        return Err(HandshakeError::InvalidHost(excerpt(host)));
+    match Authority::parse(text) {
+        Some(_) => Ok(text),
+        None => Err(HandshakeError::InvalidHost(excerpt(host))),
     }
+}
+
+/// The target is a path, or a URL of this host: which of two hosts is meant must not be left open.
+fn check_target(head: &Head<RequestLine>, host: &str) -> Result<(), HandshakeError> {
     let target = str::from_utf8(head.target()).unwrap_or_default();
     let (authority, resource) = split_target(target);
-    let same_host = authority.is_none_or(|authority| authority.eq_ignore_ascii_case(text));
+    let same_host = authority.is_none_or(|authority| authority.eq_ignore_ascii_case(host));
     if !same_host || !resource.starts_with('/') || resource.contains('#') {
         return Err(HandshakeError::InvalidTarget(excerpt(head.target())));
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::agreed::Agreed;
 use super::decision::{Accept, Chosen};
-use super::judge::{asks_for_websocket, judge};
+use super::judge::{asks_for_websocket, check_host, judge};
 use super::request::Request;
 use super::{draft75, draft76, rfc6455};
 use crate::http::first_line::RequestLine;
@@ -46,6 +46,7 @@ impl ServerHandshake {
             return Ok(ServerStep::NeedInput);
         };
         if config.hand_over_http && !asks_for_websocket(&head.headers) {
+            check_host(&head)?;
             let all = [head.headers.head(), input.unread()].concat();
             input.consume(input.len());
             return Ok(ServerStep::Http(all.into()));
@@ -64,7 +65,7 @@ impl Request {
     /// wrong, which have blanks at their ends.
     ///
     /// # Errors
-    /// [`HandshakeError`] with the status to answer; ordinary HTTP is
+    /// [`HandshakeError`] with the status to answer; ordinary HTTP with a good `Host` is
     /// [`HandshakeError::NoUpgrade`], whatever the configuration says.
     pub fn from_parts<'a>(
         method: &str,
@@ -236,7 +237,7 @@ mod tests {
         for request in [
             "POST /form HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\na=b&",
             "HEAD / HTTP/1.0\r\n\r\n",
-            "GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\nGET /next HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\nGET /next HTTP/1.1\r\n\r\n",
         ] {
             let head = request.find("\r\n\r\n").unwrap() + 4;
             for size in [request.len(), head, 1] {
@@ -253,6 +254,28 @@ mod tests {
                 assert!(input.is_idle());
                 assert!(fed >= head, "not before the head is complete");
                 assert_eq!(bytes, request.as_bytes()[..fed], "in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn http_without_one_good_host_is_not_handed_over() {
+        for hand_over in [true, false] {
+            let config = Config::builder().hand_over_http(hand_over).build().unwrap();
+            for (fields, error) in [
+                ("", HandshakeError::Missing("Host")),
+                ("Host: a\r\nHost: a\r\n", HandshakeError::Duplicate("Host")),
+                ("Host: a b\r\n", HandshakeError::InvalidHost("a b".into())),
+                ("Host:\r\n", HandshakeError::InvalidHost(String::new())),
+            ] {
+                for line in ["GET / HTTP/1.1", "POST /form HTTP/1.1", "OPTIONS * HTTP/1.1"] {
+                    let refused = serve(format!("{line}\r\n{fields}\r\n"), &config);
+                    assert_eq!(refused.unwrap_err(), error, "{line}");
+                }
+                if !fields.is_empty() {
+                    let refused = serve(format!("GET / HTTP/1.0\r\n{fields}\r\n"), &config);
+                    assert_eq!(refused.unwrap_err(), error, "HTTP/1.0 may leave it out only");
+                }
             }
         }
     }

@@ -413,7 +413,7 @@ fn a_request_for_something_else_is_told_to_upgrade() {
     for request in [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST / HTTP/1.0\r\nContent-Length: 0\r\n\r\n",
-        "GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
     ] {
         let error = serve_default(request).unwrap_err();
         assert_eq!((&error, error.status()), (&HandshakeError::NoUpgrade, Some(426)));
