@@ -16,7 +16,7 @@ mod judge;
 pub(crate) mod policy;
 
 mod refusal;
-pub(crate) use refusal::{refuse, reject};
+pub(crate) use refusal::{drop_content, refuse, reject};
 
 pub(crate) mod request;
 pub(crate) mod response;

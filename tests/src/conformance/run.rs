@@ -113,8 +113,11 @@ impl Player {
             Trouble::Nothing => format!("the stream was not ended after status {}", answer.status),
             Trouble::Wrong(what) => what,
         })?;
+        // RFC 9110 section 9.3.2: the length is that of the content that GET would get.
+        let head = self.opening.bytes.starts_with(b"HEAD ");
         match answer.content_length() {
-            Some(length) if length == rest.len() => Ok(()),
+            Some(_) if head && rest.is_empty() => Ok(()),
+            Some(length) if length == rest.len() && !head => Ok(()),
             length => Err(format!("{length:?} bytes of body were announced, {} came", rest.len())),
         }
     }

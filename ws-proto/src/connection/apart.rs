@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::writer::Writer;
 use super::{Connection, Phase};
+use crate::handshake::drop_content;
 use crate::{Answer, Cause, CommandError, Config, HandshakeError, Instant, Request};
 
 impl Connection {
@@ -91,7 +92,17 @@ impl Connection {
     /// Writes an answer, or keeps it for the one who does.
     pub(super) fn answer<T>(&mut self, write: impl FnOnce(&Config, &mut Vec<u8>) -> T) -> T {
         let Writer::Other(answer) = &mut self.writer else {
-            return self.out.buf().put_with(|out| write(&self.config, out));
+            let request =
+                if let Phase::Request(begun) = &self.phase { begun.as_ref() } else { None };
+            let no_content = request.is_some_and(|begun| begun.wants_no_content());
+            return self.out.buf().put_with(|out| {
+                let start = out.len();
+                let result = write(&self.config, out);
+                if no_content {
+                    drop_content(out, start);
+                }
+                result
+            });
         };
         let mut out = Vec::new();
         let result = write(&self.config, &mut out);

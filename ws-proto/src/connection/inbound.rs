@@ -133,7 +133,8 @@ impl Connection {
         } else {
             let mut handshake = ServerHandshake::new();
             let step = handshake.poll(input, &self.config);
-            if matches!(step, Ok(ServerStep::NeedInput)) {
+            // It knows how a request that is wrong is to be answered.
+            if matches!(step, Ok(ServerStep::NeedInput) | Err(_)) {
                 *begun = Some(Box::new(handshake));
             }
             step
@@ -250,6 +251,57 @@ impl Connection {
         self.phase = Phase::Discard;
         if self.role == Role::Server || self.version() == Some(Version::Draft76) {
             self.out.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::sync::Arc;
+
+    use bytes::Buf;
+
+    use super::*;
+    use crate::{Config, Reject, Transmit};
+
+    const START: Instant = Instant::from_nanos(0);
+
+    /// What a server has to say after `then`, to the beginning of a request.
+    fn answer(request: &str, then: impl FnOnce(&mut Connection)) -> String {
+        let mut connection = Connection::server(Arc::new(Config::default()), START);
+        let mut input = RecvBuf::default();
+        input.feed(request.as_bytes());
+        while connection.poll_event(&mut input, START).is_some() {}
+        then(&mut connection);
+        let Some(Transmit::Data(mut bytes)) = connection.poll_transmit() else { panic!("silent") };
+        let written = bytes.copy_to_bytes(bytes.remaining());
+        String::from_utf8(written.to_vec()).unwrap()
+    }
+
+    type Step<'a> = &'a dyn Fn(&mut Connection);
+
+    #[test]
+    fn an_answer_to_head_has_the_head_that_get_would_get() {
+        let late = |connection: &mut Connection| {
+            connection.handle_timeout(START + Duration::from_secs(3600));
+        };
+        let reject = |connection: &mut Connection| {
+            connection.reject(&Reject::new(404).body("nothing here"), START).unwrap();
+        };
+        let ways: [(&str, Step<'_>); 5] = [
+            (" / HTTP/1.1\r\nHost: a\r\n\r\n", &|_| {}),
+            (" / HTTP/1.1\r\n\r\n", &|_| {}),
+            (" / HTTP/1.1\r\nHost : a\r\n", &|_| {}),
+            (" / HTTP/1.1\r\nHos", &late),
+            (" / HTTP/1.1\r\nHos", &reject),
+        ];
+        for (rest, then) in ways {
+            let get = answer(&["GET", rest].concat(), then);
+            let head = answer(&["HEAD", rest].concat(), then);
+            let (wanted, content) = get.split_once("\r\n\r\n").unwrap();
+            assert_eq!(head, [wanted, "\r\n\r\n"].concat());
+            assert!(!content.is_empty());
         }
     }
 }

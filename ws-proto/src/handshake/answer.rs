@@ -66,7 +66,8 @@ impl Answer {
         })
     }
 
-    /// The body, empty for 101.
+    /// The body, empty for 101. An answer to HEAD is sent without it, as HTTP servers do by
+    /// themselves (RFC 9110 section 9.3.2).
     pub fn body(&self) -> &Bytes {
         &self.body
     }

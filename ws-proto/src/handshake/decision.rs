@@ -111,7 +111,8 @@ impl Reject {
         Ok(self)
     }
 
-    /// The body. Without one the answer says what its status means.
+    /// The body. Without one the answer says what its status means; a 304 has none in either case
+    /// (RFC 9110 section 15.4.5).
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self

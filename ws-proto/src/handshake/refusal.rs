@@ -2,6 +2,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use memchr::memmem;
+
 use super::decision::Reject;
 use crate::{Config, HandshakeError, Version, Versions};
 
@@ -20,8 +22,19 @@ pub(crate) fn refuse(error: &HandshakeError, config: &Config, out: &mut Vec<u8>)
     write(status, format!("{lines}{PLAIN_TEXT}").as_bytes(), body.as_bytes(), out);
 }
 
+/// Leaves the head only of the answer that begins at `start`, with the length of what is gone.
+pub(crate) fn drop_content(answers: &mut Vec<u8>, start: usize) {
+    let head = memmem::find(answers.get(start..).unwrap_or_default(), b"\r\n\r\n");
+    if let Some(at) = head {
+        answers.truncate(start + at + 4);
+    }
+}
+
 /// Appends the answer of an application that refuses. The connection is to be closed behind it.
 pub(crate) fn reject(reject: &Reject, out: &mut Vec<u8>) {
+    if reject.status() == 304 {
+        return write_head(304, reject.headers.as_bytes(), out);
+    }
     let mut lines = reject.headers.as_bytes().to_vec();
     if !reject.headers.contains("Content-Type") {
         lines.extend_from_slice(PLAIN_TEXT.as_bytes());
@@ -34,14 +47,19 @@ pub(crate) fn reject(reject: &Reject, out: &mut Vec<u8>) {
 const PLAIN_TEXT: &str = "Content-Type: text/plain; charset=utf-8\r\n";
 
 fn write(status: u16, lines: &[u8], body: &[u8], out: &mut Vec<u8>) {
+    let length = format!("Content-Length: {}\r\n", body.len());
+    write_head(status, &[lines, length.as_bytes()].concat(), out);
+    out.extend_from_slice(body);
+}
+
+fn write_head(status: u16, lines: &[u8], out: &mut Vec<u8>) {
     // RFC 9110 section 15.5.22: a 426 says what to upgrade to, and section 7.8: in Connection too.
     let connection = match status {
         426 => "Upgrade: websocket\r\nConnection: Upgrade, close\r\n",
         _ => "Connection: close\r\n",
     };
     let first = format!("HTTP/1.1 {status} {}\r\n{connection}", phrase(status));
-    let last = format!("Content-Length: {}\r\n\r\n", body.len());
-    for part in [first.as_bytes(), lines, last.as_bytes(), body] {
+    for part in [first.as_bytes(), lines, b"\r\n"] {
         out.extend_from_slice(part);
     }
 }
@@ -70,6 +88,7 @@ const fn phrase(status: u16) -> &'static str {
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",
+        304 => "Not Modified",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
@@ -173,6 +192,11 @@ mod tests {
             "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 9\r\n\
              Content-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n\r\n\
              Service Unavailable\n"
+        );
+        let unchanged = Reject::new(304).header("ETag", "\"a\"").unwrap().body("not for a 304");
+        assert_eq!(
+            written(&unchanged),
+            "HTTP/1.1 304 Not Modified\r\nConnection: close\r\nETag: \"a\"\r\n\r\n"
         );
         let json = Reject::new(404).header("content-type", "application/json").unwrap();
         assert_eq!(

@@ -53,6 +53,12 @@ impl ServerHandshake {
         }
         judge(head, config).map(ServerStep::Request)
     }
+
+    /// Whether the answer is to have no content, because it is one to HEAD (RFC 9110 section
+    /// 9.3.2).
+    pub(crate) fn wants_no_content(&self) -> bool {
+        self.reader.line().is_head()
+    }
 }
 
 impl Request {

@@ -3,7 +3,7 @@ use super::headers::Headers;
 use crate::{HandshakeError, Limits};
 
 /// The first line of a head, read byte by byte so that a wrong byte fails at once.
-pub(crate) trait FirstLine: Default {
+pub(crate) trait FirstLine: Copy + Default {
     /// Takes the byte at offset `at`; answers whether it was the last of the line.
     fn take(&mut self, byte: u8, at: usize, limits: &Limits) -> Result<bool, HandshakeError>;
 
@@ -17,6 +17,8 @@ pub(crate) trait FirstLine: Default {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RequestLine {
     part: Part,
+    /// How many bytes in front are those of `HEAD` and the blank behind it.
+    like_head: u8,
     /// Where the method ends.
     pub(super) method_end: u32,
     /// Where the target ends; it starts one byte behind the method.
@@ -33,6 +35,9 @@ enum Part {
     Rest(u8),
 }
 
+/// The method whose answers have no content, up to where it is sure to be that.
+const HEAD: &[u8] = b"HEAD ";
+
 /// Longer than any registered method.
 const MAX_METHOD: usize = 32;
 
@@ -41,6 +46,9 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 impl FirstLine for RequestLine {
     fn take(&mut self, byte: u8, at: usize, limits: &Limits) -> Result<bool, HandshakeError> {
+        if usize::from(self.like_head) == at && HEAD.get(at) == Some(&byte) {
+            self.like_head += 1;
+        }
         let good = match self.part {
             Part::Method if at == 0 && byte == TLS_HANDSHAKE => return Err(HandshakeError::Tls),
             Part::Method if at > 0 && byte == b' ' => {
@@ -82,6 +90,7 @@ impl FirstLine for RequestLine {
         let target_end = METHOD.len() + 1 + target;
         let line = Self {
             part: Part::Rest(9),
+            like_head: 0,
             method_end: METHOD.len() as u32,
             target_end: target_end as u32,
             http: HttpVersion { major: 1, minor: 1 },
@@ -91,6 +100,11 @@ impl FirstLine for RequestLine {
 }
 
 impl RequestLine {
+    /// Whether the method is HEAD, as far as the line was read.
+    pub(crate) fn is_head(&self) -> bool {
+        usize::from(self.like_head) == HEAD.len()
+    }
+
     /// The target in the head that begins with this line.
     pub(crate) fn target<'a>(&self, headers: &'a Headers) -> &'a [u8] {
         headers.head().get(self.target_start()..self.target_end as usize).unwrap_or_default()
@@ -182,6 +196,26 @@ mod tests {
         let (line, end) = read::<RequestLine>(b"GET /12345?7 HTTP/1.0\r\nHost").unwrap();
         assert_eq!((line.method_end, line.target_end, end), (3, 12, 23));
         assert_eq!((line.http.major, line.http.minor), (1, 0));
+    }
+
+    #[test]
+    fn head_is_known_as_soon_as_it_is_there() {
+        for (line, head) in [
+            ("HEAD / HTTP/1.1\r\n", true),
+            ("HEADS / HTTP/1.1\r\n", false),
+            ("HEA / HTTP/1.1\r\n", false),
+            ("head / HTTP/1.1\r\n", false),
+            ("AHEAD HEAD HTTP/1.1\r\n", false),
+            ("GET / HTTP/1.1\r\n", false),
+        ] {
+            assert_eq!(read::<RequestLine>(line.as_bytes()).unwrap().0.is_head(), head, "{line}");
+        }
+        let mut begun = RequestLine::default();
+        for (at, byte) in b"HEAD ".iter().enumerate() {
+            assert!(!begun.is_head());
+            begun.take(*byte, at, &Limits::default()).unwrap();
+        }
+        assert!(begun.is_head());
     }
 
     #[test]

@@ -106,6 +106,11 @@ impl<L: FirstLine> HeadReader<L> {
         input.consume(taken);
         Ok(None)
     }
+
+    /// The first line, as far as it was read.
+    pub(crate) fn line(&self) -> &L {
+        &self.parser.line
+    }
 }
 
 /// Reads the lines of a head that grows, each byte once.
@@ -190,6 +195,7 @@ impl<L: FirstLine> Parser<L> {
 
     fn finish(&mut self, head: &[u8]) -> Head<L> {
         let Self { line, starts, names, .. } = core::mem::take(self);
+        self.line = line;
         Head { line, headers: Headers::new(head, &starts), names }
     }
 }
