@@ -242,7 +242,7 @@ fn requests_with_bodies_are_refused() {
 fn each_fault_of_a_head_has_its_status() {
     let cases = [
         (RFC6455.replacen("GET", "POST", 1), 405),
-        (RFC6455.replacen("HTTP/1.1", "HTTP/1.0", 1), 505),
+        (RFC6455.replacen("HTTP/1.1", "HTTP/1.0", 1), 426),
         (RFC6455.replacen("HTTP/1.1", "HTTP/2.0", 1), 505),
         (RFC6455.replacen("HTTP/1.1", "HTTQ/1.1", 1), 400),
         (RFC6455.replacen("\r\n", "\n", 1), 400),

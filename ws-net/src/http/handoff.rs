@@ -20,8 +20,12 @@ use crate::shared::Peer;
 use crate::waiters::Watched;
 use crate::{ConnectionId, Rejected};
 
-/// Whether a request asks for a WebSocket, well or badly: more than the core would take for one.
+/// Whether a request asks for a WebSocket, well or badly: more than the core would take for one, and
+/// like there none of HTTP/1.0 (RFC 9110 section 7.8).
 pub(super) fn asks_for_websocket<B>(request: &Request<B>) -> bool {
+    if request.version() == Version::HTTP_10 {
+        return false;
+    }
     let mut upgrades = request.headers().get_all(header::UPGRADE).iter();
     let fields = request.headers().keys();
     upgrades.any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket"))

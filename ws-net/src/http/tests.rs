@@ -193,6 +193,24 @@ fn streams_of_any_kind_get_pages_and_a_websocket_behind_them() {
 }
 
 #[test]
+fn what_http_1_0_says_of_an_upgrade_is_ignored() {
+    let toy = Toy::default();
+    let page = |_: Request<RequestBody>| async { Response::new("page".to_owned()) };
+    start(&toy, Builder::new(toy.clone()).on_request(page));
+    let client = toy.dial();
+    // The core reads the first request, hyper the second.
+    for _ in 0..2 {
+        client.send(
+            b"GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade, keep-alive\r\n\
+              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        );
+        toy.settle();
+        let answer = String::from_utf8(client.take().0).unwrap();
+        assert!(answer.contains(" 200 OK\r\n") && answer.ends_with("\r\n\r\npage"), "{answer}");
+    }
+}
+
+#[test]
 fn a_request_that_is_there_when_the_server_closes_is_answered() {
     let toy = Toy::default();
     let page = |_: Request<RequestBody>| async { Response::new("page".to_owned()) };

@@ -31,7 +31,8 @@ pub enum HandshakeError {
         /// The byte.
         byte: u8,
     },
-    /// A version of HTTP without a way to upgrade.
+    /// A version of HTTP without a way to upgrade. HTTP/1.0 is answered as any request that does not
+    /// ask for one is, with 426: its `Upgrade` is to be ignored (RFC 9110 section 7.8).
     #[error("HTTP/{major}.{minor} has no upgrade to WebSocket: send HTTP/1.1")]
     HttpVersion {
         /// The x of HTTP/x.y.
@@ -211,7 +212,10 @@ impl HandshakeError {
             Self::OriginRefused(_) | Self::OriginRequired => 403,
             Self::Method(_) => 405,
             Self::UriTooLong(_) => 414,
-            Self::NoUpgrade | Self::NoVersion | Self::UnsupportedVersion(_) => 426,
+            Self::NoUpgrade
+            | Self::NoVersion
+            | Self::UnsupportedVersion(_)
+            | Self::HttpVersion { major: 1, .. } => 426,
             Self::HeadTooLong(_) | Self::TooManyHeaders(_) => 431,
             Self::HttpVersion { .. } => 505,
             Self::StatusLine { .. }

@@ -6,9 +6,11 @@ use crate::http::grammar::{excerpt, is_printable};
 use crate::http::{Head, Headers};
 use crate::{Config, HandshakeError, Version};
 
-/// Whether the request asks for a WebSocket of any version, well or badly.
-pub(super) fn asks_for_websocket(headers: &Headers) -> bool {
-    rfc6455::has_upgrade(headers) || has_own_header(headers)
+/// Whether the request asks for a WebSocket of any version, well or badly. In HTTP/1.0 none does:
+/// there servers are to ignore `Upgrade` (RFC 9110 section 7.8).
+pub(super) fn asks_for_websocket(head: &Head<RequestLine>) -> bool {
+    let headers = &head.headers;
+    head.line.http.minor > 0 && (rfc6455::has_upgrade(headers) || has_own_header(headers))
 }
 
 /// Whether a header is there that only such requests have.

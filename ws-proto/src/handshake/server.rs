@@ -45,7 +45,7 @@ impl ServerHandshake {
         let Some(head) = self.reader.poll(input, &config.limits)? else {
             return Ok(ServerStep::NeedInput);
         };
-        if config.hand_over_http && !asks_for_websocket(&head.headers) {
+        if config.hand_over_http && !asks_for_websocket(&head) {
             check_host(&head)?;
             let all = [head.headers.head(), input.unread()].concat();
             input.consume(input.len());
@@ -71,7 +71,7 @@ impl Request {
     /// wrong, which have blanks at their ends.
     ///
     /// # Errors
-    /// [`HandshakeError`] with the status to answer; ordinary HTTP with a good `Host` is
+    /// [`HandshakeError`] with the status to answer; ordinary HTTP/1.1 with a good `Host` is
     /// [`HandshakeError::NoUpgrade`], whatever the configuration says.
     pub fn from_parts<'a>(
         method: &str,
@@ -243,6 +243,7 @@ mod tests {
         for request in [
             "POST /form HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\na=b&",
             "HEAD / HTTP/1.0\r\n\r\n",
+            "GET / HTTP/1.0\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\nGET /next HTTP/1.1\r\n\r\n",
         ] {
             let head = request.find("\r\n\r\n").unwrap() + 4;

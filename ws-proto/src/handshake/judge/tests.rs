@@ -198,10 +198,11 @@ fn a_method_other_than_get_is_refused_with_405() {
 }
 
 #[test]
-fn http_1_0_is_refused_with_505() {
+fn http_1_0_cannot_ask_for_a_websocket() {
     for (version, request) in requests() {
         let error = changed(&request, "HTTP/1.1", "HTTP/1.0");
-        assert_eq!(error.status(), Some(505), "{version}: {error}");
+        assert_eq!(error, HandshakeError::HttpVersion { major: 1, minor: 0 }, "{version}");
+        assert_eq!(error.status(), Some(426), "as for a request that does not ask");
         assert!(serve_default(request.replace("HTTP/1.1", "HTTP/1.2")).is_ok());
     }
 }
