@@ -13,6 +13,9 @@ use crate::runtime::Transport;
 /// The longest head of an answer, as for WebSocket servers.
 const MAX_HEAD: usize = 16 << 10;
 
+/// How many interim answers are passed over, as for WebSocket servers.
+const MAX_INTERIM: usize = 8;
+
 /// Opens a tunnel through `stream`.
 pub(super) async fn pass_on<S: Transport>(
     stream: &mut S,
@@ -27,25 +30,45 @@ pub(super) async fn pass_on<S: Transport>(
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n");
     write_all(stream, request.as_bytes()).await?;
 
-    let mut head = Vec::new();
+    let mut came = Vec::new();
+    for _ in 0..=MAX_INTERIM {
+        let end = read_head(stream, &mut came).await?;
+        if !is_interim(&came) {
+            return judge(&came, end);
+        }
+        came.drain(..end);
+    }
+    Err(nonsense("it sends interim answers only"))
+}
+
+/// Reads until a whole head is there, whose end is told.
+async fn read_head<S: Transport>(stream: &mut S, came: &mut Vec<u8>) -> Result<usize, ProxyError> {
+    let mut scanned: usize = 0;
     loop {
+        // The end may be cut in two by the network.
+        let from = scanned.saturating_sub(3);
+        let new = came.get(from..).unwrap_or_default();
+        if let Some(at) = new.windows(4).position(|end| end == b"\r\n\r\n") {
+            return Ok(from + at + 4);
+        }
+        if came.len() > MAX_HEAD {
+            return Err(nonsense("its answer is longer than 16 KiB"));
+        }
+        scanned = came.len();
         let mut piece = [0; 512];
         let n = read(stream, &mut piece).await?;
         if n == 0 {
             return Err(ProxyError::Io(ErrorKind::UnexpectedEof.into()));
         }
-        // The end may be cut in two by the network.
-        let from = head.len().saturating_sub(3);
-        head.extend_from_slice(piece.get(..n).unwrap_or_default());
-        let end =
-            head.get(from..).unwrap_or_default().windows(4).position(|end| end == b"\r\n\r\n");
-        if let Some(at) = end {
-            return judge(&head, from + at + 4);
-        }
-        if head.len() > MAX_HEAD {
-            return Err(nonsense("its answer is longer than 16 KiB"));
-        }
+        came.extend_from_slice(piece.get(..n).unwrap_or_default());
     }
+}
+
+/// Whether the answer is to be followed by another one (RFC 9110 section 15.2). 101 is the last:
+/// nothing was asked for that it could switch to.
+fn is_interim(head: &[u8]) -> bool {
+    matches!(head, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', b'1', tens, ones, ..]
+        if tens.is_ascii_digit() && ones.is_ascii_digit() && (*tens, *ones) != (b'0', b'1'))
 }
 
 /// Judges an answer whose head ends at `end`.

@@ -22,6 +22,24 @@ fn a_connect_proxy_passes_on() {
 }
 
 #[test]
+fn interim_answers_of_a_proxy_are_passed_over() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    let eight = ["HTTP/1.1 100 Continue\r\n\r\n", &hints.repeat(7)].concat();
+    for size in [1, 7, 4096] {
+        let proxy = Proxy::new("http://proxy:3128").unwrap();
+        let (toy, slot) = connect(|builder| builder.proxy(proxy), "ws://example.org/");
+        let (pipe, _) = stream(&toy);
+        let bytes = [&eight, "HTTP/1.1 200 x\r\n\r\n"].concat();
+        for piece in bytes.as_bytes().chunks(size) {
+            assert_eq!(sent(&pipe), "");
+            answer(&toy, &pipe, piece);
+        }
+        assert!(sent(&pipe).starts_with("GET / HTTP/1.1\r\n"), "in pieces of {size}");
+        assert!(take(&slot).is_none());
+    }
+}
+
+#[test]
 fn a_proxy_that_refuses_says_so() {
     let http = || Proxy::new("http://proxy:3128").unwrap();
     for (bytes, text, transient) in [
@@ -29,6 +47,8 @@ fn a_proxy_that_refuses_says_so() {
         ("HTTP/1.1 407 Auth\r\n\r\n", "status 407 \"Auth\": set or check the credentials", false),
         ("HTTP/1.1 502 Bad\r\n\r\n", "refuses with status 502 \"Bad\"", true),
         ("HTTP/1.1 200 x\r\n\r\nx", "it sent bytes before the tunnel was used", false),
+        ("HTTP/1.1 101 x\r\n\r\n", "refuses with status 101", false),
+        (&"HTTP/1.1 103 x\r\n\r\n".repeat(9), "it sends interim answers only", false),
         (&"x".repeat(20_000), "its answer is longer than 16 KiB", false),
     ] {
         let (toy, slot) = connect(|builder| builder.proxy(http()), "ws://example.org/");
