@@ -11,8 +11,6 @@ pub(crate) use inflater::Inflater;
 
 mod negotiation;
 
-mod offers;
-
 mod options;
 pub use options::Deflate;
 

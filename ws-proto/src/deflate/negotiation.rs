@@ -4,10 +4,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
-use super::offers::{Element, NAME, Parameter, elements};
 use super::options::Deflate;
 use super::params::{DeflateParams, Direction};
 use crate::HandshakeError;
+use crate::handshake::extensions::{Element, NAME, Parameter, elements};
 use crate::http::Headers;
 use crate::http::grammar::excerpt;
 

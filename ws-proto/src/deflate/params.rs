@@ -72,7 +72,7 @@ impl DeflateParams {
 
 impl fmt::Display for DeflateParams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(super::offers::NAME)?;
+        f.write_str(crate::handshake::extensions::NAME)?;
         for (side, direction) in [("server", self.server), ("client", self.client)] {
             if direction.no_context_takeover {
                 write!(f, "; {side}_no_context_takeover")?;

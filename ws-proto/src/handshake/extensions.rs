@@ -5,33 +5,33 @@ use alloc::vec::Vec;
 use crate::http::grammar::is_token;
 
 /// The name of the extension (RFC 7692 section 7).
-pub(super) const NAME: &str = "permessage-deflate";
+pub(crate) const NAME: &str = "permessage-deflate";
 
 /// One element of the header: an extension with its parameters, as far as they follow the grammar.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Element<'a> {
+pub(crate) struct Element<'a> {
     /// As it stands in the header.
-    pub(super) text: &'a [u8],
-    pub(super) name: &'a [u8],
+    pub(crate) text: &'a [u8],
+    pub(crate) name: &'a [u8],
     /// `None` when they do not follow the grammar.
-    pub(super) parameters: Option<Vec<Parameter<'a>>>,
+    pub(crate) parameters: Option<Vec<Parameter<'a>>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Parameter<'a> {
-    pub(super) name: &'a [u8],
+pub(crate) struct Parameter<'a> {
+    pub(crate) name: &'a [u8],
     /// Without its quotes.
-    pub(super) value: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
 }
 
 impl Element<'_> {
-    pub(super) fn is_deflate(&self) -> bool {
+    pub(crate) fn is_deflate(&self) -> bool {
         self.name.eq_ignore_ascii_case(NAME.as_bytes())
     }
 }
 
 /// The elements of one header value, in order. Each byte is looked at once.
-pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = Element<'_>> {
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = Element<'_>> {
     split(value, b',').filter(|text| !text.is_empty()).map(|text| {
         let mut parts = split(text, b';');
         let name = parts.next().unwrap_or_default();
