@@ -11,7 +11,6 @@ pub(crate) mod decision;
 mod draft75;
 pub(crate) mod draft76;
 pub(crate) mod error;
-#[cfg(feature = "deflate")]
 pub(crate) mod extensions;
 mod hixie;
 mod judge;

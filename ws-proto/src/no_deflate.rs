@@ -26,10 +26,7 @@ impl Deflate {
         match *self {}
     }
 
-    pub(crate) fn check_answer(
-        &self,
-        _: &Headers,
-    ) -> Result<Option<DeflateParams>, HandshakeError> {
+    pub(crate) fn check_answer(&self, _: &[u8]) -> Result<Option<DeflateParams>, HandshakeError> {
         match *self {}
     }
 }

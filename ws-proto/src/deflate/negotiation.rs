@@ -5,13 +5,11 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use super::options::Deflate;
-use super::params::{DeflateParams, Direction};
+use super::params::{DeflateParams, Direction, NAME};
 use crate::HandshakeError;
-use crate::handshake::extensions::{Element, NAME, Parameter, elements};
+use crate::handshake::extensions::{Element, HEADER, elements};
 use crate::http::Headers;
 use crate::http::grammar::excerpt;
-
-const HEADER: &str = "Sec-WebSocket-Extensions";
 
 /// The parameters of one element, each at most once.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -55,23 +53,23 @@ impl Deflate {
     }
 
     /// What a server takes: the first offer that it can do (section 5), or nothing. An offer that
-    /// is unknown, malformed or too small is passed over.
+    /// is unknown, wrong or too small is passed over.
     pub(crate) fn choose(&self, headers: &Headers) -> Option<DeflateParams> {
         headers
             .get_all(HEADER)
             .flat_map(elements)
-            .filter(Element::is_deflate)
+            .filter(is_deflate)
             .find_map(|element| self.take(said(&element).ok()?))
     }
 
-    /// What the server made of the offer of [`offer`](Self::offer).
+    /// What the server made of the offer of [`offer`](Self::offer), by the value of the header.
     pub(crate) fn check_answer(
         &self,
-        headers: &Headers,
+        value: &[u8],
     ) -> Result<Option<DeflateParams>, HandshakeError> {
         let mut answered = None;
-        for element in headers.get_all(HEADER).flat_map(elements) {
-            if !element.is_deflate() {
+        for element in elements(value) {
+            if !is_deflate(&element) {
                 return Err(HandshakeError::ExtensionNotOffered(excerpt(element.text)));
             }
             if answered.is_some() {
@@ -142,16 +140,18 @@ impl Deflate {
     }
 }
 
+fn is_deflate(element: &Element<'_>) -> bool {
+    element.name().eq_ignore_ascii_case(NAME.as_bytes())
+}
+
 /// Reads the parameters of an offer or an answer; the error names the first that is wrong.
 fn said(element: &Element<'_>) -> Result<Said, HandshakeError> {
-    let malformed = || wrong(element.text, "does not follow the grammar");
-    let parameters = element.parameters.as_ref().ok_or_else(malformed)?;
     let mut said = Said::default();
     let mut seen: Vec<&[u8]> = Vec::new();
-    for parameter in parameters {
+    for parameter in element.parameters() {
         let name = parameter.name;
         let fault = |problem| wrong(name, problem);
-        match (name, parameter.value) {
+        match (name, parameter.value.as_deref()) {
             _ if seen.contains(&name) => return Err(fault("is there a second time")),
             (b"server_no_context_takeover", None) => said.server_no_context_takeover = true,
             (b"client_no_context_takeover", None) => said.client_no_context_takeover = true,
@@ -159,12 +159,12 @@ fn said(element: &Element<'_>) -> Result<Said, HandshakeError> {
                 return Err(fault("has a value"));
             }
             (b"server_max_window_bits", None) => return Err(fault("has no value")),
-            (b"server_max_window_bits", Some(_)) => {
-                said.server_max_window_bits = Some(bits(parameter)?);
+            (b"server_max_window_bits", Some(value)) => {
+                said.server_max_window_bits = Some(bits(name, value)?);
             }
             (b"client_max_window_bits", None) => said.client_max_window_bits = ClientBits::Any,
-            (b"client_max_window_bits", Some(_)) => {
-                said.client_max_window_bits = ClientBits::Most(bits(parameter)?);
+            (b"client_max_window_bits", Some(value)) => {
+                said.client_max_window_bits = ClientBits::Most(bits(name, value)?);
             }
             _ => return Err(fault("is unknown")),
         }
@@ -175,8 +175,7 @@ fn said(element: &Element<'_>) -> Result<Said, HandshakeError> {
 }
 
 /// 8 to 15, without a zero in front (section 7.1.2).
-fn bits(parameter: &Parameter<'_>) -> Result<u8, HandshakeError> {
-    let value = parameter.value.unwrap_or_default();
+fn bits(name: &[u8], value: &[u8]) -> Result<u8, HandshakeError> {
     let digits = str::from_utf8(value).unwrap_or_default();
     match digits.parse() {
         Ok(bits @ Direction::MIN_BITS..=Direction::MAX_BITS)
@@ -184,7 +183,7 @@ fn bits(parameter: &Parameter<'_>) -> Result<u8, HandshakeError> {
         {
             Ok(bits)
         }
-        _ => Err(wrong(&[parameter.name, b"=", value].concat(), "is not from 8 to 15")),
+        _ => Err(wrong(&[name, b"=", value].concat(), "is not from 8 to 15")),
     }
 }
 

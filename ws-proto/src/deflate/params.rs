@@ -2,6 +2,9 @@ use core::fmt;
 
 use crate::Role;
 
+/// The name of the extension (RFC 7692 section 7).
+pub(super) const NAME: &str = "permessage-deflate";
+
 /// What both sides of a connection agreed to about permessage-deflate (RFC 7692 section 7.1).
 ///
 /// Shown, it is the text of the answer: `permessage-deflate; server_no_context_takeover`.
@@ -72,7 +75,7 @@ impl DeflateParams {
 
 impl fmt::Display for DeflateParams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(crate::handshake::extensions::NAME)?;
+        f.write_str(NAME)?;
         for (side, direction) in [("server", self.server), ("client", self.client)] {
             if direction.no_context_takeover {
                 write!(f, "; {side}_no_context_takeover")?;

@@ -127,6 +127,10 @@ pub enum HandshakeError {
     /// `Sec-WebSocket-Protocol` is not a list of tokens, or in the drafts not printable ASCII.
     #[error("the subprotocol {0:?} has bytes that no subprotocol has")]
     InvalidSubprotocol(String),
+    /// `Sec-WebSocket-Extensions` is not a list of extensions with parameters; the first that is
+    /// wrong is given, or nothing when the list is empty.
+    #[error("the extension {0:?} is not written as `name; parameter=value`")]
+    InvalidExtensions(String),
     /// The subprotocol policy wants one of its subprotocols offered.
     #[error("the client offers none of the subprotocols that are required here")]
     SubprotocolRequired,
@@ -254,6 +258,7 @@ impl HandshakeError {
             Self::InvalidOrigin(_) => "RFC 6454 section 7",
             Self::OriginRefused(_) | Self::OriginRequired => "RFC 6455 section 10.2",
             Self::NoVersion | Self::UnsupportedVersion(_) => "RFC 6455 section 4.4",
+            Self::InvalidExtensions(_) => "RFC 6455 section 9.1",
             Self::KeyWithoutDigits(_)
             | Self::KeyWithoutSpaces(_)
             | Self::KeyTooLarge(_)

@@ -1,57 +1,96 @@
 //! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1).
 
+use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::http::grammar::is_token;
+use crate::HandshakeError;
+use crate::http::grammar::{excerpt, is_token};
 
-/// The name of the extension (RFC 7692 section 7).
-pub(crate) const NAME: &str = "permessage-deflate";
+/// The name of the header.
+pub(crate) const HEADER: &str = "Sec-WebSocket-Extensions";
 
-/// One element of the header: an extension with its parameters, as far as they follow the grammar.
-#[derive(Debug, Eq, PartialEq)]
+/// Checks the values of the header, one for each field: together they are a list of at least one
+/// extension. Members without anything in them do not count.
+pub(super) fn check<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<(), HandshakeError> {
+    let mut empty = true;
+    for element in values.flat_map(elements) {
+        if !element.is_good() {
+            return Err(HandshakeError::InvalidExtensions(excerpt(element.text)));
+        }
+        empty = false;
+    }
+    if empty { Err(HandshakeError::InvalidExtensions(String::new())) } else { Ok(()) }
+}
+
+/// One element of the header: an extension with its parameters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Element<'a> {
     /// As it stands in the header.
     pub(crate) text: &'a [u8],
-    pub(crate) name: &'a [u8],
-    /// `None` when they do not follow the grammar.
-    pub(crate) parameters: Option<Vec<Parameter<'a>>>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Parameter<'a> {
     pub(crate) name: &'a [u8],
-    /// Without its quotes.
-    pub(crate) value: Option<&'a [u8]>,
+    /// What it says, without quotes.
+    pub(crate) value: Option<Cow<'a, [u8]>>,
 }
 
-impl Element<'_> {
-    pub(crate) fn is_deflate(&self) -> bool {
-        self.name.eq_ignore_ascii_case(NAME.as_bytes())
+impl<'a> Element<'a> {
+    pub(crate) fn name(&self) -> &'a [u8] {
+        split(self.text, b';').next().unwrap_or_default()
+    }
+
+    /// The parameters in order.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
+        split(self.text, b';').skip(1).map(parameter)
+    }
+
+    /// Whether name and parameters are `token *( ";" token [ "=" ( token | quoted-string ) ] )`,
+    /// where what the quoted string says is a token, too.
+    fn is_good(&self) -> bool {
+        let is_good = |parameter: Parameter<'_>| {
+            is_token(parameter.name) && parameter.value.is_none_or(|value| is_token(&value))
+        };
+        is_token(self.name()) && self.parameters().all(is_good)
     }
 }
 
-/// The elements of one header value, in order. Each byte is looked at once.
+/// The elements of one header value, in order.
 pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = Element<'_>> {
-    split(value, b',').filter(|text| !text.is_empty()).map(|text| {
-        let mut parts = split(text, b';');
-        let name = parts.next().unwrap_or_default();
-        let parameters = is_token(name).then(|| parts.map(parameter).collect()).flatten();
-        Element { text, name, parameters }
-    })
+    split(value, b',').filter(|text| !text.is_empty()).map(|text| Element { text })
 }
 
-/// `token [ "=" ( token | quoted-string ) ]`, where the text in the quotes is a token too.
-fn parameter(text: &[u8]) -> Option<Parameter<'_>> {
+fn parameter(text: &[u8]) -> Parameter<'_> {
     let equals = text.iter().position(|byte| *byte == b'=');
-    let (name, value) = match equals.and_then(|at| text.split_at_checked(at)) {
-        None => (text, None),
+    match equals.and_then(|at| text.split_at_checked(at)) {
+        None => Parameter { name: text, value: None },
         Some((name, value)) => {
             let value = value.get(1..).unwrap_or_default().trim_ascii();
-            let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-            (name.trim_ascii_end(), Some(unquoted.unwrap_or(value)))
+            Parameter { name: name.trim_ascii_end(), value: Some(unquoted(value)) }
         }
-    };
-    (is_token(name) && value.is_none_or(is_token)).then_some(Parameter { name, value })
+    }
+}
+
+/// What a quoted string says (RFC 9110 section 5.6.4). What is none stays as it is: with its quote
+/// it is no token.
+fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
+    let inside = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let Some(inside) = inside else { return value.into() };
+    if !inside.contains(&b'\\') {
+        return inside.into();
+    }
+    let mut escaped = false;
+    let mut said = Vec::with_capacity(inside.len());
+    for byte in inside {
+        escaped = *byte == b'\\' && !escaped;
+        if !escaped {
+            said.push(*byte);
+        }
+    }
+    // Otherwise the quote at the end is one that it says.
+    if escaped { value.into() } else { said.into() }
 }
 
 /// Splits at a separator that is not in quotes, and trims. A quote that is never closed goes on to
@@ -70,58 +109,87 @@ fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::{String, ToString};
-    use alloc::vec;
+    use alloc::string::ToString;
 
     use super::*;
 
-    fn show(value: &str) -> Vec<(String, Option<Vec<String>>)> {
+    /// Name and parameters of each element, and whether it follows the grammar.
+    fn show(value: &str) -> Vec<(String, bool)> {
         let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
-        let parameter = |parameter: Parameter| {
-            let value = parameter.value.map_or(String::new(), |value| ["=", &text(value)].concat());
-            text(parameter.name) + &value
+        let shown = |element: Element<'_>| {
+            let mut shown = text(element.name());
+            for Parameter { name, value } in element.parameters() {
+                shown.extend([";", &text(name)]);
+                shown.extend(value.map(|value| ["=", &text(&value)].concat()));
+            }
+            (shown, element.is_good())
         };
-        elements(value.as_bytes())
-            .map(|element| {
-                let parameters = element.parameters;
-                let shown =
-                    parameters.map(|parameters| parameters.into_iter().map(parameter).collect());
-                (text(element.name), shown)
-            })
-            .collect()
+        elements(value.as_bytes()).map(shown).collect()
     }
 
-    fn good(name: &str, parameters: &[&str]) -> (String, Option<Vec<String>>) {
-        (name.into(), Some(parameters.iter().map(ToString::to_string).collect()))
+    fn good(shown: &str) -> (String, bool) {
+        (shown.into(), true)
     }
 
     #[test]
     fn elements_and_parameters_are_taken_apart() {
-        assert_eq!(show(""), vec![]);
-        assert_eq!(show(" , ,"), vec![]);
-        assert_eq!(
-            show("a, b;c ; d = e;f=\"g\",h"),
-            [good("a", &[]), good("b", &["c", "d=e", "f=g"]), good("h", &[])]
-        );
+        assert_eq!(show(""), []);
+        assert_eq!(show(" , ,"), []);
+        assert_eq!(show("a, b;c ; d = e;f=\"g\",h"), [good("a"), good("b;c;d=e;f=g"), good("h")]);
+    }
+
+    #[test]
+    fn quoted_strings_say_what_they_say_without_escapes() {
+        for (quoted, said) in [(r#""1\0""#, "10"), (r#""\1\0""#, "10"), (r#""10""#, "10")] {
+            let value = ["a; b=", quoted].concat();
+            assert_eq!(show(&value), [good(&["a;b=", said].concat())], "{value}");
+        }
+        for wrong in
+            [r#""1\""#, r#""\"""#, r#""1\\0""#, r#""1\ 0""#, r#""1"0""#, r#""1\"0"#, r"1\0"]
+        {
+            let value = ["a; b=", wrong].concat();
+            assert!(show(&value).iter().all(|(_, good)| !good), "{value}");
+        }
     }
 
     #[test]
     fn commas_in_quotes_end_no_element() {
-        let hidden = show("x; a=\", permessage-deflate\", y");
-        assert_eq!(hidden, [("x".into(), None), good("y", &[])]);
-        let escaped = show(r#"x; a="\", permessage-deflate""#);
-        assert_eq!(escaped, [("x".into(), None)]);
+        for hidden in [r#"x; a=", permessage-deflate""#, r#"x; a="\", permessage-deflate""#] {
+            let shown = show(&[hidden, ", y"].concat());
+            assert_eq!((shown.len(), shown[0].1, &shown[1]), (2, false, &good("y")), "{hidden}");
+        }
         let open = show("x; a=\"1, permessage-deflate");
-        assert_eq!(open, [("x".into(), None)]);
+        assert_eq!((open.len(), open[0].1), (1, false));
     }
 
     #[test]
-    fn wrong_elements_have_no_parameters() {
-        for value in ["a;", "a;;b", "a; =1", "a; b=", "a; b=\"\"", "a b", "a; b c", "a; b=\"c", ";"]
-        {
-            let shown = show(value);
-            assert_eq!(shown.len(), 1, "{value}");
-            assert_eq!(shown[0].1, None, "{value}");
+    fn lists_with_a_wrong_element_and_without_any_are_refused() {
+        let checked = |values: &[&str]| check(values.iter().map(|value| value.as_bytes()));
+        for value in [
+            "a;",
+            "a;;b",
+            "a; =1",
+            "a; b=",
+            "a; b=\"\"",
+            "a b",
+            "a; b c",
+            "a; b=\"c",
+            ";",
+            "a=\"",
+            "a=b",
+            "a; b=\"c d\"",
+            "a/b",
+        ] {
+            let error = HandshakeError::InvalidExtensions(value.into());
+            assert_eq!(checked(&[value]), Err(error.clone()), "{value}");
+            assert_eq!(checked(&["good", &["x, ", value].concat()]), Err(error), "{value}");
+        }
+        for empty in [&["", ","][..], &[""], &[", ,"], &[]] {
+            let error = HandshakeError::InvalidExtensions(String::new());
+            assert_eq!(checked(empty), Err(error), "{empty:?}");
+        }
+        for good in [&["", "a"][..], &[",a,,b,"], &["a; b; c=d; e=\"f\"", "a"]] {
+            assert_eq!(checked(good), Ok(()), "{good:?}");
         }
     }
 }

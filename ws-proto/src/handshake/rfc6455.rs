@@ -3,6 +3,7 @@
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::iter;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +11,7 @@ use sha1::{Digest, Sha1};
 
 use super::agreed::Agreed;
 use super::client_request::ClientRequest;
+use super::extensions;
 use super::request::Request;
 use crate::deflate::{Deflate, DeflateParams};
 use crate::http::first_line::{RequestLine, StatusLine};
@@ -51,6 +53,9 @@ pub(super) fn check_request(
     };
     if !good {
         return Err(HandshakeError::InvalidKey(excerpt(key)));
+    }
+    if head.contains(extensions::HEADER) {
+        extensions::check(headers.get_all(extensions::HEADER))?;
     }
     if !head.contains("Sec-WebSocket-Protocol") {
         return Ok(());
@@ -144,13 +149,7 @@ pub(super) fn check_answer(
     if headers.required("Sec-WebSocket-Accept")? != accept {
         return Err(HandshakeError::WrongAccept);
     }
-    let deflate = match deflate {
-        Some(options) => options.check_answer(headers)?,
-        None => match headers.get_all("Sec-WebSocket-Extensions").flat_map(list).next() {
-            None => None,
-            Some(other) => return Err(HandshakeError::ExtensionNotOffered(excerpt(other))),
-        },
-    };
+    let deflate = check_extensions(head, deflate)?;
     let subprotocol = match headers.single("Sec-WebSocket-Protocol")? {
         None => None,
         Some(answered) => {
@@ -160,6 +159,20 @@ pub(super) fn check_answer(
         }
     };
     Ok(Agreed::new(request.asked_version(), subprotocol, deflate))
+}
+
+/// Checks what the answer says of the extensions that were offered (sections 9.1 and 11.3.2).
+fn check_extensions(
+    head: &Head<StatusLine>,
+    offered: Option<&Deflate>,
+) -> Result<Option<DeflateParams>, HandshakeError> {
+    let Some(answered) = head.single(extensions::HEADER)? else { return Ok(None) };
+    extensions::check(iter::once(answered))?;
+    match (offered, extensions::elements(answered).next()) {
+        (Some(options), _) => options.check_answer(answered),
+        (None, None) => Ok(None),
+        (None, Some(other)) => Err(HandshakeError::ExtensionNotOffered(excerpt(other.text))),
+    }
 }
 
 /// Proves that the key was read as part of this protocol (section 4.2.2, point 5.4).
@@ -311,6 +324,21 @@ mod tests {
                 "Connection",
                 "Sec-WebSocket-Extensions: permessage-deflate; x\r\nConnection",
                 HandshakeError::ExtensionNotOffered("permessage-deflate; x".into()),
+            ),
+            (
+                "Connection",
+                "Sec-WebSocket-Extensions:\r\nConnection",
+                HandshakeError::InvalidExtensions(String::new()),
+            ),
+            (
+                "Connection",
+                "Sec-WebSocket-Extensions: a;\r\nConnection",
+                HandshakeError::InvalidExtensions("a;".into()),
+            ),
+            (
+                "Connection",
+                "Sec-WebSocket-Extensions: a\r\nSec-WebSocket-Extensions:\r\nConnection",
+                HandshakeError::Duplicate("Sec-WebSocket-Extensions"),
             ),
         ] {
             let changed = answer.replacen(from, to, 1);
