@@ -4,7 +4,8 @@ use core::net::Ipv6Addr;
 
 use memchr::memchr;
 
-/// `host` or `host:port`, as in `Host`, origins and URLs (RFC 3986 section 3.2).
+/// `host` or `host:port`, as in `Host`, origins and URLs (RFC 3986 section 3.2). An empty port is
+/// none (section 3.2.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Authority<'a> {
     /// A name, an IPv4 address, or an IPv6 address in its brackets.
@@ -25,8 +26,8 @@ impl<'a> Authority<'a> {
             None => {}
         }
         let port = match port {
+            None | Some("") => None,
             Some(digits) => Some(parse_port(digits)?),
-            None => None,
         };
         Some(Self { host, port })
     }
@@ -93,10 +94,11 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// `ws[s]://host[:port]/path`, as draft75 and draft76 compare it.
+/// `ws[s]://host[:port]/path`, as draft75 and draft76 compare it. A path that is left out is `/`.
 pub(crate) fn location(secure: bool, authority: &Authority<'_>, resource: &str) -> String {
     let scheme = if secure { "wss" } else { "ws" };
-    format!("{scheme}://{}{resource}", authority.normalised(secure))
+    let slash = if resource.starts_with('/') { "" } else { "/" };
+    format!("{scheme}://{}{slash}{resource}", authority.normalised(secure))
 }
 
 /// Splits at the colon before the port, which is not one inside of brackets.
@@ -133,6 +135,8 @@ mod tests {
             ("example.org:8080", "example.org", Some(8080)),
             ("127.0.0.1:1", "127.0.0.1", Some(1)),
             ("my_host", "my_host", None),
+            ("example.org:", "example.org", None),
+            ("[::1]:", "[::1]", None),
         ] {
             assert_eq!(Authority::parse(text), Some(Authority { host, port }), "{text}");
         }
@@ -144,6 +148,7 @@ mod tests {
         assert_eq!(authority, Authority { host: "[2001:DB8::1]", port: Some(8080) });
         assert_eq!(Authority::parse("[::1]").unwrap(), Authority { host: "[::1]", port: None });
         assert_eq!(location(false, &authority, "/c?x"), "ws://[2001:db8::1]:8080/c?x");
+        assert_eq!(location(false, &authority, "?x"), "ws://[2001:db8::1]:8080/?x");
     }
 
     #[test]
@@ -155,7 +160,8 @@ mod tests {
             "a,b",
             "a/b",
             "user@host",
-            "a:",
+            ":",
+            "a::",
             "a:0",
             "a:+1",
             "a:65536",

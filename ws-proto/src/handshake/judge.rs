@@ -1,4 +1,4 @@
-use super::authority::Authority;
+use super::authority::{Authority, Origin};
 use super::request::{Request, split_target};
 use super::{draft75, draft76, rfc6455};
 use crate::http::first_line::RequestLine;
@@ -93,15 +93,28 @@ pub(super) fn check_host(head: &Head<RequestLine>) -> Result<&str, HandshakeErro
     }
 }
 
-/// The target is a path, or a URL of this host: which of two hosts is meant must not be left open.
+/// The target is a path, or a URL of this host. RFC 9112 section 3.2.2 would have the URL win over
+/// another `Host`; but whoever routed or filtered the request on its way may have read the other
+/// one, so which host is meant must not be left open.
 fn check_target(head: &Head<RequestLine>, host: &str) -> Result<(), HandshakeError> {
     let target = str::from_utf8(head.target()).unwrap_or_default();
-    let (authority, resource) = split_target(target);
-    let same_host = authority.is_none_or(|authority| authority.eq_ignore_ascii_case(host));
-    if !same_host || !resource.starts_with('/') || resource.contains('#') {
+    let good = match split_target(target) {
+        (None, resource) => resource.starts_with('/'),
+        (Some((scheme, authority)), _) => is_same_host(scheme, authority, host),
+    };
+    if !good || target.contains('#') {
         return Err(HandshakeError::InvalidTarget(excerpt(head.target())));
     }
     Ok(())
+}
+
+/// Whether the URL and `Host` mean the same host and port. A port that is left out is that of the
+/// scheme (RFC 3986 section 6.2.3).
+fn is_same_host(scheme: &str, authority: &str, host: &str) -> bool {
+    let (Some(url), Some(host)) = (Origin::new(scheme, authority), Authority::parse(host)) else {
+        return false;
+    };
+    url.authority.same_as(&host, url.default_port())
 }
 
 /// A body would be read as frames. Some clients count the 8 bytes of draft76 as one.

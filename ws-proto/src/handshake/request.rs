@@ -41,7 +41,12 @@ impl Request {
 
     /// The path, without the query and still percent-encoded.
     pub fn path(&self) -> &str {
-        self.resource().split_once('?').map_or(self.resource(), |(path, _)| path)
+        match self.resource().split_once('?') {
+            // A URL without a path means this one (RFC 3986 section 6.2.3).
+            Some(("", _)) => "/",
+            Some((path, _)) => path,
+            None => self.resource(),
+        }
     }
 
     /// The query without its question mark, or `None` when there is no question mark.
@@ -103,7 +108,8 @@ impl Request {
         members.map(|member| text(member.trim_ascii())).filter(|member| !member.is_empty())
     }
 
-    /// The path with its query, also when the target is a whole URL.
+    /// The path with its query, also when the target is a whole URL. One without a path begins with
+    /// the question mark.
     pub(crate) fn resource(&self) -> &str {
         split_target(self.target()).1
     }
@@ -124,19 +130,20 @@ impl fmt::Debug for Request {
     }
 }
 
-/// Splits a target into the authority of a whole URL, if it is one, and the path with its query
-/// (RFC 9112 section 3.2).
-pub(crate) fn split_target(target: &str) -> (Option<&str>, &str) {
+/// Splits a target into the scheme and the authority of a whole URL, if it is one, and the path with
+/// its query (RFC 9112 section 3.2).
+pub(crate) fn split_target(target: &str) -> (Option<(&str, &str)>, &str) {
     if target.starts_with('/') {
         return (None, target);
     }
-    let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+    let Some((scheme, rest)) = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme))
+    else {
         return (None, target);
     };
     let path = rest.find(['/', '?']).unwrap_or(rest.len());
     match rest.split_at_checked(path) {
-        Some((authority, "")) => (Some(authority), "/"),
-        Some((authority, resource)) => (Some(authority), resource),
+        Some((authority, "")) => (Some((scheme, authority)), "/"),
+        Some((authority, resource)) => (Some((scheme, authority)), resource),
         None => (None, target),
     }
 }
@@ -205,9 +212,9 @@ mod tests {
         for (target, authority, resource) in [
             ("/a?b", None, "/a?b"),
             ("//a://b", None, "//a://b"),
-            ("ws://a:1/b?c=http://d/", Some("a:1"), "/b?c=http://d/"),
-            ("http://a", Some("a"), "/"),
-            ("http://a?b", Some("a"), "?b"),
+            ("ws://a:1/b?c=http://d/", Some(("ws", "a:1")), "/b?c=http://d/"),
+            ("http://a", Some(("http", "a")), "/"),
+            ("http://a?b", Some(("http", "a")), "?b"),
             ("b/c?d://a/e", None, "b/c?d://a/e"),
             ("?://a/b", None, "?://a/b"),
             ("://a/b", None, "://a/b"),

@@ -101,6 +101,8 @@ mod tests {
         for (url, location, host, port) in [
             ("ws://Example.org", "ws://example.org/", "example.org", 80),
             ("WSS://example.org:443/a?b=c", "wss://example.org/a?b=c", "example.org", 443),
+            ("ws://example.org:/", "ws://example.org/", "example.org", 80),
+            ("wss://[::1]:", "wss://[::1]/", "[::1]", 443),
             ("ws://example.org:443?b", "ws://example.org:443/?b", "example.org", 443),
             (
                 "ws://[2001:DB8::1]:8080/A%20b",

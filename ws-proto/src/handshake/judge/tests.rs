@@ -228,19 +228,41 @@ fn the_target_is_a_path_or_a_url_of_the_host() {
     assert_eq!((request.path(), request.query()), ("/a/b", Some("c=d?e")));
     assert_eq!(request.target(), "http://EXAMPLE.org/a/b?c=d?e");
     assert_eq!(serve("ws://example.org").unwrap().path(), "/");
+    let request = serve("http://example.org?x=1").unwrap();
+    assert_eq!((request.path(), request.query()), ("/", Some("x=1")));
     assert_eq!(serve("//a?").unwrap().query(), Some(""));
     for target in [
         "*",
         "chat",
         "example.org:80",
         "http://evil/",
-        "http://example.org?x",
+        "http://example.org:8080/chat",
+        "https://example.org:80/chat",
+        "http://me@example.org/chat",
+        "http:///chat",
+        "http://example.org?#b",
         "/a#b",
         "evil/admin?x://example.org/chat",
         "?://example.org/chat",
         "://example.org/chat",
     ] {
         assert_eq!(serve(target).unwrap_err(), HandshakeError::InvalidTarget(target.into()));
+    }
+}
+
+#[test]
+fn a_port_that_is_left_out_is_that_of_the_scheme() {
+    for (target, host) in [
+        ("http://example.org:80/chat", "example.org"),
+        ("http://example.org/chat", "example.org:80"),
+        ("WSS://example.org:443/chat", "Example.org"),
+        ("http://example.org:/chat", "example.org"),
+        ("/chat", "example.org:"),
+    ] {
+        let request = RFC6455.replace("/chat", target);
+        let request = request.replace("Host: example.org", &format!("Host: {host}"));
+        let request = serve_default(without(&request, "Origin")).unwrap();
+        assert_eq!((request.path(), request.target()), ("/chat", target));
     }
 }
 
