@@ -30,7 +30,7 @@ impl Url {
         if resource.contains('#') {
             return Err(InvalidUrl::Fragment);
         }
-        if let Some(wrong) = resource.chars().find(|c| !c.is_ascii_graphic()) {
+        if let Some(wrong) = wrong_character(resource) {
             return Err(InvalidUrl::Character(wrong));
         }
         let hide = |error| if rest.contains('@') { InvalidUrl::UserInfo } else { error };
@@ -52,6 +52,22 @@ impl Url {
     pub(crate) fn location(&self) -> String {
         location(self.secure, &self.authority(), &self.resource)
     }
+}
+
+/// The first character that has to be percent-encoded in a path or a query (RFC 3986 sections 3.3
+/// and 3.4), or a percent sign that encodes nothing (section 2.1). Square brackets are let pass:
+/// browsers send them, and servers have come to read lists of them.
+fn wrong_character(resource: &str) -> Option<char> {
+    let encodes = |at: usize| {
+        let digits = resource.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let is_wrong = |(at, c): &(usize, char)| match c {
+        '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => true,
+        '%' => !encodes(*at),
+        _ => !c.is_ascii_graphic(),
+    };
+    resource.char_indices().find(is_wrong).map(|(_, c)| c)
 }
 
 fn parse_authority(text: &str) -> Result<Authority<'_>, InvalidUrl> {
@@ -87,13 +103,16 @@ pub enum InvalidUrl {
     /// A `#`, which RFC 6455 section 3 forbids.
     #[error("the URL has a fragment: leave out what begins with #, or write it as %23")]
     Fragment,
-    /// The path or the query has a character that is not printable ASCII.
+    /// The path or the query has a character that no URL has (RFC 3986 appendix A), or a percent
+    /// sign without two hexadecimal digits behind it.
     #[error("the URL has the character {0:?}: percent-encode it")]
     Character(char),
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
 
     #[test]
@@ -118,6 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn a_client_asks_for_valid_uris_only() {
+        for wrong in "\"<>\\^`{|}".chars() {
+            for url in [format!("ws://a/x{wrong}"), format!("ws://a/?x={wrong}y")] {
+                assert_eq!(Url::parse(&url), Err(InvalidUrl::Character(wrong)), "{url}");
+            }
+        }
+        let every = "/-._~!$&'()*+,;=:@/?[]%c3%A9%25";
+        assert_eq!(Url::parse(&format!("ws://a{every}")).unwrap().resource, every);
+    }
+
+    #[test]
     fn the_wrong_part_of_a_url_is_named() {
         for (url, error) in [
             ("http://example.org/", InvalidUrl::Scheme("http".into())),
@@ -135,6 +165,12 @@ mod tests {
             ("ws://[::1]:99999/", InvalidUrl::Port("[::1]:99999".into())),
             ("ws://a/#top", InvalidUrl::Fragment),
             ("ws://a#top", InvalidUrl::Fragment),
+            ("ws://a/%", InvalidUrl::Character('%')),
+            ("ws://a/?x=100%", InvalidUrl::Character('%')),
+            ("ws://a/%4", InvalidUrl::Character('%')),
+            ("ws://a/%4g", InvalidUrl::Character('%')),
+            ("ws://a/%\u{e9}", InvalidUrl::Character('%')),
+            ("ws://a?{", InvalidUrl::Character('{')),
             ("ws://a/ b", InvalidUrl::Character(' ')),
             ("ws://a/\r\nX: y", InvalidUrl::Character('\r')),
             ("ws://a/\u{e9}", InvalidUrl::Character('\u{e9}')),
