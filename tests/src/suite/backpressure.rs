@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ws_net::{Message, Runtime, SendErrorKind, SendStatus, Version};
+use ws_net::{Connection, Limits, Message, Runtime, SendErrorKind, SendStatus, Version};
 
 use super::faults::shake_hands;
 use super::support::{Mailbox, Running, aside, echo, polled, until};
@@ -76,7 +76,7 @@ pub async fn send_waits_for_room_and_goes_on<R: Runtime>(runtime: R) {
     .await;
 }
 
-/// The others are served, and the report says who was not.
+/// The others are served, the report says who was not, and what waits for it is bounded.
 pub async fn a_broadcast_leaves_out_who_reads_too_slowly<R: Runtime>(runtime: R) {
     let server = Running::serve(&runtime, echo).await;
     let address = server.address;
@@ -89,6 +89,7 @@ pub async fn a_broadcast_leaves_out_who_reads_too_slowly<R: Runtime>(runtime: R)
     for _ in 0..1000 {
         let delivery = manager.broadcast(block.clone());
         assert_eq!((delivery.closed, delivery.unsupported), (0, 0));
+        assert_eq!(delivery.queued + delivery.skipped, 2);
         quick = aside(move || {
             assert_eq!(quick.recv().map(|message| message.len()), Some(BLOCK));
             quick
@@ -101,6 +102,11 @@ pub async fn a_broadcast_leaves_out_who_reads_too_slowly<R: Runtime>(runtime: R)
     }
     assert_eq!(skipped, 10, "the system takes everything");
     assert_eq!(manager.len(), 2);
+    let held = manager.map(Connection::buffered_amount);
+    assert!(
+        held.iter().all(|held| *held < Limits::default().outbound_high + 2 * BLOCK),
+        "{held:?}"
+    );
     drop((slow, quick));
 }
 

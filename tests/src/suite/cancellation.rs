@@ -255,11 +255,11 @@ pub async fn an_accept_that_is_dropped_ends_the_connection<R: Runtime>(runtime: 
 /// The socket is closed, those who are in stay in.
 pub async fn serve_and_run_stop_accepting_when_dropped<R: Runtime>(runtime: R) {
     for runs in [false, true] {
-        let server = Running::bind(&runtime, |builder| builder).await;
+        let server = Builder::new(runtime.clone()).bind("127.0.0.1:0").await.expect("a free port");
         server.on_message(|connection, message| {
             connection.try_send(message).unwrap();
         });
-        let address = server.address;
+        let address = server.local_addr().expect("it is bound");
         let connecting = aside(move || Client::open(address, Version::Rfc6455));
         let mut client = if runs {
             beside(server.run(), connecting).await
@@ -268,6 +268,8 @@ pub async fn serve_and_run_stop_accepting_when_dropped<R: Runtime>(runtime: R) {
         };
         Builder::new(runtime.clone()).bind(address).await.expect("the port is free");
         assert_eq!(server.run().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+        // The connection needs no handle of the server either.
+        drop(server);
         aside(move || {
             assert_eq!(client.ask_text("still there?"), "still there?");
             assert!(client.close(Close::normal()).clean);

@@ -149,8 +149,10 @@ pub async fn close_codes_go_both_ways<R: Runtime>(runtime: R) {
         }
         let closed = connection.closed().await;
         assert_eq!((closed.clean, closed.code()), (true, 4321));
-        let cause = if by_server { Cause::Peer } else { Cause::Local };
+        // Whoever answers says nothing new.
+        let (cause, reason) = if by_server { (Cause::Peer, "done") } else { (Cause::Local, "") };
         assert_eq!(closed.cause, cause);
+        assert_eq!(closed.received.as_ref().map(Close::reason), Some(reason));
     }
 }
 

@@ -52,12 +52,19 @@ pub async fn a_client_talks_to_the_others_or_to_all<R: Runtime>(runtime: R) {
     assert_eq!(reports, [(2, 0, 0, 2), (4, 0, 0, 0), (5, 0, 0, 0), (5, 0, 0, 0)]);
 }
 
-/// Whoever broadcasts, from whatever thread.
+/// Whoever broadcasts, from whatever thread, among them the handlers of those who hear it.
 pub async fn everybody_hears_broadcasts_in_the_same_order<R: Runtime>(runtime: R) {
-    let server = Running::serve(&runtime, echo).await;
+    const CROWD: usize = 8;
+    let server = Running::serve(&runtime, |connection| async move {
+        while let Some(Ok(message)) = connection.recv().await {
+            assert_eq!(connection.send_all(message).queued, CROWD);
+        }
+    })
+    .await;
     let address = server.address;
-    let clients = aside(move || [(); 3].map(|()| Client::open(address, Version::Rfc6455))).await;
-    until(&runtime, || server.manager().len() == 3).await;
+    let mut clients =
+        aside(move || [(); CROWD].map(|()| Client::open(address, Version::Rfc6455))).await;
+    until(&runtime, || server.manager().len() == CROWD).await;
     let manager = server.manager().clone();
     let speakers = aside(move || {
         thread::scope(|scope| {
@@ -65,19 +72,24 @@ pub async fn everybody_hears_broadcasts_in_the_same_order<R: Runtime>(runtime: R
                 let manager = &manager;
                 scope.spawn(move || {
                     for n in 0..50 {
-                        assert_eq!(manager.broadcast(format!("{speaker} says {n}")).queued, 3);
+                        let delivery = manager.broadcast(format!("{speaker} says {n}"));
+                        assert_eq!(delivery.queued, CROWD);
                     }
                 });
             }
         });
     });
     let heard = aside(move || {
-        clients.map(|mut client| (0..150).map(|_| client.recv_text()).collect::<Vec<_>>())
+        for (client, speaker) in clients.iter_mut().zip(3..) {
+            client.send_all((0..50).map(|n| format!("{speaker} says {n}")));
+        }
+        let texts = (3 + CROWD) * 50;
+        clients.map(|mut client| (0..texts).map(|_| client.recv_text()).collect::<Vec<_>>())
     });
     speakers.await;
     let heard = heard.await;
-    assert!(heard[0] == heard[1] && heard[1] == heard[2]);
-    for speaker in 0..3 {
+    assert!(heard.iter().all(|texts| *texts == heard[0]), "the order differs");
+    for speaker in 0..3 + CROWD {
         let own = heard[0].iter().filter(|text| text.starts_with(&format!("{speaker} ")));
         assert!(own.cloned().eq((0..50).map(|n| format!("{speaker} says {n}"))));
     }

@@ -151,18 +151,23 @@ pub async fn serve_runs_the_handler_for_every_client<R: Runtime>(runtime: R) {
     let server = Running::serve(&runtime, echo).await;
     let address = server.address;
     aside(move || {
+        let text = |turn: usize, n: usize| format!("{turn} of {n}").repeat(1 + n * turn);
         let mut clients: Vec<_> =
-            (0..10).map(|_| Client::open(address, Version::Rfc6455)).collect();
-        for turn in 0..3 {
+            (0..50).map(|_| Client::open(address, Version::Rfc6455)).collect();
+        for turn in 0..10 {
             for (n, client) in clients.iter_mut().enumerate() {
-                client.send(format!("{turn} of {n}"));
+                client.send(text(turn, n));
             }
             for (n, client) in clients.iter_mut().enumerate() {
-                assert_eq!(client.recv_text(), format!("{turn} of {n}"));
+                assert_eq!(client.recv_text(), text(turn, n));
             }
+        }
+        for client in clients {
+            assert!(client.close(Close::normal()).clean);
         }
     })
     .await;
+    until(&runtime, || server.manager().is_empty()).await;
 }
 
 /// With code 1000, after what was sent before.

@@ -204,28 +204,40 @@ pub async fn a_client_that_is_silent_is_pinged<R: Runtime>(runtime: R) {
     assert_eq!(ends.take().await, Cause::Timeout(Expired::Pong));
 }
 
-/// The peer is told which rule it broke, and the handler, too.
+/// The peer is told which rule it broke, and the handler, too; the others go on.
 pub async fn a_broken_rule_closes_with_its_code<R: Runtime>(runtime: R) {
     let ends = Mailbox::default();
     let post = ends.clone();
     let server = Running::serve(&runtime, move |connection| {
         let post = post.clone();
         async move {
-            let end = connection.recv().await.expect("an error comes first");
-            post.put(end.expect_err("no message came").cause.clone());
+            while let Some(received) = connection.recv().await {
+                match received {
+                    Ok(message) => connection.send(message).await.unwrap(),
+                    Err(end) => post.put(end.cause.clone()),
+                }
+            }
         }
     })
     .await;
     let address = server.address;
-    let frames = aside(move || {
-        let mut socket = shake_hands(address);
-        socket.write_all(&[0x81, 0x00]).unwrap();
-        let mut frames = Vec::new();
-        socket.read_to_end(&mut frames).unwrap();
-        frames
-    });
-    assert_eq!(frames.await[2..4], 1002_u16.to_be_bytes());
-    assert_eq!(ends.take().await, Cause::Protocol(ProtocolError::Unmasked));
+    let mut bystander = aside(move || Client::open(address, Version::Draft76)).await;
+    for (bytes, code, error) in [
+        (vec![0x81, 0x00], 1002_u16, ProtocolError::Unmasked),
+        (frame(0x81, b"\xFF"), 1007, ProtocolError::InvalidUtf8),
+    ] {
+        bystander = aside(move || {
+            let mut socket = shake_hands(address);
+            socket.write_all(&bytes).unwrap();
+            let mut frames = Vec::new();
+            socket.read_to_end(&mut frames).unwrap();
+            assert_eq!((frames[0], &frames[2..4]), (0x88, &code.to_be_bytes()[..]));
+            assert_eq!(bystander.ask_text("and you?"), "and you?");
+            bystander
+        })
+        .await;
+        assert_eq!(ends.take().await, Cause::Protocol(error));
+    }
 }
 
 /// The system tells by an error, not by the end of the stream.

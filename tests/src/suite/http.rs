@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io::Write;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ws_net::http::{Body, BodyError, Method, Request, RequestBody, Response, Scheme, StatusCode};
 use ws_net::{Address, Builder, Close, Runtime, Timeouts, Version};
@@ -11,16 +11,16 @@ use ws_net::{Address, Builder, Close, Runtime, Timeouts, Version};
 use super::support::{Running, aside, echo};
 use crate::client::{Client, dial, dial_briefly, exchange, read_answer, read_to_end};
 
-/// On one connection, with a body or without.
+/// On one connection, with a body or without, cut anywhere.
 pub async fn a_connection_is_kept_alive<R: Runtime>(runtime: R) {
     let server = serving(&runtime, |builder| builder).await;
     let address = server.address;
     aside(move || {
         let mut socket = dial(address);
         for (method, body) in [("GET", "GET /a "), ("HEAD", ""), ("DELETE", "DELETE /a ")] {
-            socket
-                .write_all(format!("{method} /a HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
-                .unwrap();
+            for piece in format!("{method} /a HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes().chunks(7) {
+                socket.write_all(piece).unwrap();
+            }
             let (head, answer) = read_answer(&mut socket, method != "HEAD");
             assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
             assert_eq!(answer, body);
@@ -118,17 +118,20 @@ pub async fn a_service_that_panics_does_no_harm<R: Runtime>(runtime: R) {
     .await;
 }
 
-/// The next head has to come within the handshake timeout.
+/// The next head has to come within the handshake timeout, and has so long.
 pub async fn a_client_that_asks_nothing_more_is_sent_away<R: Runtime>(runtime: R) {
+    const WAIT: Duration = Duration::from_secs(2);
     let mut timeouts = Timeouts::default();
-    timeouts.handshake = Duration::from_secs(2);
+    timeouts.handshake = WAIT;
     let server = serving(&runtime, |builder| builder.timeouts(timeouts)).await;
     let address = server.address;
     aside(move || {
         let mut socket = dial_briefly(address);
+        let asked = Instant::now();
         socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         assert_eq!(read_answer(&mut socket, true).1, "GET / ");
         assert_eq!(read_to_end(&mut socket), "");
+        assert!(asked.elapsed() >= WAIT, "{:?}", asked.elapsed());
     })
     .await;
 }

@@ -78,12 +78,12 @@ pub async fn accept_takes_a_subprotocol_and_headers<R: Runtime>(runtime: R) {
 pub async fn a_choice_that_was_not_offered_is_an_error<R: Runtime>(runtime: R) {
     let server = Running::bind(&runtime, |builder| builder).await;
     let address = server.address;
-    let client = aside(move || Client::ask(address, request(address)).err().map(|end| end.cause));
+    let answer = aside(move || ask(address));
     let incoming = server.accept().await.unwrap();
     let error = incoming.accept(Accept::new().subprotocol("chat")).await.unwrap_err();
     assert!(matches!(error, AcceptError::Command(CommandError::NotOffered(_))), "{error}");
-    let cause = client.await.expect("it is refused");
-    assert!(matches!(cause, Cause::Handshake(_)), "{cause}");
+    let answer = answer.await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 }
 
 /// Nobody wanted it.

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
-use ws_net::{Close, CloseCode, Runtime, Version};
+use ws_net::{Builder, Close, CloseCode, Runtime, Version};
 
 use super::faults::shake_hands;
 use super::support::{Running, aside, echo, polled, until};
@@ -58,6 +58,7 @@ pub async fn shutdown_aborts_who_does_not_end_in_time<R: Runtime>(runtime: R) {
     assert_eq!((polite.code(), hanging.code()), (1000, 1000));
     aside(move || read_to_end(&mut silent)).await;
     until(&runtime, || server.manager().is_empty()).await;
+    Builder::new(runtime).bind(server.address).await.expect("the port is free");
 }
 
 /// Nothing to wait for.

@@ -13,6 +13,7 @@ use ws_net::{
 
 use super::support::{Mailbox, Running, aside, echo, polled, until};
 use crate::client::{Client, dial, read_answer, read_to_end};
+use crate::requests::with;
 
 const PAGE: &str = "GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -95,7 +96,11 @@ pub async fn a_bad_request_behind_a_page_is_refused<R: Runtime>(runtime: R) {
             (ask(13).replace("Host: a", "Host: a\r\nOrigin: http://evil.example"), 403),
             (ask(13).replace("Connection: Upgrade", "Connection: keep-alive"), 400),
             (ask(13).replace("Host: a", "Host: a\r\nContent-Length: 2"), 400),
+            (ask(13).replace("Host: a", "Host: a\r\nTransfer-Encoding: chunked"), 400),
             (draft75(), 421),
+            // Its last eight bytes would be the first ones of the page.
+            (draft76(), 421),
+            (draft76().replace("http://a", "http://evil.example"), 403),
         ] {
             let mut socket = after_page(address, &format!("{request}{PAGE}"));
             let answer = read_to_end(&mut socket);
@@ -322,6 +327,11 @@ fn draft75() -> String {
     "GET /chat HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: a\r\n\
      Origin: http://a\r\n\r\n"
         .into()
+}
+
+fn draft76() -> String {
+    let request = with(&draft75(), "Sec-WebSocket-Key1: 18x 6]8vM;54 *(5:  {   U1]8  z [  8");
+    with(&request, "Sec-WebSocket-Key2: 1_ tx7X d  <  nw  334J702) 7]o}` 0")
 }
 
 /// A socket that was given a page and then asks for something else.
