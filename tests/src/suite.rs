@@ -57,11 +57,12 @@ pub async fn run<R: Runtime>(runtime: R, case: impl AsyncFnOnce(R)) {
 }
 
 /// Makes a test of every case for a runtime that blocks on so many threads:
-/// `conformance!(name_of_the_module, adapter::Runtime, threads)`.
+/// `conformance!(name_of_the_module, adapter::Runtime, threads)`, or of some:
+/// `conformance!(name_of_the_module, adapter::Runtime, threads; topic { case, })`.
 #[macro_export]
 macro_rules! conformance {
     ($name:ident, $adapter:ident :: $runtime:ident, $threads:literal) => {
-        $crate::conformance! { @ $name, $adapter::$runtime, $threads;
+        $crate::conformance! { $name, $adapter::$runtime, $threads;
             authorize {
                 it_sees_the_request_and_leaves_data,
                 it_rejects_with_an_http_answer,
@@ -78,6 +79,7 @@ macro_rules! conformance {
                 send_waits_for_room_and_goes_on,
                 a_broadcast_leaves_out_who_reads_too_slowly,
                 messages_that_are_not_taken_hold_the_peer_back,
+                who_writes_and_never_reads_is_dropped,
                 no_message_is_told_while_there_is_no_room_for_an_answer,
             }
             cancellation {
@@ -155,6 +157,7 @@ macro_rules! conformance {
                 serve_closes_when_the_handler_returns,
                 run_tells_the_listeners,
                 accept_hands_out_connections_until_they_are_dropped,
+                tasks_of_their_own_may_receive_and_send,
                 listen_binds_and_runs,
                 a_server_serves_several_sockets,
                 close_stops_serving_and_leaves_connections_alone,
@@ -211,6 +214,8 @@ macro_rules! conformance {
                 clients_that_never_open_are_not_told_as_closed,
                 listeners_are_called_in_the_order_they_were_added,
                 a_listener_may_remove_itself_and_add_others,
+                no_message_is_told_behind_a_close,
+                recv_takes_nothing_from_the_listeners,
                 listeners_may_call_anything,
                 a_connection_has_listeners_of_its_own,
                 who_is_refused_is_told,
@@ -323,7 +328,7 @@ macro_rules! conformance {
             }
         }
     };
-    (@ $name:ident, $adapter:ident :: $runtime:ident, $threads:literal;
+    ($name:ident, $adapter:ident :: $runtime:ident, $threads:literal;
         $($topic:ident { $($case:ident,)+ })+
     ) => {
         mod $name {

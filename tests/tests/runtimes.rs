@@ -12,6 +12,21 @@ conformance!(smol_on_one_thread, ws_smol::Smol, 1);
 conformance!(smol_on_two_threads, ws_smol::Smol, 2);
 conformance!(async_std, ws_async_std::AsyncStd, 2);
 
+// What many clients do at the same time, on more threads than most machines of a CI have.
+conformance! { tokio_on_four_threads, ws_tokio::Tokio, 4;
+    crowd {
+        everybody_hears_broadcasts_in_the_same_order,
+        a_crowd_hears_every_source_once_and_in_order,
+    }
+    doors {
+        serve_runs_the_handler_for_every_client,
+        tasks_of_their_own_may_receive_and_send,
+    }
+    faults {
+        a_handler_that_panics_ends_its_own_connection_alone,
+    }
+}
+
 #[test]
 fn every_case_is_listed() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -316,8 +316,8 @@ fn the_circle_check_sees_a_circle() {
 #[test]
 fn the_numbers_of_cases_are_those_of_the_sources() {
     let suite = read(&root().join("tests/src/suite.rs"));
-    let (_, listed) = suite.split_once("@ $name, $adapter::$runtime").expect("the macro is there");
-    let (listed, _) = listed.split_once("(@ $name:ident").expect("its second rule is there");
+    let (_, listed) = suite.split_once("{ $name, $adapter::$runtime").expect("the macro is there");
+    let (listed, _) = listed.split_once("($name:ident").expect("its second rule is there");
     let is_case = |line: &&str| {
         line.trim().strip_suffix(',').is_some_and(|name| {
             name.chars().all(|letter| letter == '_' || letter.is_ascii_alphanumeric())

@@ -6,7 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ws_net::{Connection, Limits, Message, Runtime, SendErrorKind, SendStatus, Version};
+use ws_net::{
+    Cause, Connection, Expired, Limits, Message, Runtime, SendErrorKind, SendStatus, Timeouts,
+    Version,
+};
 
 use super::faults::shake_hands;
 use super::support::{Mailbox, Running, aside, echo, polled, until};
@@ -161,6 +164,31 @@ pub async fn messages_that_are_not_taken_hold_the_peer_back<R: Runtime>(runtime:
     })
     .await;
     assert_eq!(done.take().await, sent.div_ceil(length));
+}
+
+/// By the timers of the runtime, although it sends without a pause.
+pub async fn who_writes_and_never_reads_is_dropped<R: Runtime>(runtime: R) {
+    let mut timeouts = Timeouts::default();
+    timeouts.stall = Duration::from_millis(100);
+    timeouts.linger = Duration::from_millis(50);
+    let server = Running::bind(&runtime, |builder| builder.timeouts(timeouts)).await;
+    let ends = Mailbox::default();
+    let post = ends.clone();
+    server.on_close(move |_, closed| post.put(closed.cause.clone()));
+    server.start_serving(&runtime, echo);
+    let address = server.address;
+    let error = aside(move || {
+        let mut socket = shake_hands(address);
+        let flood = frame(0x82, &vec![7; Limits::default().max_message]);
+        loop {
+            if let Err(error) = socket.write_all(&flood) {
+                break error.kind();
+            }
+        }
+    });
+    assert_eq!(ends.take().await, Cause::Timeout(Expired::Stall));
+    let error = error.await;
+    assert!(![ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error), "it hangs: {error}");
 }
 
 /// Listeners answer with `try_send` and need not look whether there is room.

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::pin::pin;
+use std::thread;
 
 use ws_net::{Accept, Bind, Builder, Close, LocalAddress, Runtime, Server, Version};
 
@@ -221,6 +222,52 @@ pub async fn accept_hands_out_connections_until_they_are_dropped<R: Runtime>(run
     connection.send(message).await.unwrap();
     drop(connection);
     assert_eq!(client.await, 1000);
+}
+
+/// One task of each connection receives, another one sends.
+pub async fn tasks_of_their_own_may_receive_and_send<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let (accepting, spawner) = (Server::clone(&server), runtime.clone());
+    runtime.spawn(async move {
+        while let Ok(incoming) = accepting.accept().await {
+            let own = spawner.clone();
+            spawner.spawn(async move {
+                let connection = incoming.accept(Accept::new()).await.unwrap();
+                let (passed, sending) = (Mailbox::default(), connection.clone());
+                let taking = passed.clone();
+                own.spawn(async move {
+                    while let Some(message) = taking.take().await {
+                        sending.send(message).await.unwrap();
+                    }
+                });
+                while let Some(Ok(message)) = connection.recv().await {
+                    passed.put(Some(message));
+                }
+                passed.put(None);
+            });
+        }
+    });
+    let address = server.address;
+    let talk = move |number: usize| {
+        let mut client = Client::open(address, Version::Rfc6455);
+        for round in 0..40 {
+            let text = |n: usize| format!("{number} {round} {n}");
+            client.send_all((0..40).map(text));
+            for n in 0..40 {
+                assert_eq!(client.recv_text(), text(n));
+            }
+        }
+        assert!(client.close(Close::normal()).clean);
+    };
+    aside(move || {
+        thread::scope(|scope| {
+            for number in 0..16 {
+                scope.spawn(move || talk(number));
+            }
+        });
+    })
+    .await;
+    until(&runtime, || server.manager().is_empty()).await;
 }
 
 /// `listen` is `bind` and `run` in one.

@@ -115,6 +115,58 @@ pub async fn a_listener_may_remove_itself_and_add_others<R: Runtime>(runtime: R)
     drop(client);
 }
 
+/// What came with the message that made a listener close is thrown away.
+pub async fn no_message_is_told_behind_a_close<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_message(move |connection, message| {
+        if message.as_text() == Some("bye") {
+            connection.close(Close::normal());
+        }
+        post.put(message.as_text().unwrap_or("?").to_owned());
+    });
+    let post = told.clone();
+    server.on_close(move |_, _| post.put("close".into()));
+    server.start_running(&runtime);
+    let address = server.address;
+    for version in Version::ALL {
+        aside(move || {
+            let mut client = Client::open(address, version);
+            client.send_all(["hi", "bye", "lost"]);
+            client.closed()
+        })
+        .await;
+        for expected in ["hi", "bye", "close"] {
+            assert_eq!(told.take().await, expected, "{version}");
+        }
+    }
+    assert!(told.take_all().is_empty());
+}
+
+/// They have all messages; whoever receives as well sees the end.
+pub async fn recv_takes_nothing_from_the_listeners<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let (told, ended) = (Mailbox::default(), Mailbox::default());
+    let (spawner, post) = (runtime.clone(), ended.clone());
+    server.on_connection(move |connection| {
+        let (connection, post) = (connection.clone(), post.clone());
+        spawner.spawn(async move { post.put(connection.recv().await.is_none()) });
+    });
+    let post = told.clone();
+    server.on_message(move |_, message| post.put(message));
+    server.start_running(&runtime);
+    let address = server.address;
+    let closed = aside(move || {
+        let mut client = Client::open(address, Version::Rfc6455);
+        client.send_all(["one"; 500]);
+        client.close(Close::normal())
+    });
+    assert!(closed.await.clean);
+    assert!(ended.take().await, "a message was taken");
+    assert_eq!(told.take_all().len(), 500);
+}
+
 /// Handles may be used and kept in every listener.
 pub async fn listeners_may_call_anything<R: Runtime>(runtime: R) {
     let server = Running::bind(&runtime, |builder| builder).await;
