@@ -1,4 +1,3 @@
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -6,6 +5,7 @@ use std::time::Duration;
 use ws_proto::{Close, HandshakeError, State, Timeouts, Version};
 
 use crate::runtime::Runtime;
+use crate::toy::party::{self, echo};
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 use crate::{
@@ -57,19 +57,7 @@ fn error(slot: &Slot<Connected>) -> ConnectError {
 
 /// Serves an echo to every further stream.
 fn serve(toy: &Toy) -> Server<Toy> {
-    serve_built(toy, crate::Builder::new(toy.clone()))
-}
-
-fn serve_built(toy: &Toy, builder: crate::Builder<Toy>) -> Server<Toy> {
-    let server = builder.build().unwrap();
-    server.add(crate::Bind::tcp(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
-    let own = server.clone();
-    let echo = |connection: Connection| async move {
-        while let Some(Ok(message)) = connection.recv().await {
-            connection.send(message).await.ok();
-        }
-    };
-    toy.spawn(async move { own.serve(echo).await.unwrap() });
+    let server = party::serve(toy, crate::Builder::new(toy.clone()), echo);
     toy.settle();
     server
 }

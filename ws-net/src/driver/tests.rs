@@ -1,14 +1,14 @@
 use std::future::{pending, poll_fn};
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use ws_proto::{Accept, Cause, Close, Limits, Message, Reject, SendErrorKind, State};
 
 use crate::runtime::Runtime;
-use crate::toy::party::REQUEST;
+use crate::toy::party::{REQUEST, echo, join, only, run, running, server, serving};
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 use crate::{Builder, Connection, Server};
@@ -26,41 +26,6 @@ mod stream;
 mod streams;
 mod wakers;
 
-static LOCALHOST: LazyLock<std::net::SocketAddr> = LazyLock::new(|| "127.0.0.1:0".parse().unwrap());
-
-fn server(change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> (Toy, Server<Toy>) {
-    let toy = Toy::default();
-    let server = change(Builder::new(toy.clone())).build().unwrap();
-    server.add(crate::Bind::tcp(*LOCALHOST)).unwrap();
-    (toy, server)
-}
-
-/// A server that runs `handler`, with its runtime.
-fn serving<H>(handler: impl Fn(Connection) -> H + Send + Sync + 'static) -> (Toy, Server<Toy>)
-where
-    H: Future<Output = ()> + Send + 'static,
-{
-    let (toy, server) = server(|builder| builder);
-    let own = server.clone();
-    toy.spawn(async move { own.serve(handler).await.unwrap() });
-    (toy, server)
-}
-
-fn running(change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> (Toy, Server<Toy>) {
-    let (toy, server) = server(change);
-    let own = server.clone();
-    toy.spawn(async move { own.run().await.unwrap() });
-    (toy, server)
-}
-
-async fn echo(connection: Connection) {
-    while let Some(Ok(message)) = connection.recv().await {
-        if connection.send(message).await.is_err() {
-            break;
-        }
-    }
-}
-
 /// A server that sends every message back, from a listener or from its handler.
 fn echoing(on_message: bool) -> (Toy, Server<Toy>) {
     let (toy, server) = if on_message { running(|builder| builder) } else { serving(echo) };
@@ -68,21 +33,6 @@ fn echoing(on_message: bool) -> (Toy, Server<Toy>) {
         connection.try_send(message).unwrap();
     });
     (toy, server)
-}
-
-/// The one connection that there is.
-fn only(server: &Server<Toy>) -> Connection {
-    server.manager().snapshot().pop().unwrap()
-}
-
-/// A client that has shaken hands.
-fn join(toy: &Toy) -> Pipe {
-    let client = toy.dial();
-    client.send(REQUEST);
-    toy.settle();
-    let (answer, _) = client.take();
-    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
-    client
 }
 
 /// A frame of a client, masked with zeros.

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;
 use crate::runtime::Address;
-use crate::toy::party::REQUEST;
+use crate::toy::party::{REQUEST, run};
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 use crate::{Cause, Server};
@@ -26,16 +26,8 @@ fn serving() -> (Toy, Arc<Mutex<Vec<String>>>) {
             Response::new(length.to_string())
         }
     });
-    start(&toy, builder);
+    run(&toy, builder);
     (toy, errors)
-}
-
-fn start(toy: &Toy, builder: Builder<Toy>) -> Server<Toy> {
-    let server: Server<Toy> = builder.build().unwrap();
-    server.add(crate::Bind::tcp("127.0.0.1:0")).unwrap();
-    let own = server.clone();
-    toy.spawn(async move { own.run().await.unwrap() });
-    server
 }
 
 fn post(toy: &Toy, body: &str) -> Pipe {
@@ -92,7 +84,7 @@ fn time_in_which_nobody_reads_does_not_count() {
             Response::new(String::new())
         }
     });
-    start(&toy, builder);
+    run(&toy, builder);
     let client = post(&toy, "abc");
     toy.advance(Duration::from_secs(100));
     client.send(b"def");
@@ -106,7 +98,7 @@ fn handshakes_without_a_limit_leave_http_alone() {
     let mut timeouts = crate::Timeouts::default();
     timeouts.handshake = Duration::MAX;
     let builder = Builder::new(toy.clone()).timeouts(timeouts);
-    start(&toy, builder.on_request(|_| async { Response::new(String::from("hello")) }));
+    run(&toy, builder.on_request(|_| async { Response::new(String::from("hello")) }));
     let client = post(&toy, "abcdef");
     let answer = String::from_utf8(client.take().0).unwrap();
     assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
@@ -116,10 +108,8 @@ fn handshakes_without_a_limit_leave_http_alone() {
 fn refusals_behind_http_are_told() {
     let toy = Toy::default();
     let told = Arc::new(Mutex::new(Vec::new()));
-    let server = start(
-        &toy,
-        Builder::new(toy.clone()).on_request(|_| async { Response::new(String::new()) }),
-    );
+    let server =
+        run(&toy, Builder::new(toy.clone()).on_request(|_| async { Response::new(String::new()) }));
     let out = Arc::clone(&told);
     server.on_rejected(move |rejected| {
         assert!(matches!(rejected.cause, Cause::Handshake(_)));
@@ -196,7 +186,7 @@ fn streams_of_any_kind_get_pages_and_a_websocket_behind_them() {
 fn what_http_1_0_says_of_an_upgrade_is_ignored() {
     let toy = Toy::default();
     let page = |_: Request<RequestBody>| async { Response::new("page".to_owned()) };
-    start(&toy, Builder::new(toy.clone()).on_request(page));
+    run(&toy, Builder::new(toy.clone()).on_request(page));
     let client = toy.dial();
     // The core reads the first request, hyper the second.
     for _ in 0..2 {
@@ -214,7 +204,7 @@ fn what_http_1_0_says_of_an_upgrade_is_ignored() {
 fn a_request_that_is_there_when_the_server_closes_is_answered() {
     let toy = Toy::default();
     let page = |_: Request<RequestBody>| async { Response::new("page".to_owned()) };
-    let server = start(&toy, Builder::new(toy.clone()).on_request(page));
+    let server = run(&toy, Builder::new(toy.clone()).on_request(page));
     let client = toy.dial();
     toy.settle();
     server.close();

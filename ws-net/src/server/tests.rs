@@ -2,13 +2,8 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use super::*;
-use crate::toy::Toy;
-use crate::toy::party::REQUEST;
-use crate::{Bind, Builder};
-
-fn server(toy: &Toy) -> Server<Toy> {
-    Builder::new(toy.clone()).build().unwrap()
-}
+use crate::Bind;
+use crate::toy::party::{REQUEST, server};
 
 fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
     future.poll(&mut Context::from_waker(Waker::noop()))
@@ -16,9 +11,7 @@ fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
 
 #[test]
 fn nobody_waits_for_clients_that_no_task_accepts_any_more() {
-    let toy = Toy::default();
-    let server = server(&toy);
-    server.add(Bind::tcp("127.0.0.1:0")).unwrap();
+    let (toy, server) = server(|builder| builder);
     let mut waiting = pin!(server.accept());
     assert!(poll(waiting.as_mut()).is_pending());
     server.add(Bind::tcp("127.0.0.1:0")).unwrap();
@@ -47,8 +40,7 @@ fn nobody_waits_for_clients_that_no_task_accepts_any_more() {
 
 #[test]
 fn a_closed_server_listens_nowhere() {
-    let server = server(&Toy::default());
-    server.add(Bind::tcp("127.0.0.1:0")).unwrap();
+    let (_toy, server) = server(|builder| builder);
     server.close();
     assert!(server.local_addrs().is_empty());
     let Poll::Ready(Err(error)) = poll(pin!(server.accept())) else { panic!("it waits") };

@@ -105,24 +105,19 @@ impl fmt::Debug for StorageChoice {
 
 #[cfg(test)]
 mod tests {
-    use ws_proto::{Config, Connection, Event, Instant, RecvBuf};
+    use ws_proto::Config;
 
     use super::*;
 
     fn request() -> Request {
-        let head = "GET /chat?user=ada HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\n\
-            Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        let now = Instant::from_nanos(0);
-        let mut server = Connection::server(Arc::new(Config::default()), now);
-        let mut input = RecvBuf::default();
-        assert_eq!(input.feed(head.as_bytes()), head.len());
-        std::iter::from_fn(|| server.poll_event(&mut input, now))
-            .find_map(|event| match event {
-                Event::Request(request) => Some(request),
-                _ => None,
-            })
-            .unwrap()
+        let fields: [(&str, &[u8]); 5] = [
+            ("Host", b"a.example"),
+            ("Upgrade", b"websocket"),
+            ("Connection", b"Upgrade"),
+            ("Sec-WebSocket-Version", b"13"),
+            ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        Request::from_parts("GET", "/chat?user=ada", 1, fields, &Config::default()).unwrap()
     }
 
     fn open(choice: impl Into<StorageChoice>) -> Option<Arc<dyn Storage>> {

@@ -1,4 +1,4 @@
-//! A server and its clients, which hear what goes to many.
+//! Servers on a toy, and clients that hear what goes to many.
 
 use crate::runtime::Runtime;
 use crate::toy::{Pipe, Toy};
@@ -13,6 +13,85 @@ pub(crate) const REQUEST: &[u8] =
 const DRAFT76: &[u8] = b"GET /demo HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\nUpgrade: WebSocket\r\n\
     Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\nOrigin: http://example.com\r\n\r\n^n:ds[4U";
+
+/// A server that listens.
+pub(crate) fn listening(builder: Builder<Toy>) -> Server<Toy> {
+    let server = builder.build().unwrap();
+    server.add(crate::Bind::tcp("127.0.0.1:0")).unwrap();
+    server
+}
+
+/// The same, and runs with its listeners.
+pub(crate) fn run(toy: &Toy, builder: Builder<Toy>) -> Server<Toy> {
+    let server = listening(builder);
+    let own = server.clone();
+    toy.spawn(async move { own.run().await.unwrap() });
+    server
+}
+
+/// The same, and runs `handler`.
+pub(crate) fn serve<H>(
+    toy: &Toy,
+    builder: Builder<Toy>,
+    handler: impl Fn(Connection) -> H + Send + Sync + 'static,
+) -> Server<Toy>
+where
+    H: Future<Output = ()> + Send + 'static,
+{
+    let server = listening(builder);
+    let own = server.clone();
+    toy.spawn(async move { own.serve(handler).await.unwrap() });
+    server
+}
+
+/// A server that listens and does nothing, with its runtime.
+pub(crate) fn server(change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> (Toy, Server<Toy>) {
+    let toy = Toy::default();
+    (toy.clone(), listening(change(Builder::new(toy))))
+}
+
+/// A server that runs with its listeners, with its runtime.
+pub(crate) fn running(change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> (Toy, Server<Toy>) {
+    let toy = Toy::default();
+    let server = run(&toy, change(Builder::new(toy.clone())));
+    (toy, server)
+}
+
+/// A server that runs `handler`, with its runtime.
+pub(crate) fn serving<H>(
+    handler: impl Fn(Connection) -> H + Send + Sync + 'static,
+) -> (Toy, Server<Toy>)
+where
+    H: Future<Output = ()> + Send + 'static,
+{
+    let toy = Toy::default();
+    let server = serve(&toy, Builder::new(toy.clone()), handler);
+    (toy, server)
+}
+
+/// Sends every message back.
+pub(crate) async fn echo(connection: Connection) {
+    while let Some(Ok(message)) = connection.recv().await {
+        if connection.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// The one connection that there is.
+pub(crate) fn only(server: &Server<Toy>) -> Connection {
+    server.manager().snapshot().pop().unwrap()
+}
+
+/// A client that has shaken hands.
+pub(crate) fn join(toy: &Toy) -> Pipe {
+    let client = toy.dial();
+    client.send(REQUEST);
+    toy.settle();
+    let (answer, _) = client.take();
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+    client
+}
 
 /// A server and its clients.
 pub(crate) struct Party {
@@ -32,10 +111,7 @@ impl Party {
         guests: usize,
         change: impl FnOnce(Builder<Toy>) -> Builder<Toy>,
     ) -> Self {
-        let server = change(Builder::new(toy.clone())).build().unwrap();
-        server.add(crate::Bind::tcp("127.0.0.1:0")).unwrap();
-        let own = server.clone();
-        toy.spawn(async move { own.run().await.unwrap() });
+        let server = run(&toy, change(Builder::new(toy.clone())));
         let mut party = Self { toy, server, guests: Vec::new() };
         for _ in 0..guests {
             party.join(REQUEST);

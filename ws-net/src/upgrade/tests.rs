@@ -7,12 +7,13 @@ use ws_proto::{Close, Config, Message, Version};
 
 use super::*;
 use crate::Builder;
-use crate::toy::party::REQUEST;
+use crate::toy::party::{REQUEST, echo};
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
 
 const KEY3: &[u8; 8] = b"Tm[K T2u";
 
+/// A server that listens nowhere, with its runtime.
 fn server(change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> (Toy, Server<Toy>) {
     let toy = Toy::default();
     (toy.clone(), change(Builder::new(toy)).build().unwrap())
@@ -50,14 +51,6 @@ fn upgrade(
 ) -> (Pipe, Upgrade<Toy>) {
     let (client, stream) = Pipe::pair();
     (client, server.upgrade(request(version, server.config()), stream, leftover))
-}
-
-async fn echo(connection: Connection) {
-    while let Some(Ok(message)) = connection.recv().await {
-        if connection.send(message).await.is_err() {
-            break;
-        }
-    }
 }
 
 /// A short text in the words of its version, from the client and from the server.

@@ -1,6 +1,7 @@
 use ws_proto::Deflate;
 
-use super::{ClientBuilder, Toy, connecting, serve_built, take};
+use super::{ClientBuilder, Toy, connecting, take};
+use crate::toy::party::{echo, serve};
 
 #[test]
 fn compression_is_what_both_sides_want() {
@@ -16,7 +17,8 @@ fn compression_is_what_both_sides_want() {
         ),
     ] {
         let toy = Toy::default();
-        let server = serve_built(&toy, crate::Builder::new(toy.clone()).deflate(wanted));
+        let server = serve(&toy, crate::Builder::new(toy.clone()).deflate(wanted), echo);
+        toy.settle();
         let client = ClientBuilder::new(toy.clone()).deflate(offered).build().unwrap();
         let connection = take(&connecting(&toy, &client, "ws://localhost/")).unwrap().unwrap();
         let deflate = connection.deflate().map(|params| params.to_string());

@@ -29,8 +29,7 @@ fn tls_is_spoken_with_whom_the_certificate_names() {
     let (tls, config) = certified();
     let toy = Toy::default();
     let server = crate::Builder::new(toy.clone()).build().unwrap();
-    let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    server.add(crate::Bind::tcp(address).tls(tls)).unwrap();
+    server.add(crate::Bind::tcp("127.0.0.1:0").tls(tls)).unwrap();
     let own = server.clone();
     toy.spawn(async move { own.run().await.unwrap() });
     toy.settle();

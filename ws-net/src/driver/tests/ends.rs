@@ -212,10 +212,7 @@ fn a_store_that_is_made_while_the_connection_ends_is_let_go() {
         own.settle();
         Arc::clone(&shared) as Arc<dyn Storage>
     });
-    let server = Builder::new(toy.clone()).storage(choice).build().unwrap();
-    server.add(crate::Bind::tcp(*LOCALHOST)).unwrap();
-    let running = server.clone();
-    toy.spawn(async move { running.run().await.unwrap() });
+    let server = run(&toy, Builder::new(toy.clone()).storage(choice));
     lock(&clients).push(join(&toy));
     let connection = server.manager().snapshot().pop().unwrap();
     let held = Arc::strong_count(&store);

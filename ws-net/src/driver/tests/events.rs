@@ -211,7 +211,7 @@ fn who_is_refused_is_told_with_the_reason() {
 #[test]
 fn the_life_of_the_server_is_told_and_panics_do_no_harm() {
     let (toy, server) = server(|builder| builder);
-    server.add(crate::Bind::tcp(*LOCALHOST)).unwrap();
+    server.add(crate::Bind::tcp("127.0.0.1:0")).unwrap();
     let told = Told::default();
     let (listens, fails, ends) = (told.clone(), told.clone(), told.clone());
     server.on_listening(move |address| {
