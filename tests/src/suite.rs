@@ -35,7 +35,7 @@ pub mod slow;
 pub mod storage;
 pub mod streams;
 mod support;
-pub use support::aside;
+pub use support::{aside, echo};
 pub mod tls;
 pub mod topics;
 pub mod unix;

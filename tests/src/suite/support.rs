@@ -76,7 +76,7 @@ impl<R: Runtime> Drop for Running<R> {
 }
 
 /// Sends every message back.
-pub(crate) async fn echo(connection: Connection) {
+pub async fn echo(connection: Connection) {
     while let Some(Ok(message)) = connection.recv().await {
         if connection.send(message).await.is_err() {
             break;

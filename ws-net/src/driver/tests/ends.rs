@@ -54,6 +54,8 @@ fn what_came_before_a_failed_write_is_still_handed_out() {
         let mut took = 0;
         while let Some(Ok(message)) = connection.recv().await {
             assert_eq!(message.as_text(), Some("last words"));
+            // Nor can this, which must not lose the others.
+            connection.try_send("an answer").ok();
             took += 1;
         }
         took
@@ -176,6 +178,33 @@ fn requests_that_ended_are_let_go_when_nobody_looks_at_the_queue() {
     toy.settle();
     assert_eq!(toy.tasks(), 1, "the request has ended");
     assert!(!look(&server));
+}
+
+#[test]
+fn requests_that_nobody_takes_give_their_seats_back() {
+    let (toy, server) = server(|builder| builder.max_handshakes(4));
+    assert!(!look(&server), "accepting has begun");
+    for _ in 0..3 {
+        let clients = [(); 4].map(|()| toy.dial());
+        for client in &clients {
+            client.send(REQUEST);
+        }
+        toy.advance(server.config().timeouts().handshake);
+        for client in &clients {
+            assert!(client.take().0.starts_with(b"HTTP/1.1 503 ") && client.ended());
+        }
+    }
+    toy.settle();
+    let client = toy.dial();
+    client.send(REQUEST);
+    toy.settle();
+    let connection = toy.block_on(async move {
+        let newest = server.accept().await.unwrap();
+        newest.accept(Accept::new()).await.expect("it is the only one that waits")
+    });
+    toy.settle();
+    assert!(client.take().0.starts_with(b"HTTP/1.1 101 "));
+    drop(connection);
 }
 
 #[test]
