@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ws_proto::{Config, SubprotocolPolicy, Timeouts, Version, Versions};
 use ws_tests::conformance::{Case, Core, Line, Server, Target, cases, counts, play, summary};
+use ws_tests::suite::echo;
 
 /// What is tried: everything is spoken, nothing but RFC 6455 is, and everything else is.
 const SPOKEN: [Versions; 3] =
@@ -71,14 +72,6 @@ async fn the_server_on_tokio_passes_every_case_on_a_socket() {
         let judged = tokio::task::spawn_blocking(move || judge(address, versions)).await;
         judged.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         serving.abort();
-    }
-}
-
-async fn echo(connection: ws_tokio::Connection) {
-    while let Some(Ok(message)) = connection.recv().await {
-        if connection.send(message).await.is_err() {
-            break;
-        }
     }
 }
 

@@ -7,7 +7,8 @@ use super::case::{Case, Opening};
 use super::inbox::{Inbox, Trouble};
 use super::literal::Target;
 use super::peer::{Patience, Peer};
-use super::step::{Expected, Item, Step, frame, step};
+use super::step::{Expected, Item, Step, step};
+use crate::requests::frame;
 
 /// Plays a case. A strict run takes the first alternative only, what our own servers promise, and
 /// closes at the end what is still open.

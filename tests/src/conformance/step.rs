@@ -3,6 +3,7 @@
 use ws_proto::Version;
 
 use super::literal::{Target, literal};
+use crate::requests::frame;
 
 /// A step.
 #[derive(Clone, Debug)]
@@ -132,11 +133,6 @@ fn close_payload(text: &str, target: &Target) -> Result<Vec<u8>, String> {
     let (code, reason) = text.split_once(' ').unwrap_or((text, ""));
     let code: u16 = code.parse().map_err(|_| format!("{code:?} is no close code"))?;
     Ok([code.to_be_bytes().as_slice(), &literal(reason, target)?].concat())
-}
-
-/// A masked frame with this first byte, in the shortest form.
-pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    crate::requests::frame(first, payload)
 }
 
 #[cfg(test)]
