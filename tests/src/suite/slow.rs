@@ -37,7 +37,7 @@ async fn stuck<R: Runtime>(runtime: &R, change: impl FnOnce(Builder<R>) -> Build
     let mut blocks = 0;
     // The system takes some; it is stuck when nothing has left for a while.
     let mut quiet = 0;
-    while quiet < 100 {
+    while quiet < 300 {
         let before = receiver.buffered_amount();
         while receiver.try_send(block.clone()).is_ok() {
             (blocks, quiet) = (blocks + 1, 0);
