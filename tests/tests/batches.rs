@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ws_proto::{Batch, Close, Event, Message, RecvBuf, Timeouts, Version};
+use ws_proto::{Accept, Batch, Close, Event, Message, RecvBuf, State, Timeouts, Version};
 use ws_tests::pair::{Pair, written};
 
 #[test]
@@ -131,14 +131,20 @@ fn what_a_batch_parses_is_a_sign_of_life() {
 
 #[test]
 fn a_batch_parses_nothing_while_something_has_to_be_told() {
-    let mut pair = Pair::connected(Version::Rfc6455);
-    pair.client.connection.send("late".into()).unwrap();
-    let bytes = written(&mut pair.client.connection);
+    let mut pair = Pair::new(Version::Rfc6455);
+    pair.server.accepts = false;
+    pair.drive();
     let server = &mut pair.server.connection;
+    server.accept(&Accept::new(), pair.now).unwrap();
+    assert_eq!(server.state(), State::Connected);
     let (mut input, mut batch) = (RecvBuf::with_capacity(1000), Batch::new());
-    input.feed(&bytes);
-    server.close(Close::normal(), pair.now);
+    input.feed(b"\x81\x82\0\0\0\0hi");
     server.begin_batch(&mut batch, 1000);
-    assert!(batch.poll_message(&mut input, pair.now).is_none());
+    assert!(batch.poll_message(&mut input, pair.now).is_none(), "the step was not told");
     server.end_batch(&mut batch);
+    while let Some(event) = server.poll_event(&mut RecvBuf::with_capacity(0), pair.now) {
+        assert!(matches!(event, Event::State { .. }), "{event:?}");
+    }
+    server.begin_batch(&mut batch, 1000);
+    assert_eq!(batch.poll_message(&mut input, pair.now), Some("hi".into()));
 }

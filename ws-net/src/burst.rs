@@ -95,7 +95,9 @@ impl Burst {
         shared.contested.store(false, Ordering::Relaxed);
         let waker = inner.waker.as_ref().map(identity);
         self.waker.set(waker.unwrap_or((ptr::null(), ptr::null())));
-        self.drained.set(inner.lend_to(&mut self.lent.borrow_mut()));
+        let drained = inner.lend_to(&mut self.lent.borrow_mut());
+        self.drained.set(drained);
+        inner.loan.drained |= drained && !inner.paused;
     }
 
     fn settle(&self, inner: &mut Inner) {
@@ -201,7 +203,7 @@ fn identity(waker: &Waker) -> (*const (), *const ()) {
 }
 
 impl Shared {
-    /// Somebody has taken the lock while messages and batch are lent.
+    /// Somebody has taken the lock of a connection that has lent.
     #[cold]
     pub(crate) fn call_in(&self, inner: &mut Inner) {
         let settled = BURST.try_with(|burst| {
@@ -236,7 +238,7 @@ impl Inner {
         self.loan = Loan::default();
     }
 
-    /// Whether messages are lent.
+    /// Whether a thread has what was received.
     pub(crate) fn is_lent(&self) -> bool {
         self.loan.lent
     }
@@ -246,7 +248,7 @@ impl Inner {
         self.loan.handler_takes = handler;
     }
 
-    /// Messages are lent, and somebody else wants one.
+    /// A thread has what was received, and somebody else wants a message.
     pub(crate) fn want_back(&mut self) {
         self.loan.wanted = true;
     }
@@ -256,6 +258,12 @@ impl Inner {
         let given = mem::take(&mut self.loan.settled);
         let wanted = mem::take(&mut self.loan.wanted);
         given && (wanted || self.slot.is_some())
+    }
+
+    /// Whether the handler may wait for what the driver does not look for: a pause has begun, and
+    /// only `recv` goes on in it.
+    pub(crate) fn is_missed_by_pause(&mut self) -> bool {
+        mem::take(&mut self.loan.drained) && self.paused
     }
 
     /// Lends what was received, and answers whether the driver finds what comes behind the messages

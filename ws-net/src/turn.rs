@@ -376,6 +376,9 @@ impl Inner {
         if self.is_given_back() {
             self.waiters.take(|wants| wants == Wants::Message, &mut turn.freed);
         }
+        if self.is_missed_by_pause() {
+            turn.handler_due = true;
+        }
     }
 
     /// Moves what waits into the outbound buffer, and tells those who wait for room.

@@ -15,9 +15,10 @@ use crate::{Instant, Message, RecvBuf, Role, State};
 ///
 /// [`Connection::begin_batch`] says what it may take, [`Connection::end_batch`] queues what it
 /// took. In between the connection may be used as always, but hands out nothing to be written: the
-/// messages of the batch go before whatever was queued meanwhile. Its receive buffer belongs to the
-/// batch until then, if [`poll_message`](Self::poll_message) is used. One batch can serve many
-/// connections in turn. What it took, and a context of compression that it was lent, are lost with
+/// messages of the batch go before whatever was queued meanwhile. Who parses with
+/// [`poll_message`](Self::poll_message) passes the connection's receive buffer to nothing else until
+/// then, and judges no deadline, for the connection does not know yet that its peer is alive. One
+/// batch can serve many connections in turn. What it took, and a context of compression that it was lent, are lost with
 /// one that is dropped before it ended, and the connection that began it can only be aborted then.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -33,7 +34,7 @@ pub struct Batch {
     twin: Option<Deflater>,
     /// How messages are parsed, if they may be.
     whole: Option<Whole>,
-    /// When the last one was.
+    /// When the last one was parsed.
     received: Option<Instant>,
 }
 
@@ -73,10 +74,10 @@ impl Batch {
         }
     }
 
-    /// The next message in the connection's receive buffer that was received whole. `None` when
-    /// that is empty, and when the connection has to look at what comes next itself: at control
-    /// frames, at what is compressed or not there yet, and at what breaks a rule. Nothing was taken
-    /// then.
+    /// The next message in the connection's receive buffer, if it is one that takes no more than a
+    /// look: received whole, in one frame, not compressed, and shorter than 64 KiB where versions
+    /// have frames. `None` otherwise, and when the buffer is empty; then nothing was taken, and the
+    /// connection has to look itself, behind [`Connection::end_batch`]. Does not wait.
     #[inline]
     pub fn poll_message(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
         let message = self.whole?.take(input)?;
@@ -138,14 +139,15 @@ impl Connection {
     /// Lets `batch`, which is new or was ended, take messages of less than `most` bytes in all, and
     /// of what is free below the high-water mark. It takes none when the connection is not open,
     /// masks, owes a pong, is sending a message in fragments, or has another batch that was not
-    /// ended. Received messages can be taken with it unless
-    /// something has to be told before them. With context takeover it is the batch that compresses until
-    /// [`end_batch`](Self::end_batch): what is queued meanwhile is sent as it is.
+    /// ended. What was received can be parsed with it while the connection is open, unless a message
+    /// is unfinished or something has to be told first. With context takeover it is the batch that
+    /// compresses until [`end_batch`](Self::end_batch): what is queued meanwhile is sent as it is.
     pub fn begin_batch(&mut self, batch: &mut Batch, most: usize) {
         debug_assert!(batch.framing == Framing::Closed, "it was not ended");
         if batch.framing != Framing::Closed {
             return;
         }
+        batch.received = None;
         batch.whole = if self.has_news() { None } else { self.whole() };
         let open = most > 0 && self.state() == State::Connected && self.role == Role::Server;
         batch.framing = match self.version() {
@@ -171,7 +173,8 @@ impl Connection {
     pub fn end_batch(&mut self, batch: &mut Batch) {
         batch.whole = None;
         if let Some(received) = batch.received.take() {
-            self.note_received(received);
+            self.now = self.now.max(received);
+            self.last_received = self.last_received.max(received);
         }
         if core::mem::take(&mut batch.framing) == Framing::Closed {
             return;

@@ -35,7 +35,8 @@ impl Connection {
     #[inline]
     fn take_whole(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
         let message = self.whole()?.take(input)?;
-        self.note_received(now);
+        self.now = now;
+        self.last_received = now;
         Some(message)
     }
 
@@ -44,11 +45,6 @@ impl Connection {
     pub(super) fn whole(&self) -> Option<Whole> {
         let Phase::Open(decoder) = &self.phase else { return None };
         if self.state() == State::Connected { decoder.whole(&self.config.limits) } else { None }
-    }
-
-    pub(super) fn note_received(&mut self, now: Instant) {
-        self.now = now;
-        self.last_received = now;
     }
 
     fn pull(&mut self, input: &mut RecvBuf) -> Option<Event> {

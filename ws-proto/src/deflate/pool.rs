@@ -8,8 +8,9 @@ use zlib_rs::{Deflate, DeflateConfig, Inflate};
 
 use super::params::Direction;
 
-/// Spare contexts of each kind. A message is compressed in one go, so more than one compressor is
-/// there only for other levels and windows; decompressors are held while a message arrives.
+/// Spare contexts of each direction. A message is compressed in one go, so that compressors are two
+/// for each level and window, one for short messages; decompressors are held while a message
+/// arrives.
 const SPARE: usize = 4;
 
 /// A larger buffer is not kept.

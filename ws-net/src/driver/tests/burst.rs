@@ -1,6 +1,8 @@
 //! What is lent to code of users while it runs.
 #![expect(clippy::disallowed_methods, reason = "other threads must meet the one of the driver")]
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::thread;
 
 use super::*;
@@ -157,6 +159,52 @@ fn closing_discards_what_was_not_taken() {
         let told = told.load(Relaxed);
         assert_eq!(told, 4, "on_message: {on_message}");
     }
+}
+
+#[test]
+fn a_pause_behind_a_message_that_was_asked_for_hides_nothing() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let out = Arc::clone(&seen);
+    let (toy, _server) = serving(move |connection| {
+        let out = Arc::clone(&out);
+        async move {
+            let mut reads = pin!(async {
+                while let Some(Ok(message)) = connection.recv().await {
+                    lock(&out).push(message);
+                }
+            });
+            poll_fn(|cx| {
+                let end = reads.as_mut().poll(cx);
+                if lock(&out).len() == 2 {
+                    connection.pause();
+                }
+                end
+            })
+            .await;
+        }
+    });
+    let client = join(&toy);
+    client.send(&numbers(0, 1));
+    toy.settle();
+    let ping = frame(0x89, b"");
+    client.send(&[numbers(1, 2), ping, numbers(2, 3)].concat());
+    toy.settle();
+    let expected: Vec<_> = (0..3).map(|i| Message::text(format!("{i:02}").as_str())).collect();
+    assert_eq!(*lock(&seen), expected, "they were in memory before the pause");
+}
+
+#[test]
+fn a_listener_gets_all_of_a_read_that_is_longer_than_a_turn() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let out = Arc::clone(&told);
+    let (toy, server) = running(|builder| builder);
+    server.on_message(move |_, message| lock(&out).push(message));
+    let client = join(&toy);
+    let texts: Vec<_> = (0..3000).map(|i| format!("{i:04}")).collect();
+    client.send(&texts.iter().flat_map(|text| frame(0x81, text.as_bytes())).collect::<Vec<_>>());
+    toy.settle();
+    let told = lock(&told);
+    assert!(told.iter().map(Message::as_text).eq(texts.iter().map(|text| Some(text.as_str()))));
 }
 
 #[test]
