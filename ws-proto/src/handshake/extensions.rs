@@ -53,7 +53,8 @@ impl<'a> Element<'a> {
         let is_good = |parameter: Parameter<'_>| {
             is_token(parameter.name) && parameter.value.is_none_or(|value| is_token(&value))
         };
-        is_token(self.name()) && self.parameters().all(is_good)
+        let mut parts = split(self.text, b';');
+        parts.next().is_some_and(is_token) && parts.map(parameter).all(is_good)
     }
 }
 
@@ -96,9 +97,13 @@ fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
 /// Splits at a separator that is not in quotes, and trims. A quote that is never closed goes on to
 /// the end.
 fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let has_quotes = text.contains(&b'"');
     let mut quoted = false;
     let mut escaped = false;
     text.split(move |byte| {
+        if !has_quotes {
+            return *byte == separator;
+        }
         let was_escaped = escaped;
         escaped = quoted && !was_escaped && *byte == b'\\';
         quoted ^= *byte == b'"' && !was_escaped;

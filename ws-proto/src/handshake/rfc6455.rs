@@ -54,8 +54,9 @@ pub(super) fn check_request(
     if !good {
         return Err(HandshakeError::InvalidKey(excerpt(key)));
     }
-    if head.contains(extensions::HEADER) {
-        extensions::check(headers.get_all(extensions::HEADER))?;
+    let mut offered = head.get_all(extensions::HEADER).peekable();
+    if offered.peek().is_some() {
+        extensions::check(offered)?;
     }
     if !head.contains("Sec-WebSocket-Protocol") {
         return Ok(());
