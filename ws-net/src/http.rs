@@ -60,7 +60,8 @@ impl<R: Runtime> Builder<R> {
     /// proxy in front of this server; the [`Scheme`], which is `https` when it came over TLS; and the
     /// client's [`PeerCertificates`] if it has shown some.
     ///
-    /// One that does not name its host, once, is answered with 400 (RFC 9112 section 3.2).
+    /// One that does not name its host, once, is answered with 400 (RFC 9112 section 3.2); HTTP/1.0
+    /// may leave it out.
     ///
     /// Default: such requests are answered with 426.
     pub fn on_request<F, H, B>(mut self, handler: F) -> Self

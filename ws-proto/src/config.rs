@@ -150,7 +150,8 @@ impl ConfigBuilder {
 
     /// Whether a request that asks for no WebSocket is handed over as
     /// [`Event::Http`](crate::Event::Http) instead of being answered with 426. One without a good
-    /// `Host` is answered with 400 in either case (RFC 9112 section 3.2). Default: no.
+    /// `Host`, which HTTP/1.0 may leave out, is answered with 400 in either case (RFC 9112 section
+    /// 3.2). Default: no.
     pub fn hand_over_http(mut self, hand_over: bool) -> Self {
         self.config.hand_over_http = hand_over;
         self

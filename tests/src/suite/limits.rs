@@ -1,6 +1,7 @@
 //! How many connections one address may have, and for how long.
 
 use std::pin::pin;
+use std::thread;
 use std::time::Duration;
 
 use ws_net::{Builder, Cause, Close, Expired, Runtime, Timeouts, Version};
@@ -32,6 +33,7 @@ pub async fn an_address_has_its_share_of_connections<R: Runtime>(runtime: R) {
             if let Ok(client) = Client::ask(address, request(address)) {
                 break client;
             }
+            thread::sleep(Duration::from_millis(10));
         };
         assert_eq!(next.ask_text("let in"), "let in");
     })

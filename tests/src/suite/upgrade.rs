@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use ws_net::http::{Request, RequestBody, Response};
@@ -87,7 +89,14 @@ pub async fn a_request_behind_a_page_waits_for_its_answer<R: Runtime>(runtime: R
 
 /// What breaks a rule is answered as everywhere, and ends its connection.
 pub async fn a_bad_request_behind_a_page_is_refused<R: Runtime>(runtime: R) {
-    let server = serving(&runtime, |builder| builder).await;
+    let pages = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&pages);
+    let counted = move |request| {
+        count.fetch_add(1, Relaxed);
+        page(request)
+    };
+    let server = Running::bind(&runtime, |builder| builder.on_request(counted)).await;
+    server.start_serving(&runtime, echo);
     let address = server.address;
     aside(move || {
         for (request, status) in [
@@ -106,6 +115,7 @@ pub async fn a_bad_request_behind_a_page_is_refused<R: Runtime>(runtime: R) {
             let answer = read_to_end(&mut socket);
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}{answer}");
             assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+            assert_eq!(pages.swap(0, Relaxed), 1, "{request}: what is behind it was served");
             assert_eq!(status == 426, answer.to_lowercase().contains("sec-websocket-version: 13"));
         }
     })

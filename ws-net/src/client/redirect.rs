@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use ws_proto::{ClientRequest, InvalidUrl};
 
 /// Why a redirect is not followed.
@@ -31,7 +33,8 @@ pub(super) struct Hop {
 
 /// Where `location` leads from the URL of `from`.
 pub(super) fn follow(from: &ClientRequest, location: &str) -> Result<Hop, RedirectError> {
-    let next = ClientRequest::new(&resolve(&from.url(), location)).map_err(RedirectError::Url)?;
+    let url = resolve(&from.url(), &encoded(location));
+    let next = ClientRequest::new(&url).map_err(RedirectError::Url)?;
     if from.is_secure() && !next.is_secure() {
         return Err(RedirectError::Downgrade);
     }
@@ -46,6 +49,26 @@ pub(super) fn is_credential(name: &str) -> bool {
     ["Authorization", "Cookie", "Cookie2", "Proxy-Authorization", "WWW-Authenticate"]
         .iter()
         .any(|credential| name.eq_ignore_ascii_case(credential))
+}
+
+/// A location with the characters encoded that stand for themselves in no URL (RFC 3986 section
+/// 2.1): some servers leave that to browsers.
+fn encoded(location: &str) -> String {
+    let is_escape = |at: usize| {
+        let digits = location.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let mut encoded = String::with_capacity(location.len());
+    for (at, c) in location.char_indices() {
+        match c {
+            '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => {
+                let _ = write!(encoded, "%{:02X}", u32::from(c));
+            }
+            '%' if !is_escape(at) => encoded.push_str("%25"),
+            _ => encoded.push(c),
+        }
+    }
+    encoded
 }
 
 /// The URL that a reference means (RFC 3986 section 5.2), without its fragment. `base` is
@@ -129,6 +152,7 @@ mod tests {
             ("./", "ws://a.example:81/dir/"),
             ("?other", "ws://a.example:81/dir/file?other"),
             ("#top", "ws://a.example:81/dir/file?q"),
+            ("/a|b?{c}=5%&d=%20", "ws://a.example:81/a%7Cb?%7Bc%7D=5%25&d=%20"),
         ] {
             let from = ClientRequest::new("ws://a.example:81/dir/file?q").unwrap();
             let same_origin = url.starts_with("ws://a.example:81/");

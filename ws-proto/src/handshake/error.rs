@@ -128,7 +128,7 @@ pub enum HandshakeError {
     #[error("the subprotocol {0:?} has bytes that no subprotocol has")]
     InvalidSubprotocol(String),
     /// `Sec-WebSocket-Extensions` is not a list of extensions with parameters; the first that is
-    /// wrong is given, or nothing when the list is empty.
+    /// wrong is given.
     #[error("the extension {0:?} is not written as `name; parameter=value`")]
     InvalidExtensions(String),
     /// The subprotocol policy wants one of its subprotocols offered.

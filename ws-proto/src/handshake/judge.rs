@@ -79,28 +79,30 @@ fn detect(headers: &Headers) -> Result<Version, HandshakeError> {
 }
 
 /// `Host` is there once and names a host; HTTP/1.0 may leave it out (RFC 9112 section 3.2). That
-/// holds for requests of any kind: what serves the others must not have to guess the host either.
-pub(super) fn check_host(head: &Head<RequestLine>) -> Result<&str, HandshakeError> {
-    let host = match head.headers.single("Host")? {
-        Some(host) => host,
-        None if head.line.http.minor == 0 => return Ok(""),
-        None => return Err(HandshakeError::Missing("Host")),
+/// holds for requests of any kind, also for those that others serve.
+pub(super) fn check_host(
+    head: &Head<RequestLine>,
+) -> Result<Option<Authority<'_>>, HandshakeError> {
+    let Some(host) = head.headers.single("Host")? else {
+        let may_lack = head.line.http.minor == 0;
+        return if may_lack { Ok(None) } else { Err(HandshakeError::Missing("Host")) };
     };
-    let text = str::from_utf8(host).unwrap_or_default();
-    match Authority::parse(text) {
-        Some(_) => Ok(text),
-        None => Err(HandshakeError::InvalidHost(excerpt(host))),
-    }
+    let authority = Authority::parse(str::from_utf8(host).unwrap_or_default());
+    authority.map(Some).ok_or_else(|| HandshakeError::InvalidHost(excerpt(host)))
 }
 
 /// The target is a path, or a URL of this host. RFC 9112 section 3.2.2 would have the URL win over
 /// another `Host`; but whoever routed or filtered the request on its way may have read the other
 /// one, so which host is meant must not be left open.
-fn check_target(head: &Head<RequestLine>, host: &str) -> Result<(), HandshakeError> {
+fn check_target(
+    head: &Head<RequestLine>,
+    host: Option<Authority<'_>>,
+) -> Result<(), HandshakeError> {
     let target = str::from_utf8(head.target()).unwrap_or_default();
-    let good = match split_target(target) {
-        (None, resource) => resource.starts_with('/'),
-        (Some((scheme, authority)), _) => is_same_host(scheme, authority, host),
+    let good = match (split_target(target), host) {
+        ((None, resource), _) => resource.starts_with('/'),
+        ((Some((scheme, authority)), _), Some(host)) => is_same_host(scheme, authority, &host),
+        ((Some(_), _), None) => false,
     };
     if !good || target.contains('#') {
         return Err(HandshakeError::InvalidTarget(excerpt(head.target())));
@@ -110,11 +112,9 @@ fn check_target(head: &Head<RequestLine>, host: &str) -> Result<(), HandshakeErr
 
 /// Whether the URL and `Host` mean the same host and port. A port that is left out is that of the
 /// scheme (RFC 3986 section 6.2.3).
-fn is_same_host(scheme: &str, authority: &str, host: &str) -> bool {
-    let (Some(url), Some(host)) = (Origin::new(scheme, authority), Authority::parse(host)) else {
-        return false;
-    };
-    url.authority.same_as(&host, url.default_port())
+fn is_same_host(scheme: &str, authority: &str, host: &Authority<'_>) -> bool {
+    let url = Origin::new(scheme, authority);
+    url.is_some_and(|url| url.authority.same_as(host, url.default_port()))
 }
 
 /// A body would be read as frames. Some clients count the 8 bytes of draft76 as one.

@@ -56,7 +56,7 @@ impl Url {
 
 /// The first character that has to be percent-encoded in a path or a query (RFC 3986 sections 3.3
 /// and 3.4), or a percent sign that encodes nothing (section 2.1). Square brackets are let pass:
-/// browsers send them, and servers have come to read lists of them.
+/// many queries have lists such as `a[]=1`, and nobody encodes them.
 fn wrong_character(resource: &str) -> Option<char> {
     let encodes = |at: usize| {
         let digits = resource.as_bytes().get(at + 1..at + 3);

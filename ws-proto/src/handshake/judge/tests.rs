@@ -388,14 +388,18 @@ fn offered_subprotocols_are_tokens_in_order() {
 #[test]
 fn extensions_follow_their_grammar_whether_they_are_spoken_or_not() {
     for (version, request) in requests().iter().filter(|(version, _)| version.has_frames()) {
-        for (value, wrong) in [(";", ";"), ("a, b;;c", "b;;c"), ("a=\"", "a=\""), (",", "")] {
+        for (value, wrong) in [(";", ";"), ("a, b;;c", "b;;c"), ("a=\"", "a=\"")] {
             let line = format!("Sec-WebSocket-Extensions: {value}");
             let error = serve_default(with_line(request, &line)).unwrap_err();
             assert_eq!(error, HandshakeError::InvalidExtensions(wrong.into()), "{version}");
             assert_eq!((error.status(), error.clause()), (Some(400), "RFC 6455 section 9.1"));
         }
-        let line = "Sec-WebSocket-Extensions: ,x; a=\"\\b\",,\r\nSec-WebSocket-Extensions:";
-        assert!(serve_default(with_line(request, line)).is_ok(), "{version}");
+        for line in [
+            "Sec-WebSocket-Extensions: ,x; a=\"\\b\",,\r\nSec-WebSocket-Extensions:",
+            "Sec-WebSocket-Extensions: ",
+        ] {
+            assert!(serve_default(with_line(request, line)).is_ok(), "{version}: {line}");
+        }
     }
 }
 
