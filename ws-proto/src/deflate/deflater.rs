@@ -158,8 +158,8 @@ enum Tail {
     Kept,
 }
 
-/// Compresses up to a flush, for `put`; `None` as soon as it is no shorter. The context comes back
-/// when what follows may refer to it, and goes to the pool otherwise.
+/// Compresses up to a flush, for `put`; `None` when it is no shorter. The context comes back when
+/// what follows may refer to it, and goes to the pool otherwise.
 fn compress_and_put<T>(
     kind: Kind,
     mut context: Box<Compressor>,
@@ -167,16 +167,18 @@ fn compress_and_put<T>(
     (flush, tail): (DeflateFlush, Tail),
     put: impl FnOnce(&[u8]) -> T,
 ) -> (Option<T>, Option<Box<Compressor>>) {
-    let most = payload.len() + TAIL.len();
-    let (flushed, smaller) = pool::with_buffer(FIRST.min(most), |buffer| {
-        let Some(out) = flush_into(buffer, most, &mut context, payload, flush) else {
-            return (false, None);
-        };
+    let most = longest(payload.len());
+    let flushed = pool::with_buffer(FIRST.min(most), |buffer| {
+        let out = flush_into(buffer, most, &mut context, payload, flush)?;
         let whole = out.strip_suffix(&TAIL).unwrap_or(out);
         let body = if tail == Tail::Left { whole } else { out };
-        (true, (body.len() < payload.len()).then(|| put(body)))
+        Some((body.len() < payload.len()).then(|| put(body)))
     });
-    if flush == DeflateFlush::FullFlush && flushed {
+    let Some(smaller) = flushed else {
+        // A reset would leave the place in it that what was not written has taken.
+        return (None, None);
+    };
+    if flush == DeflateFlush::FullFlush {
         // It has forgotten everything, at less than what a reset costs.
         pool::put_fresh_compressor(kind, context);
     } else if smaller.is_none() {
@@ -186,6 +188,12 @@ fn compress_and_put<T>(
         return (smaller, Some(context));
     }
     (smaller, None)
+}
+
+/// More than a flush makes of that many bytes: with a fixed code nine bits of eight, and some bytes
+/// for each block.
+fn longest(len: usize) -> usize {
+    len.saturating_add(len / 8 + len / 256 + 64)
 }
 
 /// What the flush brought, if it came to its end within `most` bytes.
@@ -311,6 +319,24 @@ mod tests {
                 assert!(out == *message);
             }
             assert!(sent > messages.len() / 2);
+        }
+    }
+
+    #[test]
+    fn messages_that_do_not_get_smaller_wear_no_compressor_out() {
+        let mut random = random();
+        for (alone, window_bits) in [(true, 9), (true, 15), (false, 9), (false, 15)] {
+            let direction = Direction { no_context_takeover: alone, window_bits };
+            let params =
+                DeflateParams { server: direction, client: direction, names_server_bits: false };
+            let mut sender = Deflater::new(&Deflate::new(), params, Role::Server).unwrap();
+            for len in [256, 3000] {
+                for _ in 0..400 {
+                    let noise: Vec<u8> = (0..len).map(|_| random(256) as u8).collect();
+                    assert!(sender.deflate(&noise, |_| ()).is_none());
+                }
+            }
+            assert!(sender.deflate(&[b'a'; 256], |_| ()).is_some(), "it goes on");
         }
     }
 
