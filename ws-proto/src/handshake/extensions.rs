@@ -49,8 +49,7 @@ impl<'a> Element<'a> {
         let are_tokens = |parameter: Parameter<'_>| {
             is_token(parameter.name) && parameter.value.is_none_or(|value| is_token(&value))
         };
-        let mut parts = split(self.text, b';');
-        parts.next().is_some_and(is_token) && parts.map(parameter).all(are_tokens)
+        is_token(self.name()) && self.parameters().all(are_tokens)
     }
 }
 
