@@ -1,8 +1,8 @@
 //! What code of users takes and sends while the driver runs it, without the connection's lock.
 //!
 //! The lock costs as much as framing a message. So the driver lends its thread a burst before it
-//! polls the handler or tells a message: what has arrived already, and a [`Batch`] that parses it and
-//! takes answers. Both lie with the thread, so they need no lock, and go back as soon as somebody
+//! polls the handler or tells a message: what has arrived already, and a [`Batch`] that parses it
+//! and takes answers. Both lie with the thread, so they need no lock, and go back as soon as somebody
 //! takes it: on this thread by settling first, on another by saying so, after which this thread
 //! takes the lock, too. What one task says before another is therefore sent before it.
 
@@ -185,8 +185,8 @@ pub(crate) fn poll_next(shared: &Shared, cx: &Context<'_>) -> Option<Poll<Messag
     BURST.try_with(next).ok().flatten()
 }
 
-/// Sends a message with the batch of this thread. `false` when the lock is needed; otherwise what is
-/// left of it may be dropped.
+/// Sends a message with the batch of this thread. `false` when the lock is needed; otherwise what
+/// is left of it may be dropped.
 #[inline]
 pub(crate) fn send(shared: &Shared, message: &mut Message) -> bool {
     let send = |burst: &Burst| burst.is_of(shared) && burst.lent.borrow_mut().batch.take(message);

@@ -6,8 +6,8 @@ use ws_proto::Instant;
 /// The clock of the system, for runtimes that have no other.
 ///
 /// Its instants count from the first use in the process, and never go back.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
+#[derive(Debug)]
+pub enum SystemClock {}
 
 static START: LazyLock<time::Instant> = LazyLock::new(time::Instant::now);
 

@@ -18,8 +18,9 @@ use crate::{Instant, Message, RecvBuf, Role, State};
 /// messages of the batch go before whatever was queued meanwhile. Who parses with
 /// [`poll_message`](Self::poll_message) passes the connection's receive buffer to nothing else until
 /// then, and judges no deadline, for the connection does not know yet that its peer is alive. One
-/// batch can serve many connections in turn. What it took, and a context of compression that it was lent, are lost with
-/// one that is dropped before it ended, and the connection that began it can only be aborted then.
+/// batch can serve many connections in turn. What it took, and a context of compression that it
+/// was lent, are lost with one that is dropped before it ended, and the connection that began it
+/// can only be aborted then.
 #[derive(Debug, Default)]
 pub struct Batch {
     buf: SendBuf,
