@@ -91,6 +91,7 @@ mod serials;
 mod shared;
 mod shares;
 mod slow;
+mod stream_io;
 mod streaming;
 #[cfg(test)]
 mod toy;

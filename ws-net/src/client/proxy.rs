@@ -6,7 +6,6 @@ use crate::runtime::Transport;
 
 mod connect;
 pub(crate) mod error;
-mod io;
 mod socks5;
 pub(crate) mod target;
 

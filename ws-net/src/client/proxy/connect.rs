@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::ProxyError;
-use super::io::{read, write_all};
 use super::target::{Credentials, Target};
 use crate::runtime::Transport;
+use crate::stream_io::{read, write_all};
 
 /// The longest head of an answer, as for WebSocket servers.
 const MAX_HEAD: usize = 16 << 10;

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::error::ProxyError;
-use super::io::{read_exact, write_all};
 use super::target::{Credentials, Target};
 use crate::runtime::Transport;
+use crate::stream_io::{read_exact, write_all};
 
 const VERSION: u8 = 5;
 const NO_AUTHENTICATION: u8 = 0;

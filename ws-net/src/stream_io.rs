@@ -4,12 +4,12 @@ use std::io::{self, ErrorKind, IoSlice};
 use crate::runtime::Transport;
 
 /// Reads what comes next; 0 is the end of the stream. Cancel-safe: a dropped future has read nothing.
-pub(super) async fn read<S: Transport>(stream: &mut S, buf: &mut [u8]) -> io::Result<usize> {
+pub(crate) async fn read<S: Transport>(stream: &mut S, buf: &mut [u8]) -> io::Result<usize> {
     poll_fn(|cx| stream.poll_read(cx, buf)).await
 }
 
 /// Fills `buf`, and reads nothing behind it.
-pub(super) async fn read_exact<S: Transport>(stream: &mut S, buf: &mut [u8]) -> io::Result<()> {
+pub(crate) async fn read_exact<S: Transport>(stream: &mut S, buf: &mut [u8]) -> io::Result<()> {
     let mut left = buf;
     while !left.is_empty() {
         let n = read(stream, left).await?;
@@ -22,7 +22,7 @@ pub(super) async fn read_exact<S: Transport>(stream: &mut S, buf: &mut [u8]) -> 
 }
 
 /// Writes all of `bytes`.
-pub(super) async fn write_all<S: Transport>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
+pub(crate) async fn write_all<S: Transport>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
     let mut left = bytes;
     while !left.is_empty() {
         let n = poll_fn(|cx| stream.poll_write_vectored(cx, &[IoSlice::new(left)])).await?;
