@@ -30,6 +30,7 @@ pub mod listeners;
 pub mod messages;
 pub mod options;
 pub mod pieces;
+pub mod proxied;
 pub mod shutdown;
 pub mod slow;
 pub mod storage;
@@ -256,6 +257,13 @@ macro_rules! conformance {
                 a_writer_that_is_dropped_says_so,
                 a_reader_that_is_dropped_leaves_the_next_message,
                 others_wait_while_a_message_is_written,
+            }
+            proxied {
+                the_client_is_whom_the_proxy_names,
+                what_begins_otherwise_is_dropped,
+                each_client_has_its_share,
+                a_proxy_may_pass_tls_on,
+                a_shutdown_waits_for_no_header,
             }
             shutdown {
                 shutdown_closes_everybody,

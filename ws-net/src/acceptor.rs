@@ -1,5 +1,5 @@
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::gate::{Gate, Permit, Phase, Refused};
 use crate::link::Security;
 use crate::local::LocalAddress;
 use crate::log;
+use crate::proxy_protocol;
 use crate::runtime::{Listener, Runtime, Transport};
 use crate::shared::Peer;
 #[cfg(unix)]
@@ -33,6 +34,8 @@ pub(crate) struct Bound<L> {
     pub(crate) listener: L,
     pub(crate) address: LocalAddress,
     pub(crate) security: Security,
+    /// Whether clients are proxies that tell whom they speak for.
+    pub(crate) proxied: bool,
     /// What is removed when nobody accepts any more.
     #[cfg(unix)]
     pub(crate) file: Option<SocketFile>,
@@ -46,12 +49,14 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     bound: Bound<R::Listener>,
     door: D,
 ) {
-    let Bound { mut listener, security, .. } = bound;
+    let Bound { mut listener, security, proxied, .. } = bound;
     #[cfg(unix)]
     let _removed_at_the_end = bound.file;
-    let gate = &endpoint.common.gate;
     // TLS has to say that the stream ends.
     let ends = listener.ends_when_dropped() && !security.is_secure();
+    let entry = Entry { runtime, endpoint, door, security, ends };
+    let Entry { runtime, endpoint, .. } = &entry;
+    let gate = &endpoint.common.gate;
     let mut stopped = pin!(gate.beyond(Phase::Open));
     let mut pause = FIRST_PAUSE;
     let mut full = false;
@@ -61,12 +66,20 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                let admitted = admit(&runtime, gate, peer, &mut full);
+                // Who comes through a proxy is counted when it has told.
+                let counted = if proxied { Address::Unnamed } else { peer };
+                let admitted = admit(runtime, gate, counted, &mut full);
                 let Some((admitted, now)) = unless(gate, stopped.as_mut(), admitted).await else {
                     return;
                 };
-                let permit = match admitted {
-                    Ok(permit) => permit,
+                match admitted {
+                    Ok(permit) if proxied => {
+                        runtime.spawn(entry.clone().introduce(stream, peer, permit, now));
+                    }
+                    Ok(permit) => {
+                        let peer = Peer { address: peer, secure: false };
+                        entry.start(stream, peer, permit, now);
+                    }
                     Err(refused) => {
                         log::has_its_share(&refused, peer);
                         // Without a word: an answer would have to be written, over TLS after a
@@ -74,25 +87,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                         drop(stream);
                         // Whoever comes again and again keeps no other task from running.
                         step_aside().await;
-                        continue;
                     }
-                };
-                let link = match security.wrap(stream) {
-                    Ok(link) => link,
-                    Err(error) => {
-                        log::write(|| {
-                            error!(target: "ws::server", %peer, "TLS cannot be used: {error}");
-                        });
-                        continue;
-                    }
-                };
-                let (own, endpoint) = (runtime.clone(), Arc::clone(&endpoint));
-                let peer = Peer { address: peer, secure: link.is_secure() };
-                let (door, socket) = (door.clone(), (link, ends));
-                let driver = Driver::server(own, endpoint, door, permit, socket, peer, now);
-                // A shutdown that began meanwhile has not seen it.
-                if gate.is_open() {
-                    runtime.spawn(driver);
                 }
             }
             Err(error) if concerns_one_client(&error) => {
@@ -112,6 +107,80 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 }
                 pause = LONGEST_PAUSE.min(pause * 2);
             }
+        }
+    }
+}
+
+/// What every stream that is accepted in one place meets.
+#[derive(Clone)]
+struct Entry<R, D> {
+    runtime: R,
+    endpoint: Arc<Endpoint>,
+    door: D,
+    security: Security,
+    ends: bool,
+}
+
+impl<R: Runtime, D: Door> Entry<R, D> {
+    /// Starts the driver of a stream. `secure`, in `peer`, is what was said about the way before it.
+    fn start(&self, stream: R::Stream, peer: Peer, permit: Permit, now: Instant) {
+        let link = match self.security.wrap(stream) {
+            Ok(link) => link,
+            Err(error) => {
+                let peer = peer.address;
+                log::write(|| error!(target: "ws::server", %peer, "TLS cannot be used: {error}"));
+                return;
+            }
+        };
+        let (own, endpoint) = (self.runtime.clone(), Arc::clone(&self.endpoint));
+        let peer = Peer { secure: peer.secure || link.is_secure(), ..peer };
+        let (door, socket) = (self.door.clone(), (link, self.ends));
+        let driver = Driver::server(own, endpoint, door, permit, socket, peer, now);
+        // A shutdown that began meanwhile has not seen it.
+        if self.endpoint.common.gate.is_open() {
+            self.runtime.spawn(driver);
+        }
+    }
+
+    /// Waits until `proxy` has told whom it speaks for, and starts the driver then: in a task of its
+    /// own, which is no larger for it.
+    async fn introduce(
+        self,
+        mut stream: R::Stream,
+        proxy: Address,
+        mut permit: Permit,
+        now: Instant,
+    ) {
+        let common = &self.endpoint.common;
+        let introduction = {
+            let mut stopped = pin!(common.gate.beyond(Phase::Open));
+            let mut read = pin!(proxy_protocol::read(&mut stream));
+            let deadline = now + common.config.timeouts().handshake;
+            let mut late = pin!(self.runtime.sleep_until(deadline));
+            let read = poll_fn(|cx| {
+                let read = read.as_mut().poll(cx);
+                let late = late.as_mut().poll(cx).map(|()| Err(ErrorKind::TimedOut.into()));
+                if read.is_ready() { read } else { late }
+            });
+            let Some(introduction) = unless(&common.gate, stopped.as_mut(), read).await else {
+                return;
+            };
+            introduction
+        };
+        let introduction = match introduction {
+            Ok(introduction) => introduction,
+            Err(error) => {
+                log::not_introduced(proxy, &error);
+                return;
+            }
+        };
+        let address = introduction.client.unwrap_or(proxy);
+        match permit.charge(address, self.runtime.now()) {
+            Ok(()) => {
+                let peer = Peer { address, secure: introduction.secure };
+                self.start(stream, peer, permit, now);
+            }
+            Err(refused) => log::has_its_share(&refused, address),
         }
     }
 }
@@ -168,7 +237,7 @@ async fn step_aside() {
 }
 
 fn concerns_one_client(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut, WouldBlock};
+    use ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut, WouldBlock};
     matches!(
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted | TimedOut | WouldBlock

@@ -30,6 +30,7 @@ pub struct Bind {
     place: io::Result<Place>,
     security: Option<Security>,
     reuse_port: bool,
+    proxied: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +83,23 @@ impl Bind {
         Self { reuse_port: true, ..self }
     }
 
+    /// Says that all who connect here are proxies that tell, in front of everything else, whom they
+    /// speak for: by the PROXY protocol, version 1 or 2, as `haproxy` (`send-proxy`), nginx's `stream`
+    /// (`proxy_protocol on`) and the load balancers of clouds do. Default: no.
+    ///
+    /// The client's address is then what [`Connection::peer_addr`], the log and
+    /// [`Builder::max_connections_per_ip`](crate::Builder::max_connections_per_ip) go by, and
+    /// [`Connection::is_secure`] also tells of TLS between the client and the proxy, where version 2
+    /// says so. A proxy that speaks for itself, as to see whether the server lives, keeps its own
+    /// address. A stream that begins otherwise is dropped; the deadline of the handshake holds for the
+    /// header, too. A header has 8 KiB at most.
+    ///
+    /// Whoever reaches this place can claim any address: see to it that only the proxies do.
+    #[must_use]
+    pub fn proxy_protocol(self) -> Self {
+        Self { proxied: true, ..self }
+    }
+
     /// Speaks no TLS here, whatever the rest of the server does.
     #[must_use]
     pub fn plain(self) -> Self {
@@ -96,7 +114,7 @@ impl Bind {
     }
 
     fn new(place: io::Result<Place>) -> Self {
-        Self { place, security: None, reuse_port: false }
+        Self { place, security: None, reuse_port: false, proxied: false }
     }
 }
 
@@ -189,26 +207,27 @@ impl<R: Runtime> Server<R> {
 
     /// Makes the socket.
     fn make(&self, bind: Bind) -> io::Result<Bound<R::Listener>> {
-        let Bind { place, security, reuse_port } = bind;
+        let Bind { place, security, reuse_port, proxied } = bind;
         let security = security.unwrap_or_else(|| self.security().clone());
-        match place? {
+        let bound = match place? {
             Place::Addresses(addresses) => {
-                self.make_tcp(bind_first(&addresses, reuse_port)?, security)
+                self.make_tcp(bind_first(&addresses, reuse_port)?, security)?
             }
-            Place::Tcp(socket) => self.make_tcp(socket, security),
+            Place::Tcp(socket) => self.make_tcp(socket, security)?,
             #[cfg(unix)]
             Place::Path(path) => {
                 let (socket, file) = unix::bind(&path, BACKLOG)?;
-                self.make_unix(socket, Some(file), LocalAddress::Unix(path), security)
+                self.make_unix(socket, Some(file), LocalAddress::Unix(path), security)?
             }
             #[cfg(unix)]
             Place::Unix(socket) => {
                 let address = socket.local_addr()?;
                 let path = address.as_pathname().map(Path::to_path_buf);
                 let address = path.map_or(LocalAddress::Unnamed, LocalAddress::Unix);
-                self.make_unix(socket, None, address, security)
+                self.make_unix(socket, None, address, security)?
             }
-        }
+        };
+        Ok(Bound { proxied, ..bound })
     }
 
     fn make_tcp(&self, socket: TcpListener, security: Security) -> io::Result<Bound<R::Listener>> {
@@ -221,6 +240,7 @@ impl<R: Runtime> Server<R> {
             listener,
             address,
             security,
+            proxied: false,
             #[cfg(unix)]
             file: None,
         })
@@ -236,7 +256,7 @@ impl<R: Runtime> Server<R> {
     ) -> io::Result<Bound<R::Listener>> {
         socket.set_nonblocking(true)?;
         let listener = self.runtime().listen_unix(socket)?;
-        Ok(Bound { listener, address, security, file })
+        Ok(Bound { listener, address, security, proxied: false, file })
     }
 }
 

@@ -235,6 +235,28 @@ impl Permit {
     pub(crate) fn purpose(&self) -> Purpose {
         self.purpose
     }
+
+    /// Counts a connection whose address is known only now in the share of that address. `now` is for
+    /// the log.
+    ///
+    /// # Errors
+    /// When the address has its share.
+    pub(crate) fn charge(&mut self, peer: Address, now: Instant) -> Result<(), Refused> {
+        debug_assert!(self.source.is_none(), "it is in one share already");
+        let Some(allowance) = self.gate.allowance(peer) else { return Ok(()) };
+        let has_room = self.gate.load.update(|load| {
+            let has_room = !load.takings.is_used_up(&allowance);
+            if has_room {
+                load.takings.take(allowance.source);
+            }
+            has_room
+        });
+        if !has_room {
+            return Err(self.gate.refuse(now));
+        }
+        self.source = Some(allowance.source);
+        Ok(())
+    }
 }
 
 impl Drop for Permit {

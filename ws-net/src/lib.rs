@@ -82,6 +82,7 @@ mod membership;
 mod outbox;
 mod pool;
 mod positive;
+mod proxy_protocol;
 mod queue;
 mod relay;
 mod roster;

@@ -1,3 +1,5 @@
+use std::io::{self, ErrorKind};
+
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, warn};
 use ws_proto::{Cause, Closed, Expired};
@@ -120,6 +122,23 @@ pub(crate) fn has_its_share(refused: &Refused, peer: Address) {
             "refused: the address has its share of connections or handshakes; \
              if it is a proxy's, raise max_connections_per_ip and max_handshakes_per_ip",
         );
+    });
+}
+
+/// One line for a stream that did not begin with a header of the PROXY protocol, or not in time. Proxies
+/// that only look whether somebody listens end theirs before.
+pub(crate) fn not_introduced(peer: Address, error: &io::Error) {
+    write(|| {
+        if error.kind() == ErrorKind::InvalidData {
+            warn!(
+                target: "ws::server",
+                %peer,
+                "refused: the PROXY protocol is spoken here, and this is {error}; \
+                 see that the proxy sends it, and that nobody else comes here",
+            );
+        } else {
+            debug!(target: "ws::server", %peer, "left before it said who it is: {error}");
+        }
     });
 }
 
