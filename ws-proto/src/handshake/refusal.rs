@@ -82,31 +82,59 @@ fn spoken_here(versions: Versions) -> String {
     format!("Spoken here: {}\n", names.join(", "))
 }
 
-/// What a status means (RFC 9110 section 15), empty for rare ones: clients ignore it.
+/// What a status means, as the registry of statuses has it (RFC 9110 section 16.2.1). One that is not
+/// in it means what its class does (section 15).
 const fn phrase(status: u16) -> &'static str {
     match status {
+        300 => "Multiple Choices",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",
         304 => "Not Modified",
+        305 => "Use Proxy",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
+        402 => "Payment Required",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
         408 => "Request Timeout",
+        409 => "Conflict",
         410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        425 => "Too Early",
         426 => "Upgrade Required",
+        428 => "Precondition Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
         500 => "Internal Server Error",
+        501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
-        _ => "",
+        506 => "Variant Also Negotiates",
+        507 => "Insufficient Storage",
+        508 => "Loop Detected",
+        511 => "Network Authentication Required",
+        _ if status < 400 => "Redirection",
+        _ if status < 500 => "Client Error",
+        _ => "Server Error",
     }
 }
 
@@ -204,5 +232,35 @@ mod tests {
             "HTTP/1.1 404 Not Found\r\nConnection: close\r\ncontent-type: application/json\r\n\
              Content-Length: 2\r\n\r\n{}"
         );
+    }
+
+    #[test]
+    fn every_status_says_what_it_means() {
+        let meaning = |status| {
+            let mut out = Vec::new();
+            reject(&Reject::new(status), &mut out);
+            let answer = String::from_utf8(out).unwrap();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let first = head.lines().next().unwrap();
+            let meaning = first.strip_prefix(&format!("HTTP/1.1 {status} ")).unwrap().to_string();
+            assert!(!meaning.is_empty(), "{answer}");
+            assert!(status == 304 || body == format!("{meaning}\n"), "{answer}");
+            meaning
+        };
+        for status in 300..=599 {
+            meaning(status);
+        }
+        for (status, means) in [
+            (402, "Payment Required"),
+            (409, "Conflict"),
+            (422, "Unprocessable Content"),
+            (451, "Unavailable For Legal Reasons"),
+            (504, "Gateway Timeout"),
+            (306, "Redirection"),
+            (499, "Client Error"),
+            (599, "Server Error"),
+        ] {
+            assert_eq!(meaning(status), means);
+        }
     }
 }
