@@ -451,7 +451,7 @@ fn a_full_outbound_buffer_refuses_and_tells_when_there_is_room() {
         let message = || Message::text("x".repeat(400));
         assert_eq!(server.send(message()), Ok(SendStatus::Ready));
         assert_eq!(server.send(message()), Ok(SendStatus::Ready));
-        assert_eq!(server.send(message()), Ok(SendStatus::Full));
+        assert_eq!(server.send(message()), Ok(SendStatus::Filled));
         let refused = server.send(message()).unwrap_err();
         assert_eq!((refused.kind, refused.message), (SendErrorKind::Full, message()));
         assert!(server.buffered_amount() > 1200);

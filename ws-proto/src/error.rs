@@ -120,9 +120,10 @@ impl ProtocolError {
 pub enum SendStatus {
     /// The message is queued and there is room for more.
     Ready,
-    /// The message is queued and the outbound buffer reached its high-water mark: wait for
-    /// [`Event::Writable`](crate::Event::Writable) before sending more.
-    Full,
+    /// The message is queued and has filled the outbound buffer up to its high-water mark: wait for
+    /// room before sending more. [`Event::Writable`](crate::Event::Writable) tells when there is
+    /// some; handles of connections have methods that wait for it.
+    Filled,
 }
 
 /// A message that was not sent, with the reason.
@@ -163,8 +164,9 @@ impl<T> core::error::Error for SendError<T> {}
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// The outbound buffer is at its high-water mark.
-    #[error("the outbound buffer is full: wait until the connection is writable")]
+    /// The outbound buffer is at its high-water mark: wait for room, as behind
+    /// [`SendStatus::Filled`].
+    #[error("the outbound buffer is full: send again when the peer has read some of it")]
     Full,
     /// The connection is not open, or is being closed.
     #[error("the connection is {0}: messages can be sent only while it is connected")]

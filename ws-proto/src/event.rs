@@ -31,7 +31,7 @@ pub enum Event {
     Ping(Bytes),
     /// A pong (RFC 6455 section 5.5.3), asked for or not.
     Pong(Bytes),
-    /// After a send answered `Full` or was refused for that reason: the outbound buffer fell to
+    /// After a send answered `Filled` or was refused with `Full`: the outbound buffer fell to
     /// its low-water mark.
     Writable,
     /// The connection is over. Comes exactly once and is the last event.

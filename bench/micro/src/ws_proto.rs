@@ -89,7 +89,7 @@ impl WsProto {
     /// When the connection is not open any more.
     pub fn queue(&mut self, message: Message) {
         let status = self.connection.send(message).expect("the connection is open");
-        if status == SendStatus::Full {
+        if status == SendStatus::Filled {
             self.transmit();
         }
     }

@@ -29,7 +29,7 @@ pub async fn try_send_hands_the_message_back_when_there_is_no_room<R: Runtime>(r
     let mut sent = 0;
     let refused = loop {
         match connection.try_send(block.clone()) {
-            Ok(SendStatus::Ready | SendStatus::Full) => sent += 1,
+            Ok(SendStatus::Ready | SendStatus::Filled) => sent += 1,
             Err(error) => break error,
         }
         assert!(sent < 10_000, "the system takes everything");

@@ -40,7 +40,7 @@ pub struct Limits {
     /// Control frames (and, in draft75 and draft76, discarded frames) within a second; over it:
     /// 1008. Default 1,000: no honest peer comes near.
     pub max_control_per_second: u32,
-    /// Outbound buffer: at or above this many bytes sends answer `Full` and further ones are
+    /// Outbound buffer: at or above this many bytes sends answer `Filled` and further ones are
     /// refused. Default 256 KiB: large enough for full-sized writes, small enough for the cache.
     pub outbound_high: usize,
     /// Outbound buffer: at or below this many bytes it is writable again. Default 64 KiB.

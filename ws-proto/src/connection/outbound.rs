@@ -201,7 +201,7 @@ impl Outbound {
 
     #[inline]
     pub(crate) fn status(&mut self, limits: &Limits) -> SendStatus {
-        if self.check_room(limits).is_ok() { SendStatus::Ready } else { SendStatus::Full }
+        if self.check_room(limits).is_ok() { SendStatus::Ready } else { SendStatus::Filled }
     }
 
     #[inline]
