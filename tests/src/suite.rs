@@ -78,6 +78,7 @@ macro_rules! conformance {
             backpressure {
                 try_send_hands_the_message_back_when_there_is_no_room,
                 send_waits_for_room_and_goes_on,
+                ready_waits_for_room_and_takes_none,
                 a_broadcast_leaves_out_who_reads_too_slowly,
                 messages_that_are_not_taken_hold_the_peer_back,
                 who_writes_and_never_reads_is_dropped,

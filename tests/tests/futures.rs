@@ -7,7 +7,7 @@ use std::path::Path;
 /// Where a public future is made, and the case that drops it. A client's builder and the extractor
 /// for axum pass on the futures of others, so do the halves and the way that never compresses, and
 /// the commands of a store are those of its `execute`.
-const DROPPED: [(&str, &str); 39] = [
+const DROPPED: [(&str, &str); 41] = [
     ("audience.rs deliver", "deliveries_that_are_dropped_come_once_or_never"),
     ("bind.rs listen", "futures_that_were_never_polled_do_nothing"),
     ("bind.rs listen_unix", "futures_of_unix_sockets_may_be_dropped"),
@@ -20,6 +20,7 @@ const DROPPED: [(&str, &str); 39] = [
     ("client/builder.rs connect", "an_attempt_can_be_dropped_at_every_point"),
     ("client/reconnect.rs connect", "reconnecting_may_be_dropped_at_every_point"),
     ("connection.rs closed", "closed_tells_after_all"),
+    ("connection.rs ready", "ready_waits_for_room_and_takes_none"),
     ("connection.rs recv", "recv_loses_no_message"),
     ("connection.rs send", "send_neither_loses_nor_doubles"),
     (
@@ -37,6 +38,7 @@ const DROPPED: [(&str, &str); 39] = [
     ("server.rs send", "halves_and_ids_lose_no_message"),
     ("server.rs serve", "serve_and_run_stop_accepting_when_dropped"),
     ("server.rs shutdown", "a_shutdown_that_is_dropped_leaves_out_the_rest"),
+    ("split.rs ready", "halves_and_ids_lose_no_message"),
     ("split.rs recv", "halves_and_ids_lose_no_message"),
     ("split.rs recv_stream", "readers_and_writers_that_are_dropped_lose_nothing"),
     ("split.rs send", "halves_and_ids_lose_no_message"),

@@ -2,12 +2,11 @@
 
 use std::io::{self, BufRead};
 use std::thread;
-use std::time::Duration;
 
 use lexopt::Arg;
 
 use crate::support::value;
-use crate::ws::{Close, Connection, Proxy, SendErrorKind, Version};
+use crate::ws::{Close, Connection, Proxy, Version, block_on};
 
 const USAGE: &str = "\
 usage: client [options] URL
@@ -82,20 +81,20 @@ impl Options {
 
 /// Sends every line of the input, then closes. Reading a terminal blocks, so it is done on a
 /// thread.
-#[allow(clippy::disallowed_methods, reason = "no task runs on that thread")]
+#[allow(clippy::disallowed_methods, reason = "no other task runs on that thread")]
 pub(crate) fn send_lines(connection: Connection) {
     thread::spawn(move || {
-        for line in io::stdin().lock().lines().map_while(Result::ok) {
-            let mut message = line.into();
-            while let Err(refused) = connection.try_send(message) {
-                if refused.kind != SendErrorKind::Full {
+        let sending = async {
+            for line in io::stdin().lock().lines().map_while(Result::ok) {
+                if let Err(refused) = connection.send(line).await {
                     return eprintln!("{refused}");
                 }
-                message = refused.message;
-                thread::sleep(Duration::from_millis(10));
             }
+            connection.close(Close::normal());
+        };
+        if let Err(error) = block_on(1, sending) {
+            eprintln!("{error}");
         }
-        connection.close(Close::normal());
     });
 }
 

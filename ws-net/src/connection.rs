@@ -2,13 +2,13 @@ use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use tracing::info;
 use ws_proto::{
     Close, CloseCode, Closed, Headers, Message, Reject, Request, Response, Role, SendError,
-    SendStatus, State, Version,
+    SendErrorKind, SendStatus, State, Version,
 };
 
 use crate::backlog::Freed;
@@ -24,9 +24,9 @@ mod listeners;
 ///
 /// Every method may be called from any task or thread at the same time. Only
 /// [`recv`](Self::recv), [`send`](Self::send), [`recv_stream`](Self::recv_stream),
-/// [`send_stream`](Self::send_stream), the two that send uncompressed, and [`closed`](Self::closed)
-/// wait, and dropping their futures loses nothing. [`split`](Self::split) makes two halves of it,
-/// for code that wants to own each.
+/// [`send_stream`](Self::send_stream), the two that send uncompressed, [`ready`](Self::ready) and
+/// [`closed`](Self::closed) wait, and dropping their futures loses nothing. [`split`](Self::split)
+/// makes two halves of it, for code that wants to own each.
 ///
 /// Asking how things stand ([`state`](Self::state), [`version`](Self::version),
 /// [`protocol`](Self::protocol), [`buffered_amount`](Self::buffered_amount), [`data`](Self::data)
@@ -104,6 +104,7 @@ impl Connection {
     /// As [`send`](Self::send), and with `SendErrorKind::Full` when the outbound buffer is at its
     /// high-water mark, or messages to many wait behind it; with `SendErrorKind::Unfinished` while a
     /// message is on its way in pieces, see [`send_stream`](Self::send_stream).
+    /// [`ready`](Self::ready) waits until neither is so.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<SendStatus, SendError<Message>> {
         let mut message = message.into();
         if burst::send(&self.shared, &mut message) {
@@ -111,6 +112,26 @@ impl Connection {
         }
         let queued = self.shared.command(|inner, _| inner.try_send(&message));
         queued.map_err(|kind| SendError { message, kind })
+    }
+
+    /// Waits until there is room in the outbound buffer, for code that makes a message only when it
+    /// can leave, such as the newest state of a game, and sends it with
+    /// [`try_send`](Self::try_send).
+    ///
+    /// It comes when [`send`](Self::send) would go on: after the buffer was full, not before it is
+    /// down to [`Limits::outbound_low`](crate::Limits). Cancel-safe. It keeps no place, so what
+    /// others send in between may take the room.
+    ///
+    /// # Errors
+    /// When the connection is not open, yet or any more.
+    pub fn ready(&self) -> impl Future<Output = Result<(), SendError<()>>> + Send {
+        self.shared.wait(Wants::Room, |inner, common| {
+            ready!(inner.poll_room(common));
+            Poll::Ready(match inner.core.state() {
+                State::Connected => Ok(()),
+                state => Err(SendError { message: (), kind: SendErrorKind::NotConnected(state) }),
+            })
+        })
     }
 
     /// Sends a ping with at most 125 bytes (RFC 6455 section 5.5.2). Does not wait; the answer is

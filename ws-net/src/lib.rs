@@ -10,7 +10,7 @@
 //! |---|---|
 //! | take connections | [`Server::serve`], [`Server::accept`], [`Server::run`] with listeners |
 //! | decide who may connect | [`Builder::authorize`], [`Builder::origin`], [`Incoming::reject`] |
-//! | receive and send | [`Connection::recv`], [`Connection::send`], [`Connection::try_send`] |
+//! | receive and send | [`Connection::recv`], [`Connection::send`], [`Connection::try_send`], [`Connection::ready`] |
 //! | the same with long messages, in pieces | [`Connection::recv_stream`], [`Connection::send_stream`] |
 //! | send to many | [`Connection::broadcast`], [`Connection::subscribe`], [`Connection::publish`], [`Audience`] |
 //! | find connections, keep values with them | [`Manager`], [`Connection::set_data`], [`Connection::storage`] |

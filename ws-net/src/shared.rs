@@ -465,13 +465,13 @@ impl Inner {
     }
 
     /// Whether a message would be taken now, or refused for another reason than its size.
-    #[cfg(feature = "stream")]
     pub(crate) fn poll_room(&mut self, common: &Common) -> Poll<()> {
         if !self.is_open() {
             return Poll::Ready(());
         }
         let full = self.core.buffered_amount() >= common.config.limits().outbound_high;
-        if !self.room_wanted && !full && !self.streaming.is_writing() {
+        let behind = self.room_wanted || self.backlog.is_some() || self.streaming.is_writing();
+        if !full && !behind {
             return Poll::Ready(());
         }
         self.want_room();

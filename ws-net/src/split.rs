@@ -85,6 +85,14 @@ impl SendHalf {
         self.connection.try_send(message)
     }
 
+    /// As [`Connection::ready`]: waits for room, and is cancel-safe.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ready(&self) -> impl Future<Output = Result<(), SendError<()>>> + Send {
+        self.connection.ready()
+    }
+
     /// As [`Connection::close`]: does not wait.
     pub fn close(&self, close: Close) {
         self.connection.close(close);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ws_net::{
-    Cause, Connection, Expired, Limits, Message, Runtime, SendErrorKind, SendStatus, Timeouts,
-    Version,
+    Cause, Connection, Expired, Limits, Message, Runtime, SendErrorKind, SendStatus, State,
+    Timeouts, Version,
 };
 
 use super::faults::shake_hands;
@@ -77,6 +77,43 @@ pub async fn send_waits_for_room_and_goes_on<R: Runtime>(runtime: R) {
         assert_eq!(client.closed().code(), 1000);
     })
     .await;
+}
+
+/// It can be dropped and asked again, and behind it a message finds room at once.
+pub async fn ready_waits_for_room_and_takes_none<R: Runtime>(runtime: R) {
+    let stuck = Mailbox::default();
+    let post = stuck.clone();
+    let server = Running::serve(&runtime, move |connection| {
+        let post = post.clone();
+        async move {
+            for n in 0..512_usize {
+                if polled(1, connection.ready()).await.is_none() {
+                    post.put(n);
+                    connection.ready().await.unwrap();
+                }
+                connection.try_send(vec![n as u8; BLOCK]).unwrap();
+            }
+        }
+    })
+    .await;
+    let address = server.address;
+    let mut client = aside(move || Client::open(address, Version::Rfc6455)).await;
+    until(&runtime, || server.manager().len() == 1).await;
+    let connection = server.manager().snapshot().pop().expect("it is stuck");
+    // The outbound buffer holds less than eight blocks, so the rest is with the system.
+    while stuck.take().await < 8 {}
+    aside(move || {
+        for n in 0..512_usize {
+            let block = client.recv().expect("nothing is lost").into_bytes();
+            assert!(block.len() == BLOCK && block.iter().all(|byte| *byte == n as u8), "{n}");
+        }
+        assert_eq!(client.closed().code(), 1000);
+    })
+    .await;
+    connection.closed().await;
+    let (sender, _receiver) = connection.split();
+    let over = sender.ready().await.unwrap_err();
+    assert_eq!(over.kind, SendErrorKind::NotConnected(State::Closed));
 }
 
 /// The others are served, the report says who was not, and what waits for it is bounded.

@@ -146,6 +146,7 @@ pub async fn halves_and_ids_lose_no_message<R: Runtime>(runtime: R) {
             }
             continue;
         };
+        polled(times, sender.ready()).await;
         let sent = if message.len() % 2 == 0 {
             polled(times, server.send(id, Message::clone(&message))).await
         } else {

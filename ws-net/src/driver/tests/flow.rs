@@ -1,4 +1,4 @@
-//! Pauses, halves, and messages to one connection by its id.
+//! Pauses, room, halves, and messages to one connection by its id.
 
 use std::task::{Context, Wake, Waker};
 
@@ -42,6 +42,62 @@ fn a_pause_holds_messages_back_and_loses_none() {
     connection.resume();
     toy.settle();
     assert_eq!((told.load(Relaxed), connection.is_paused()), (13, false));
+}
+
+#[test]
+fn ready_waits_until_the_buffer_is_low_and_ends_with_the_connection() {
+    let results = Arc::new(Mutex::new(Vec::new()));
+    let out = Arc::clone(&results);
+    let (toy, server) = serving(move |connection| {
+        let out = Arc::clone(&out);
+        async move {
+            for _ in 0..5 {
+                let ready = connection.ready().await.map_err(|error| error.kind);
+                let sent = connection.try_send(vec![1; 200_000]);
+                lock(&out).push((ready, sent.is_ok()));
+            }
+        }
+    });
+    let client = toy.dial();
+    client.set_room(129);
+    client.send(REQUEST);
+    toy.settle();
+    assert_eq!(*lock(&results), [(Ok(()), true); 2]);
+    client.set_room(200_000);
+    toy.settle();
+    assert_eq!(lock(&results).len(), 2, "still above the low-water mark");
+    client.set_room(150_000);
+    toy.settle();
+    assert_eq!(*lock(&results), [(Ok(()), true); 4]);
+    let connection = only(&server);
+    assert_eq!(connection.shared().lock().waiters.len(), 0, "the driver polls its handler");
+    connection.close(Close::normal());
+    toy.settle();
+    let closing = SendErrorKind::NotConnected(State::Closing);
+    assert_eq!(lock(&results).last(), Some(&(Err(closing), false)));
+}
+
+#[test]
+fn there_is_no_room_in_front_of_messages_to_many() {
+    let policy = crate::SlowReceivers::DropOldest;
+    let (toy, server) = running(|builder| builder.slow_receivers(policy));
+    let client = join(&toy);
+    let connection = only(&server);
+    client.set_room(0);
+    for _ in 0..10 {
+        let _ = server.manager().broadcast(vec![0; 60_000]);
+    }
+    client.set_room(200_000);
+    toy.settle();
+    assert!(connection.buffered_amount() < Limits::default().outbound_high);
+    assert_eq!(connection.try_send("x").unwrap_err().kind, SendErrorKind::Full);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut ready = Box::pin(connection.ready());
+    assert!(ready.as_mut().poll(&mut cx).is_pending());
+    client.set_room(usize::MAX);
+    toy.settle();
+    assert_eq!(ready.as_mut().poll(&mut cx), Poll::Ready(Ok(())));
+    assert!(connection.try_send("x").is_ok());
 }
 
 #[test]
