@@ -200,7 +200,9 @@ impl<R: Runtime> Builder<R> {
     ///
     /// It runs in the task of the connection, after the checks of origin, subprotocol and limits
     /// and before anything is answered. The handshake timeout goes on: when it passes the client
-    /// gets 503, and the future is dropped where it waits, as it is when the client leaves. A
+    /// gets 503, and the future is dropped where it waits, as it is when the client leaves. That is
+    /// this side's fault, so it is a warning in the log and told to
+    /// [`on_rejected`](Server::on_rejected), with [`Expired::Decision`](crate::Expired::Decision). A
     /// panic in it is logged and answered with 500, and nobody else notices.
     ///
     /// With [`Server::accept`] it decides first, and what it accepts waits there.

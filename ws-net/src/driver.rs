@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, Bytes};
 use pin_project_lite::pin_project;
 use tracing::{debug, warn};
-use ws_proto::{Cause, Close, Closed, Event, Instant, Message, Request, State};
+use ws_proto::{Cause, Close, Closed, Event, Expired, Instant, Message, Request, State};
 
 use crate::burst;
 use crate::candidate::Verdict;
@@ -548,6 +548,7 @@ fn rejected(connection: &Connection, end: &Closed) -> Option<Rejected> {
     let status = match &end.cause {
         Cause::Rejected(status) => *status,
         Cause::Handshake(error) => error.status()?,
+        Cause::Timeout(Expired::Decision) => 503,
         _ => return None,
     };
     Some(Rejected {

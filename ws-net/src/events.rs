@@ -27,7 +27,8 @@ pub struct Rejected {
     /// The HTTP status of the answer.
     pub status: u16,
     /// Why: [`Cause::Rejected`] when the application refused, [`Cause::Handshake`] with the rule or
-    /// the policy otherwise.
+    /// the policy that did, and [`Cause::Timeout`] with
+    /// [`Expired::Decision`](crate::Expired::Decision) when nobody decided about the request in time.
     pub cause: Cause,
     /// What it asked for. `None` when the request itself was refused, by a rule or a policy
     /// that is no predicate.

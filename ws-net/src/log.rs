@@ -102,6 +102,12 @@ fn tell_end(connection: &Connection, closed: &Closed) {
         Cause::Timeout(Expired::Lifetime) => {
             debug!(target: "ws::connection", %id, %peer, code = closed.code(), "over: {closed}");
         }
+        Cause::Timeout(Expired::Decision) => warn!(
+            target: "ws::server",
+            %id, %peer,
+            "refused: the application did not decide about the request within the handshake \
+             timeout",
+        ),
         Cause::Timeout(_) | Cause::Eof => {
             info!(target: "ws::connection", %id, %peer, "the peer was lost: {closed}");
         }

@@ -468,8 +468,8 @@ impl Connection {
             if let (Cause::Handshake(error), Role::Server) = (&cause, self.role) {
                 self.answer(|config, out| handshake::refuse(error, config, out));
             }
-            if let (Cause::Timeout(Expired::Handshake), Role::Server) = (&cause, self.role) {
-                self.answer_late_handshake();
+            if let (Cause::Timeout(expired), Role::Server) = (&cause, self.role) {
+                self.answer_late(*expired);
             }
             let close = cause.close();
             let gone = was_open && matches!(cause, Cause::Timeout(_));
@@ -488,16 +488,6 @@ impl Connection {
             }
         }
         self.end_stream();
-    }
-
-    /// A request that is not complete gets 408, one that nobody decided about 503.
-    fn answer_late_handshake(&mut self) {
-        let status = match (&self.phase, self.state()) {
-            _ if self.is_unanswered() => 503,
-            (Phase::Request(_), State::Opening) => 408,
-            _ => return,
-        };
-        self.answer(|_, out| handshake::reject(&Reject::new(status), out));
     }
 
     /// Leaves the states in which anything can be sent, and remembers the first cause.

@@ -151,12 +151,15 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The deadline that passed. Only that of the lifetime is not the peer's fault.
+/// The deadline that passed. Those of the decision and of the lifetime are not the peer's fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Expired {
     /// The handshake was not complete in time.
     Handshake,
+    /// Server role: the handshake was not complete in time, because nobody decided about the
+    /// request, or who writes the answer did not take it. The client is told with 503.
+    Decision,
     /// Nothing came after a ping.
     Pong,
     /// Nothing came for the idle limit.
@@ -171,6 +174,7 @@ impl fmt::Display for Expired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Handshake => "the handshake was not complete in time",
+            Self::Decision => "this side did not decide about the request in time",
             Self::Pong => "nothing came after a ping",
             Self::Idle => "nothing came for the idle limit",
             Self::Stall => "the peer took no byte of what waited for it",

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use ws_net::{Accept, Candidate, Cause, CloseCode, Reject, Runtime, State, Timeouts, Version};
+use ws_net::{
+    Accept, Candidate, Cause, CloseCode, Expired, Reject, Runtime, State, Timeouts, Version,
+};
 
 use super::support::{Mailbox, Running, aside, echo, sleep, until};
 use crate::client::{Client, addressed, dial, exchange, read_to_end};
@@ -147,15 +149,19 @@ pub async fn it_is_dropped_when_the_client_leaves<R: Runtime>(runtime: R) {
     }
 }
 
-/// The client gets 503.
+/// The client gets 503, and the server is told that it was too slow.
 pub async fn it_is_dropped_at_the_deadline<R: Runtime>(runtime: R) {
     let mut timeouts = Timeouts::default();
     timeouts.handshake = Duration::from_secs(2);
     let (server, _, dropped) = undecided(&runtime, timeouts).await;
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_rejected(move |client| post.put((client.status, client.cause.clone())));
     server.start_running(&runtime);
     let address = server.address;
     let answer = aside(move || exchange(address, addressed(RFC6455, address).as_bytes())).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(told.take().await, (503, Cause::Timeout(Expired::Decision)));
     assert_eq!(dropped.load(Relaxed), 1);
 }
 

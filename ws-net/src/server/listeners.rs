@@ -54,9 +54,10 @@ impl<R: Runtime> Server<R> {
         self.parts.endpoint.listeners.add(|table, id| table.state_change.push((id, Arc::new(f))))
     }
 
-    /// Calls `f` with every client that was refused, by a rule, a policy or the application, after
-    /// the state of its connection became 6 (closed). Clients that leave during their handshake, or
-    /// are too slow in it, are seen by `on_state_change` alone.
+    /// Calls `f` with every client that was refused, by a rule, a policy or the application, or
+    /// because nobody decided about it in time, after the state of its connection became 6 (closed).
+    /// Clients that leave during their handshake, or are too slow in it themselves, are seen by
+    /// `on_state_change` alone.
     pub fn on_rejected(&self, f: impl Fn(&Rejected) + Send + Sync + 'static) -> ListenerId {
         self.parts.endpoint.listeners.add(|table, id| table.rejected.push((id, Arc::new(f))))
     }

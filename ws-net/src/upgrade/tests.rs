@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use ws_proto::{Close, Config, Message, Version};
+use ws_proto::{Cause, Close, Config, Expired, Message, Version};
 
 use super::*;
 use crate::Builder;
@@ -248,12 +248,17 @@ fn a_handler_that_panics_ends_its_own_upgrade() {
 #[test]
 fn a_decision_that_does_not_come_is_a_503_at_the_deadline() {
     let (toy, server) = server(|builder| builder);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let out = Arc::clone(&told);
+    server.on_rejected(move |client| lock(&out).push((client.status, client.cause.clone())));
     let (client, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
     let incoming = toy.block_on(asked.incoming()).unwrap();
     toy.settle();
     toy.advance(Duration::from_secs(11));
     assert!(client.take().0.starts_with(b"HTTP/1.1 503 "));
-    drop(incoming);
+    drop((incoming, client));
+    toy.settle();
+    assert_eq!(*lock(&told), [(503, Cause::Timeout(Expired::Decision))]);
 }
 
 #[test]

@@ -119,8 +119,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Accept, Cause, Close, CommandError, Event, Message, RecvBuf, Reject, State, Transmit,
-        Version,
+        Accept, Cause, Close, CommandError, Event, Expired, Message, RecvBuf, Reject, State,
+        Transmit, Version,
     };
 
     const START: Instant = Instant::from_nanos(0);
@@ -220,10 +220,15 @@ mod tests {
         let late: Step = |connection| {
             connection.handle_timeout(START + Duration::from_secs(3600));
         };
-        let ways: [(Step, u16); 5] = [
-            (|connection| connection.reject(&Reject::new(404), START).unwrap(), 404),
-            (|connection| connection.close(Close::normal(), START), 503),
-            (late, 503),
+        let undecided = Cause::Timeout(Expired::Decision);
+        let ways: [(Step, u16, Cause); 5] = [
+            (
+                |connection| connection.reject(&Reject::new(404), START).unwrap(),
+                404,
+                Cause::Rejected(404),
+            ),
+            (|connection| connection.close(Close::normal(), START), 503, Cause::Local),
+            (late, 503, undecided.clone()),
             // Accepted, but nobody has written that yet.
             (
                 |connection| {
@@ -231,6 +236,7 @@ mod tests {
                     connection.close(Close::normal(), START);
                 },
                 503,
+                Cause::Local,
             ),
             (
                 |connection| {
@@ -238,9 +244,10 @@ mod tests {
                     connection.handle_timeout(START + Duration::from_secs(3600));
                 },
                 503,
+                undecided,
             ),
         ];
-        for (way, status) in ways {
+        for (way, status, why) in ways {
             let mut connection = apart(Version::Rfc6455);
             way(&mut connection);
             assert_eq!(connection.poll_answer().map(|answer| answer.status()), Some(status));
@@ -248,8 +255,7 @@ mod tests {
             connection.handle_answered(START);
             connection.handle_eof(START);
             let (states, cause) = told(&mut connection, &mut RecvBuf::default());
-            assert_eq!(states.last(), Some(&6));
-            assert!(cause.is_some());
+            assert_eq!((states.last(), cause), (Some(&6), Some(why)));
         }
     }
 

@@ -1,8 +1,8 @@
 use bytes::Bytes;
 
-use super::Connection;
 use super::timer::Timer;
-use crate::{Cause, Expired, Instant, Version};
+use super::{Connection, Phase};
+use crate::{Cause, Expired, Instant, Reject, State, Version, handshake};
 
 impl Connection {
     /// The next deadline; call [`handle_timeout`](Self::handle_timeout) when it has come. It
@@ -25,7 +25,7 @@ impl Connection {
         self.now = now;
         while let Some((timer, at)) = self.timers.take_expired(now) {
             match timer {
-                Timer::Handshake => self.fail(Cause::Timeout(Expired::Handshake)),
+                Timer::Handshake => self.fail_handshake(),
                 Timer::Close => self.finish(),
                 Timer::Ping => self.ping_if_silent(),
                 Timer::Pong => self.judge_pong(at),
@@ -34,6 +34,23 @@ impl Connection {
                 Timer::Lifetime => self.part(Cause::Timeout(Expired::Lifetime)),
             }
         }
+    }
+
+    /// The handshake took too long: whoever was waited for is to blame.
+    fn fail_handshake(&mut self) {
+        let ours = self.is_unanswered();
+        let expired = if ours { Expired::Decision } else { Expired::Handshake };
+        self.fail(Cause::Timeout(expired));
+    }
+
+    /// A request that is not complete gets 408, one that nobody decided about 503.
+    pub(super) fn answer_late(&mut self, expired: Expired) {
+        let status = match (expired, &self.phase) {
+            (Expired::Decision, _) => 503,
+            (Expired::Handshake, Phase::Request(_)) if self.state() == State::Opening => 408,
+            _ => return,
+        };
+        self.answer(|_, out| handshake::reject(&Reject::new(status), out));
     }
 
     pub(super) fn idle_limit(&self) -> Option<core::time::Duration> {
