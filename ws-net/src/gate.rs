@@ -7,7 +7,8 @@ use std::task::{Poll, Waker};
 use ws_proto::Instant;
 
 use crate::Address;
-use crate::shares::{Allowance, Refusals, Shares, Source, Takings};
+use crate::shares::{Allowance, Shares, Source, Takings};
+use crate::tally::Tally;
 use crate::waiters::{Watched, lock};
 
 /// Who may come in, and whether the server still runs.
@@ -19,7 +20,7 @@ pub(crate) struct Gate {
     max_connections: usize,
     max_handshakes: usize,
     shares: Shares,
-    refusals: Mutex<Refusals>,
+    refusals: Mutex<Tally>,
 }
 
 /// The bits of a [`Phase`].

@@ -94,6 +94,7 @@ mod shares;
 mod slow;
 mod stream_io;
 mod streaming;
+mod tally;
 #[cfg(test)]
 mod toy;
 mod turn;

@@ -2,9 +2,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
-use std::time::Duration;
-
-use ws_proto::Instant;
 
 /// How much of a limit one address may take.
 #[derive(Clone, Copy, Debug)]
@@ -133,30 +130,6 @@ impl Takings {
     }
 }
 
-/// Clients that were refused, and how many of them no line of the log has told yet.
-#[derive(Default)]
-pub(crate) struct Refusals {
-    pub(crate) total: u64,
-    untold: u64,
-    told: Option<Instant>,
-}
-
-/// How often refusals are logged.
-const PAUSE: Duration = Duration::from_secs(1);
-
-impl Refusals {
-    /// Counts one. Answers how many there were since the last line when it is time for one.
-    pub(crate) fn count(&mut self, now: Instant) -> Option<u64> {
-        self.total += 1;
-        self.untold += 1;
-        if self.told.is_some_and(|told| now < told + PAUSE) {
-            return None;
-        }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.untold))
-    }
-}
-
 /// Whether an address means nothing beyond its own machine, network or provider.
 fn is_private(ip: IpAddr) -> bool {
     fn v4(ip: Ipv4Addr) -> bool {
@@ -237,15 +210,5 @@ mod tests {
         }
         assert_eq!(takings.0.len(), 0);
         assert!(takings.0.capacity() < 100, "{}", takings.0.capacity());
-    }
-
-    #[test]
-    fn refusals_are_told_once_a_second() {
-        let mut refusals = Refusals::default();
-        let at = |millis| Instant::from(Duration::from_millis(millis));
-        assert_eq!(refusals.count(at(0)), Some(1));
-        assert_eq!((refusals.count(at(1)), refusals.count(at(999))), (None, None));
-        assert_eq!(refusals.count(at(1000)), Some(3));
-        assert_eq!(refusals.total, 4);
     }
 }
