@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 use ws_proto::Instant;
 
 use crate::door::Door;
@@ -59,7 +59,6 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     let gate = &endpoint.common.gate;
     let mut stopped = pin!(gate.beyond(Phase::Open));
     let mut pause = FIRST_PAUSE;
-    let mut full = false;
     loop {
         let accepted = poll_fn(|cx| listener.poll_accept(cx));
         let Some(accepted) = unless(gate, stopped.as_mut(), accepted).await else { return };
@@ -68,7 +67,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                 pause = FIRST_PAUSE;
                 // Who comes through a proxy is counted when it has told.
                 let counted = if proxied { Address::Unnamed } else { peer };
-                let admitted = admit(runtime, gate, counted, &mut full);
+                let admitted = admit(runtime, endpoint, counted);
                 let Some((admitted, now)) = unless(gate, stopped.as_mut(), admitted).await else {
                     return;
                 };
@@ -82,6 +81,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                     }
                     Err(refused) => {
                         log::has_its_share(&refused, peer);
+                        gate.count_refused();
                         // Without a word: an answer would have to be written, over TLS after a
                         // handshake, for whoever asks for too much.
                         drop(stream);
@@ -97,8 +97,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
             }
             Err(error) => {
                 let error = ServerError::Accept { error, retry_in: pause };
-                log::write(|| warn!(target: "ws::server", "{error}"));
-                endpoint.listeners.tell_error(&error);
+                endpoint.tell_error(&error);
                 drop(error);
                 let deadline = runtime.now() + pause;
                 let pausing = runtime.sleep_until(deadline);
@@ -170,6 +169,9 @@ impl<R: Runtime, D: Door> Entry<R, D> {
         let introduction = match introduction {
             Ok(introduction) => introduction,
             Err(error) => {
+                if error.kind() == ErrorKind::InvalidData {
+                    common.gate.count_refused();
+                }
                 log::not_introduced(proxy, &error);
                 return;
             }
@@ -180,27 +182,25 @@ impl<R: Runtime, D: Door> Entry<R, D> {
                 let peer = Peer { address, secure: introduction.secure };
                 self.start(stream, peer, permit, now);
             }
-            Err(refused) => log::has_its_share(&refused, address),
+            Err(refused) => {
+                log::has_its_share(&refused, address);
+                common.gate.count_refused();
+            }
         }
     }
 }
 
-/// A permit as soon as there is one, and the time then. That there is none is told once, until a
-/// client finds one at once.
+/// A permit as soon as there is one, and the time then.
 async fn admit<R: Runtime>(
     runtime: &R,
-    gate: &Arc<Gate>,
+    endpoint: &Endpoint,
     peer: Address,
-    full: &mut bool,
 ) -> (Result<Permit, Refused>, Instant) {
-    let now = runtime.now();
+    let (gate, now) = (&endpoint.common.gate, runtime.now());
     if let Some(admitted) = gate.try_admit(peer, now) {
-        *full = false;
         return (admitted, now);
     }
-    if !mem::replace(full, true) {
-        log::write(|| warn!(target: "ws::server", %peer, "full: clients wait until others leave"));
-    }
+    endpoint.tell_full(now);
     (gate.admit(peer, now).await, runtime.now())
 }
 

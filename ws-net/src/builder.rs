@@ -154,8 +154,9 @@ impl<R: Runtime> Builder<R> {
     }
 
     /// How many connections may be open at a time, handshakes and HTTP included. Further clients
-    /// wait in the system's queue. Default 16,384: beyond it the worst case of memory (16,384
-    /// messages of 1 MiB) should be a decision.
+    /// wait in the system's queue, which [`ServerError::Full`](crate::ServerError::Full) tells.
+    /// Default 16,384: beyond it the worst case of memory (16,384 messages of 1 MiB) should be a
+    /// decision.
     pub fn max_connections(mut self, max: usize) -> Self {
         self.max_connections = max;
         self
@@ -173,7 +174,7 @@ impl<R: Runtime> Builder<R> {
     /// How many connections one IP address may have open at a time, handshakes and HTTP included.
     /// An IPv6 address counts as its /64 network; peers without an address are not counted.
     /// Further clients from there are refused at once: their stream ends without an answer, and
-    /// [`Server::refused`] counts them.
+    /// [`Server::load`] counts them.
     ///
     /// Default: half of [`max_connections`](Self::max_connections), so that no address alone
     /// keeps out all others, while the many clients of one company or provider get in. By default

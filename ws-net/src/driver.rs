@@ -489,6 +489,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 guard("a close listener", connection, || listener(connection, &end));
             }
         } else if let Some(rejected) = rejected(connection, &end) {
+            self.endpoint.common.gate.count_refused();
             for (_, listener) in self.listeners.with(own, |table| &table.rejected) {
                 guard("a listener for refusals", connection, || listener(&rejected));
             }

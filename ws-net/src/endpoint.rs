@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ws_proto::{Answer, OriginPolicy, Request};
+use ws_proto::{Answer, Instant, OriginPolicy, Request};
 
 use crate::boxed::BoxStream;
 use crate::candidate::Authorize;
 use crate::listeners::Listeners;
 use crate::log;
 use crate::shared::{Common, Peer};
-use crate::{ConnectionId, Rejected};
+use crate::{ConnectionId, Load, Rejected, ServerError};
 
 /// A future of which only the end matters.
 pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -53,8 +53,22 @@ impl Endpoint {
 
     /// Tells of a request that broke a rule, and came where an HTTP server has read it.
     pub(crate) fn refuse(&self, refused: &Rejected) {
+        self.common.gate.count_refused();
         log::refused(refused);
         self.listeners.tell_rejected(refused);
+    }
+
+    /// Tells that a client has found no place, if it is time to.
+    pub(crate) fn tell_full(&self, now: Instant) {
+        if let Some(Load { connections, handshakes, .. }) = self.common.gate.note_full(now) {
+            self.tell_error(&ServerError::Full { connections, handshakes });
+        }
+    }
+
+    /// Tells what concerns no single connection.
+    pub(crate) fn tell_error(&self, error: &ServerError) {
+        log::fault(error);
+        self.listeners.tell_error(error);
     }
 }
 

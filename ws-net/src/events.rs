@@ -35,7 +35,8 @@ pub struct Rejected {
     pub request: Option<Request>,
 }
 
-/// A fault of the system, which concerns the server and no single connection.
+/// A fault of the system, or a limit that was reached, which concerns the server and no single
+/// connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
@@ -48,5 +49,21 @@ pub enum ServerError {
         error: io::Error,
         /// The pause until the server tries again.
         retry_in: Duration,
+    },
+    /// A client found every place taken. Those on the sockets of this server wait in the system's
+    /// queue until others leave; an [`Upgrade`](crate::Upgrade) is refused. Told once until a client
+    /// finds a place at once, and at most once a second. If the machine has room, raise
+    /// [`max_connections`](crate::Builder::max_connections), or
+    /// [`max_handshakes`](crate::Builder::max_handshakes) if that is how many shake hands.
+    #[error(
+        "full, with {connections} connections, {handshakes} of them in their handshake: clients \
+         wait until others leave, and upgrades are refused"
+    )]
+    #[non_exhaustive]
+    Full {
+        /// How many connections there are, see [`Load::connections`](crate::Load).
+        connections: usize,
+        /// How many of them are in their handshake.
+        handshakes: usize,
     },
 }

@@ -7,6 +7,7 @@ use std::task::{Poll, Waker};
 use ws_proto::Instant;
 
 use crate::Address;
+use crate::load::Load;
 use crate::shares::{Allowance, Shares, Source, Takings};
 use crate::tally::Tally;
 use crate::waiters::{Watched, lock};
@@ -16,11 +17,11 @@ pub(crate) struct Gate {
     phase: Watched<Phase>,
     /// The same in the lowest two bits, for those who look at it often. The others count changes.
     reached: AtomicU32,
-    load: Watched<Load>,
+    issued: Watched<Issued>,
     max_connections: usize,
     max_handshakes: usize,
     shares: Shares,
-    refusals: Mutex<Tally>,
+    refusals: Mutex<Refusals>,
 }
 
 /// The bits of a [`Phase`].
@@ -39,11 +40,24 @@ pub(crate) enum Phase {
     Killed,
 }
 
+/// The permits that are taken.
 #[derive(Default)]
-struct Load {
+struct Issued {
     connections: usize,
     handshakes: usize,
     takings: Takings,
+    /// Clients have found no permit since one last found one at once.
+    full: bool,
+}
+
+/// Who was sent away.
+#[derive(Default)]
+struct Refusals {
+    all: u64,
+    when_full: u64,
+    for_share: Tally,
+    /// How often it was told that there is no permit.
+    full: Tally,
 }
 
 /// A client whose address has its share already.
@@ -53,7 +67,7 @@ pub(crate) struct Refused {
     pub(crate) to_be_told: Option<u64>,
 }
 
-impl Load {
+impl Issued {
     fn add(&mut self, allowance: Option<Allowance>) {
         self.connections += 1;
         self.handshakes += 1;
@@ -68,7 +82,7 @@ impl Gate {
         Self {
             phase: Watched::default(),
             reached: AtomicU32::new(Phase::Open as u32),
-            load: Watched::default(),
+            issued: Watched::default(),
             max_connections,
             max_handshakes,
             shares,
@@ -122,16 +136,11 @@ impl Gate {
         now: Instant,
     ) -> Result<Permit, Refused> {
         let allowance = self.allowance(peer);
-        if self.load.wait(|load| self.take(load, allowance)).await {
+        if self.issued.wait(|issued| self.take(issued, allowance)).await {
             Ok(self.permit(allowance))
         } else {
             Err(self.refuse(now))
         }
-    }
-
-    /// Clients that were refused so far since their address had its share.
-    pub(crate) fn refused(&self) -> u64 {
-        lock(&self.refusals).total
     }
 
     /// The same without waiting: `None` when there is no permit now.
@@ -141,34 +150,66 @@ impl Gate {
         now: Instant,
     ) -> Option<Result<Permit, Refused>> {
         let allowance = self.allowance(peer);
-        let taken = self.load.change(|load| self.take(load, allowance))?;
-        Some(if taken { Ok(self.permit(allowance)) } else { Err(self.refuse(now)) })
+        let taken = self.issued.change(|issued| {
+            let taken = self.take(issued, allowance);
+            issued.full &= taken != Some(true);
+            taken
+        });
+        Some(if taken? { Ok(self.permit(allowance)) } else { Err(self.refuse(now)) })
+    }
+
+    /// A client has found no permit. Answers the load when that is to be told: once until a client
+    /// finds one at once, and seldom enough that it costs nothing.
+    pub(crate) fn note_full(&self, now: Instant) -> Option<Load> {
+        let tells = self.issued.change(|issued| {
+            let tells = !issued.full && lock(&self.refusals).full.count(now).is_some();
+            issued.full |= tells;
+            tells
+        });
+        tells.then(|| self.load())
+    }
+
+    /// An upgrade has found no permit.
+    pub(crate) fn count_refused_when_full(&self) {
+        lock(&self.refusals).when_full += 1;
+    }
+
+    /// A client was sent away, for whatever reason.
+    pub(crate) fn count_refused(&self) {
+        lock(&self.refusals).all += 1;
+    }
+
+    /// How many there are, and were refused.
+    pub(crate) fn load(&self) -> Load {
+        let (connections, handshakes) =
+            self.issued.read(|issued| (issued.connections, issued.handshakes));
+        let refusals = lock(&self.refusals);
+        Load {
+            connections,
+            handshakes,
+            full: self.is_used_up(connections, handshakes),
+            refused: refusals.all,
+            refused_when_full: refusals.when_full,
+            refused_for_share: refusals.for_share.total,
+        }
     }
 
     /// A permit beyond the limits: for a client that has another and leaves it soon, for one that
     /// is only sent away, or for this side's own. It counts in the share of its address.
     pub(crate) fn admit_beyond(self: &Arc<Self>, peer: Address) -> Permit {
         let allowance = self.allowance(peer);
-        self.load.update(|load| load.add(allowance));
+        self.issued.update(|issued| issued.add(allowance));
         self.permit(allowance)
-    }
-
-    /// Whether the next one has to wait for a permit.
-    #[cfg(test)]
-    pub(crate) fn is_full(&self) -> bool {
-        self.load.read(|load| {
-            load.connections >= self.max_connections || load.handshakes >= self.max_handshakes
-        })
     }
 
     /// Permits that are taken.
     pub(crate) fn connections(&self) -> usize {
-        self.load.read(|load| load.connections)
+        self.issued.read(|issued| issued.connections)
     }
 
     /// Completes when no permit is taken. Cancel-safe.
     pub(crate) async fn emptied(&self) {
-        self.load.wait(|load| (load.connections == 0).then_some(())).await;
+        self.issued.wait(|issued| (issued.connections == 0).then_some(())).await;
     }
 
     fn allowance(&self, peer: Address) -> Option<Allowance> {
@@ -176,14 +217,14 @@ impl Gate {
     }
 
     /// Counts one more; `false` when its address has its share, `None` when there is no permit.
-    fn take(&self, load: &mut Load, allowance: Option<Allowance>) -> Option<bool> {
-        if allowance.is_some_and(|allowance| load.takings.is_used_up(&allowance)) {
+    fn take(&self, issued: &mut Issued, allowance: Option<Allowance>) -> Option<bool> {
+        if allowance.is_some_and(|allowance| issued.takings.is_used_up(&allowance)) {
             return Some(false);
         }
-        if load.connections >= self.max_connections || load.handshakes >= self.max_handshakes {
+        if self.is_used_up(issued.connections, issued.handshakes) {
             return None;
         }
-        load.add(allowance);
+        issued.add(allowance);
         Some(true)
     }
 
@@ -193,7 +234,12 @@ impl Gate {
     }
 
     fn refuse(&self, now: Instant) -> Refused {
-        Refused { to_be_told: lock(&self.refusals).count(now) }
+        Refused { to_be_told: lock(&self.refusals).for_share.count(now) }
+    }
+
+    /// Whether the next one has to wait for a permit.
+    fn is_used_up(&self, connections: usize, handshakes: usize) -> bool {
+        connections >= self.max_connections || handshakes >= self.max_handshakes
     }
 }
 
@@ -223,10 +269,10 @@ impl Permit {
     /// The handshake is over; the connection goes on with `purpose`.
     pub(crate) fn settle(&mut self, purpose: Purpose) {
         if self.purpose == Purpose::Handshake {
-            self.gate.load.update(|load| {
-                load.handshakes -= 1;
+            self.gate.issued.update(|issued| {
+                issued.handshakes -= 1;
                 if let Some(source) = self.source {
-                    load.takings.settle(source);
+                    issued.takings.settle(source);
                 }
             });
         }
@@ -245,10 +291,10 @@ impl Permit {
     pub(crate) fn charge(&mut self, peer: Address, now: Instant) -> Result<(), Refused> {
         debug_assert!(self.source.is_none(), "it is in one share already");
         let Some(allowance) = self.gate.allowance(peer) else { return Ok(()) };
-        let has_room = self.gate.load.update(|load| {
-            let has_room = !load.takings.is_used_up(&allowance);
+        let has_room = self.gate.issued.update(|issued| {
+            let has_room = !issued.takings.is_used_up(&allowance);
             if has_room {
-                load.takings.take(allowance.source);
+                issued.takings.take(allowance.source);
             }
             has_room
         });
@@ -262,12 +308,12 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.load.update(|load| {
+        self.gate.issued.update(|issued| {
             let in_handshake = self.purpose == Purpose::Handshake;
-            load.connections -= 1;
-            load.handshakes -= usize::from(in_handshake);
+            issued.connections -= 1;
+            issued.handshakes -= usize::from(in_handshake);
             if let Some(source) = self.source {
-                load.takings.give_back(source, in_handshake);
+                issued.takings.give_back(source, in_handshake);
             }
         });
     }
@@ -314,17 +360,17 @@ mod tests {
             _ => panic!("a free permit"),
         });
         let Poll::Ready(Err(refused)) = ask(&gate, one) else { panic!("it has its share") };
-        assert_eq!((refused.to_be_told, gate.refused()), (Some(1), 1));
+        assert_eq!((refused.to_be_told, gate.load().refused_for_share), (Some(1), 1));
         let Poll::Ready(Ok(third)) = ask(&gate, other) else { panic!("another address") };
         let fourth = try_admit(&gate).unwrap();
-        assert!(gate.is_full());
+        assert!(gate.load().full);
         assert!(ask(&gate, other).is_pending(), "it has a share left, but no permit is free");
         assert!(matches!(ask(&gate, one), Poll::Ready(Err(_))), "no need to wait");
         drop(permits);
         let Poll::Ready(Ok(fifth)) = ask(&gate, one) else { panic!("its permits are free again") };
         drop((third, fourth, fifth));
-        assert_eq!((gate.connections(), gate.refused()), (0, 2));
-        assert!(gate.load.read(|load| load.takings.is_empty()));
+        assert_eq!((gate.connections(), gate.load().refused_for_share), (0, 2));
+        assert!(gate.issued.read(|issued| issued.takings.is_empty()));
     }
 
     #[test]
@@ -339,7 +385,7 @@ mod tests {
             permits.push(permit);
         }
         drop(permits);
-        assert!(gate.load.read(|load| load.takings.is_empty()));
+        assert!(gate.issued.read(|issued| issued.takings.is_empty()));
     }
 
     #[test]
@@ -351,9 +397,9 @@ mod tests {
         let mut second = try_admit(&gate).unwrap();
         second.settle(Purpose::Http);
         let third = try_admit(&gate).unwrap();
-        assert!(gate.is_full());
+        assert!(gate.load().full);
         drop(third);
-        assert!(!gate.is_full());
+        assert!(!gate.load().full);
         drop((first, second));
         assert_eq!(gate.connections(), 0);
     }
@@ -368,9 +414,9 @@ mod tests {
         drop(first);
         assert!(gate.try_admit(Address::Unnamed, now).is_none() && gate.connections() == 1);
         assert!(matches!(gate.try_admit(peer, now), Some(Err(_))), "it has its share");
-        assert_eq!(gate.refused(), 1);
+        assert_eq!(gate.load().refused_for_share, 1);
         drop(beyond);
-        assert!(gate.load.read(|load| load.takings.is_empty()));
+        assert!(gate.issued.read(|issued| issued.takings.is_empty()));
         assert!(gate.try_admit(peer, now).is_some_and(|permit| permit.is_ok()));
     }
 

@@ -152,6 +152,9 @@ pub use incoming::{AcceptError, Incoming};
 mod events;
 pub use events::{Rejected, ServerError, StateChange};
 
+mod load;
+pub use load::Load;
+
 mod listeners;
 pub use listeners::{ListenerId, ListenerKind};
 

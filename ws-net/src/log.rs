@@ -8,7 +8,7 @@ use crate::contain::catch;
 use crate::gate::Refused;
 use crate::local::LocalAddress;
 use crate::shared::Common;
-use crate::{Address, Connection, ConnectionId, Rejected, StateChange};
+use crate::{Address, Connection, ConnectionId, Rejected, ServerError, StateChange};
 
 /// Whether anybody may read the line for each step of the state. Asks nobody, so that who has no
 /// subscriber and reads tracing's lines through `log` misses the steps that nobody else hears of.
@@ -26,6 +26,11 @@ pub(crate) fn write(lines: impl FnOnce()) {
 /// One line for a place where the server listens.
 pub(crate) fn listening(address: &LocalAddress, secure: bool) {
     write(|| info!(target: "ws::server", %address, secure, "listening"));
+}
+
+/// One line for a fault that concerns no single connection.
+pub(crate) fn fault(error: &ServerError) {
+    write(|| warn!(target: "ws::server", "{error}"));
 }
 
 /// One line for a step of the state.

@@ -25,7 +25,7 @@ use crate::local::LocalAddress;
 use crate::log;
 use crate::runtime::Runtime;
 use crate::waiters::{Watched, lock};
-use crate::{Connection, ConnectionId, Incoming, Manager};
+use crate::{Connection, ConnectionId, Incoming, Load, Manager};
 
 /// A WebSocket server.
 ///
@@ -212,10 +212,9 @@ impl<R: Runtime> Server<R> {
         (&self.parts.runtime, &self.parts.endpoint)
     }
 
-    /// How many clients were refused so far since their address had its share, see
-    /// [`Builder::max_connections_per_ip`](crate::Builder::max_connections_per_ip).
-    pub fn refused(&self) -> u64 {
-        self.parts.endpoint.common.gate.refused()
+    /// How many places are taken, and how many clients were refused so far. Does not wait.
+    pub fn load(&self) -> Load {
+        self.parts.endpoint.common.gate.load()
     }
 
     /// Where this server listens, in the order in which the places were added. Those that nobody

@@ -195,13 +195,21 @@ impl<R: Runtime> Upgrade<R> {
         let gate = Arc::clone(&endpoint.common.gate);
         let now = runtime.now();
         let admitted = gate.try_admit(peer.address, now);
-        if let Some(Err(refused)) = &admitted {
-            log::has_its_share(refused, peer.address);
+        match &admitted {
+            Some(Ok(_)) => {}
+            Some(Err(refused)) => log::has_its_share(refused, peer.address),
+            None => {
+                gate.count_refused_when_full();
+                endpoint.tell_full(now);
+            }
         }
         let (permit, full) = match admitted {
             Some(Ok(permit)) => (permit, false),
             // Who has sent no request yet is not worth a task that waits for it.
-            _ if matches!(taken, Taken::Fresh(_)) => return Err(AcceptError::Unavailable),
+            _ if matches!(taken, Taken::Fresh(_)) => {
+                gate.count_refused();
+                return Err(AcceptError::Unavailable);
+            }
             _ => (gate.admit_beyond(peer.address), true),
         };
         let spawner = runtime.clone();

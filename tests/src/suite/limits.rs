@@ -22,7 +22,7 @@ pub async fn an_address_has_its_share_of_connections<R: Runtime>(runtime: R) {
         clients
     });
     let [first, second] = clients.await;
-    assert_eq!(server.refused(), 3);
+    assert_eq!(server.load().refused_for_share, 3);
     aside(move || first.close(Close::normal())).await;
     until(&runtime, || server.manager().len() == 1).await;
     aside(move || {
@@ -52,7 +52,9 @@ pub async fn a_full_server_lets_clients_wait<R: Runtime>(runtime: R) {
     let mut third = pin!(third);
     assert!(polled(1, third.as_mut()).await.is_none());
     sleep(&runtime, Duration::from_millis(50)).await;
-    assert_eq!((server.manager().len(), server.refused()), (2, 0));
+    let load = server.load();
+    assert_eq!((server.manager().len(), load.connections, load.refused), (2, 2, 0));
+    assert!(load.full);
     aside(move || first.close(Close::normal())).await;
     let mut third = third.await;
     assert_eq!(aside(move || third.ask_text("at last")).await, "at last");
@@ -74,7 +76,7 @@ pub async fn an_address_has_its_share_of_handshakes<R: Runtime>(runtime: R) {
         drop(silent);
     })
     .await;
-    assert_eq!(server.refused(), 1);
+    assert_eq!(server.load().refused_for_share, 1);
 }
 
 /// By the timers of the runtime, with a proper close, however busy it is.

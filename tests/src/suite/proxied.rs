@@ -97,6 +97,7 @@ pub async fn what_begins_otherwise_is_dropped<R: Runtime>(runtime: R) {
         assert_eq!(client.ask_text("still here"), "still here");
     })
     .await;
+    assert_eq!(server.load().refused, 1);
     until(&runtime, || server.manager().is_empty()).await;
 }
 
@@ -115,7 +116,7 @@ pub async fn each_client_has_its_share<R: Runtime>(runtime: R) {
         }
     })
     .await;
-    assert_eq!(server.refused(), 1);
+    assert_eq!(server.load().refused_for_share, 1);
 }
 
 /// The header is in front of TLS.

@@ -404,13 +404,45 @@ fn limits_on_connections_hold_back_and_let_in() {
 }
 
 #[test]
+fn a_full_server_says_so_once_until_a_client_finds_a_place() {
+    let (toy, server) = running(|builder| builder.max_connections(1));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let out = Arc::clone(&told);
+    server.on_error(move |error| lock(&out).push(error.to_string()));
+    let first = join(&toy);
+    let load = server.load();
+    assert_eq!((load.connections, load.handshakes, load.full), (1, 0, true));
+    assert!(lock(&told).is_empty(), "nobody had to wait");
+    let waiting = [(); 2].map(|()| toy.dial());
+    toy.settle();
+    let expected = "full, with 1 connections, 0 of them in their handshake: clients wait until \
+                    others leave, and upgrades are refused";
+    assert_eq!(*lock(&told), [expected]);
+    toy.advance(Duration::from_secs(1));
+    first.fail();
+    toy.settle();
+    assert_eq!((server.load().handshakes, lock(&told).len()), (1, 1), "the next one waits");
+    drop(waiting);
+    toy.settle();
+    assert!(!server.load().full);
+    let _second = join(&toy);
+    let _waiting = toy.dial();
+    toy.settle();
+    assert_eq!((server.load().full, server.load().refused), (true, 0));
+    assert_eq!(*lock(&told), [expected; 2]);
+}
+
+#[test]
 fn an_address_with_its_share_is_refused_and_holds_up_nobody() {
     let (toy, server) = running(|builder| builder.max_connections_per_ip(2));
     let [greedy, other] = ["127.0.0.1:7", "[2001:db8::1]:7"]
         .map(|address| crate::Address::from(address.parse::<std::net::SocketAddr>().unwrap()));
     let clients: Vec<_> = (0..5).map(|_| toy.dial_from(greedy)).collect();
     let ended = || clients.iter().map(Pipe::ended).collect::<Vec<_>>();
-    assert_eq!((ended(), server.refused()), (vec![false, false, true, true, true], 3));
+    assert_eq!(
+        (ended(), server.load().refused_for_share),
+        (vec![false, false, true, true, true], 3)
+    );
     for client in [&clients[0], &clients[1], &toy.dial_from(other)] {
         client.send(REQUEST);
         toy.settle();
@@ -420,7 +452,8 @@ fn an_address_with_its_share_is_refused_and_holds_up_nobody() {
     clients[0].fail();
     toy.settle();
     assert!(!toy.dial_from(greedy).ended());
-    assert_eq!(server.refused(), 4);
+    let load = server.load();
+    assert_eq!((load.refused_for_share, load.refused, load.refused_when_full), (4, 4, 0));
 }
 
 #[test]

@@ -71,8 +71,8 @@ impl<R: Runtime> Server<R> {
         self.parts.endpoint.listeners.add(|table, id| table.listening.push((id, Arc::new(f))))
     }
 
-    /// Calls `f` with every fault of the system that concerns the server and no single connection.
-    /// The server goes on by itself.
+    /// Calls `f` with every fault of the system that concerns the server and no single connection,
+    /// and when a client finds the server full. The server goes on by itself.
     pub fn on_error(&self, f: impl Fn(&ServerError) + Send + Sync + 'static) -> ListenerId {
         self.parts.endpoint.listeners.add(|table, id| table.error.push((id, Arc::new(f))))
     }

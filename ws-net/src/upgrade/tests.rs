@@ -185,6 +185,8 @@ fn limits_hold_for_upgrades_and_who_is_refused_is_told_so() {
     drop(second);
     toy.settle();
     assert_eq!((server.manager().len(), opened.load(Relaxed)), (1, 0));
+    let load = server.load();
+    assert_eq!((load.refused, load.refused_when_full, load.refused_for_share), (1, 1, 0));
     // It left no permit taken.
     first.send(b"\x88\x80\0\0\0\0");
     drop(first);
@@ -310,7 +312,7 @@ fn an_upgrade_counts_in_the_share_of_its_address() {
     assert!(matches!(asked.peer(address).run(), Err(AcceptError::Unavailable)));
     toy.settle();
     assert!(second.take().0.starts_with(b"HTTP/1.1 503 "));
-    assert_eq!(server.refused(), 1);
+    assert_eq!(server.load().refused_for_share, 1);
     let (third, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
     asked.run().unwrap();
     toy.settle();
@@ -363,6 +365,8 @@ fn a_request_that_is_still_to_be_read_is_waited_for_and_has_a_deadline() {
     assert!(matches!(error, AcceptError::Unavailable), "{error}");
     toy.settle();
     assert!(late.take().0.is_empty() && late.ended(), "nothing waits for its request");
+    // One by the application before.
+    assert_eq!((server.load().refused, server.load().refused_when_full), (2, 1));
     silent.send(&REQUEST[..REQUEST.len() - 1]);
     toy.advance(Duration::from_secs(11));
     assert!(silent.ended());

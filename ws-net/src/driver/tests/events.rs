@@ -219,7 +219,7 @@ fn the_life_of_the_server_is_told_and_panics_do_no_harm() {
         panic!("no more addresses");
     });
     server.on_error(move |error| {
-        let ServerError::Accept { error, retry_in } = error;
+        let ServerError::Accept { error, retry_in } = error else { panic!("{error}") };
         fails.put(format!("{error} {retry_in:?}"));
         panic!("no more errors");
     });
