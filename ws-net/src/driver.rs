@@ -549,7 +549,7 @@ fn rejected(connection: &Connection, end: &Closed) -> Option<Rejected> {
     let status = match &end.cause {
         Cause::Rejected(status) => *status,
         Cause::Handshake(error) => error.status()?,
-        Cause::Timeout(Expired::Decision) => 503,
+        Cause::Timeout(Expired::Decision) | Cause::Unavailable => 503,
         _ => return None,
     };
     Some(Rejected {

@@ -90,9 +90,16 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        let reject = Reject::new(503);
+        let shared = self.connection.shared();
+        let stopping = !shared.common.gate.is_open();
         // An answer that was given stands: there is no request to be rejected then.
-        let _ = self.connection.shared().command(|inner, now| inner.core.reject(&reject, now));
+        let _ = shared.command(|inner, now| {
+            if stopping {
+                inner.core.turn_away(now)
+            } else {
+                inner.core.reject(&Reject::new(503), now)
+            }
+        });
     }
 }
 

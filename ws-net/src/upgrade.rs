@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use ws_proto::{Accept, Reject, Request};
+use ws_proto::{Accept, Request};
 
 use crate::boxed::{BoxStream, Prefixed};
 use crate::door::{Door, IncomingQueue, Listen, Queued, ServeOnce};
@@ -85,6 +85,8 @@ pub(crate) enum Taken {
 ///
 /// When the server is full or closed, or the [peer](Self::peer)'s address has its share, each of the
 /// methods answers a request with 503, and drops a stream whose request is still to be read.
+/// [`on_rejected`](Server::on_rejected) hears of the former, with
+/// [`Cause::Unavailable`](crate::Cause::Unavailable).
 #[must_use = "dropping it drops the stream"]
 pub struct Upgrade<R: Runtime> {
     runtime: R,
@@ -239,9 +241,8 @@ fn launch<R: Runtime, S: Transport, D: Door>(
 ) -> Result<Connection, AcceptError> {
     let connection = driver.connection().clone();
     let started = if refused {
-        let reject = Reject::new(503);
         // It has just been made, so nobody has decided about it.
-        let _ = connection.shared().command(|inner, now| inner.core.reject(&reject, now));
+        let _ = connection.shared().command(|inner, now| inner.core.turn_away(now));
         Err(AcceptError::Unavailable)
     } else {
         Ok(connection)

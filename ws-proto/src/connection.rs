@@ -308,14 +308,7 @@ impl Connection {
     /// # Errors
     /// [`CommandError::NoRequest`] when no request waits or is being read.
     pub fn reject(&mut self, reject: &Reject, now: Instant) -> Result<(), CommandError> {
-        self.now = now;
-        if !matches!(self.phase, Phase::Request(_) | Phase::Decide(_)) {
-            return Err(CommandError::NoRequest(self.state()));
-        }
-        self.answer(|_, out| handshake::reject(reject, out));
-        self.begin_closing(Cause::Rejected(reject.status()));
-        self.end_stream();
-        Ok(())
+        self.send_away(reject, Cause::Rejected(reject.status()), now)
     }
 
     /// Closes: what is queued is still sent, then the version's closing handshake (RFC 6455

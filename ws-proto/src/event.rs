@@ -96,6 +96,9 @@ pub enum Cause {
     Eof,
     /// The application refused the request with this HTTP status.
     Rejected(u16),
+    /// This side had no room for the connection, or was about to stop: the request was answered with
+    /// 503, see [`turn_away`](crate::Connection::turn_away).
+    Unavailable,
     /// The handshake broke a rule.
     Handshake(HandshakeError),
     /// A frame broke a rule.
@@ -141,6 +144,7 @@ impl fmt::Display for Cause {
             Self::Peer => f.write_str("closed by the peer"),
             Self::Eof => f.write_str("the peer ended the stream without closing"),
             Self::Rejected(status) => write!(f, "the request was rejected with status {status}"),
+            Self::Unavailable => f.write_str("this side was full, or about to stop"),
             Self::Handshake(error) => error.fmt(f),
             Self::Protocol(error) => error.fmt(f),
             Self::Timeout(expired) => expired.fmt(f),

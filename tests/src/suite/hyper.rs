@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use ws_net::http::{HyperIo, HyperTimer, Request, Response};
-use ws_net::{Accept, Address, Builder, Listener, Reject, Runtime, Server};
+use ws_net::{Accept, Address, Builder, Cause, Listener, Reject, Runtime, Server};
 
 use super::support::{Mailbox, aside, echo, polled, until};
 use crate::client::{dial, read_answer, read_to_end};
@@ -111,6 +111,9 @@ pub async fn pages_and_websockets_share_the_port_of_hyper<R: Runtime>(runtime: R
 pub async fn hyper_writes_the_refusals<R: Runtime>(runtime: R) {
     let server = server(&runtime, |builder| builder.max_connections(1));
     let address = start(&runtime, &server, 7, page_or_echo);
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_rejected(move |client| post.put((client.status, client.cause.clone())));
     aside(move || {
         for (request, status) in [
             (ask(99), 426),
@@ -134,6 +137,10 @@ pub async fn hyper_writes_the_refusals<R: Runtime>(runtime: R) {
         assert!(read_to_end(&mut second).starts_with("HTTP/1.1 503 "), "it is full");
     })
     .await;
+    for status in [426, 426, 405, 403, 400] {
+        assert_eq!(told.take().await.0, status);
+    }
+    assert_eq!(told.take().await, (503, Cause::Unavailable));
 }
 
 /// As its extensions say, whether it is let in or refused.

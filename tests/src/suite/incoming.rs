@@ -9,7 +9,7 @@ use std::thread;
 
 use ws_net::{Accept, AcceptError, Cause, CommandError, Reject, Runtime, State, Version};
 
-use super::support::{Running, aside, polled, until};
+use super::support::{Mailbox, Running, aside, polled, until};
 use crate::client::{Client, addressed, dial, exchange, read_answer, request};
 use crate::requests::{DRAFT76, RFC6455, with};
 
@@ -111,9 +111,13 @@ pub async fn requests_that_wait_when_the_server_closes_get_503<R: Runtime>(runti
         })
     });
     until(&runtime, || told.load(Relaxed) == 3).await;
+    let causes = Mailbox::default();
+    let post = causes.clone();
+    server.on_rejected(move |client| post.put(client.cause.clone()));
     server.close();
     for answer in answers.await {
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert_eq!(causes.take().await, Cause::Unavailable);
     }
 }
 

@@ -54,8 +54,10 @@ impl<R: Runtime> Server<R> {
         self.parts.endpoint.listeners.add(|table, id| table.state_change.push((id, Arc::new(f))))
     }
 
-    /// Calls `f` with every client that was refused, by a rule, a policy or the application, or
-    /// because nobody decided about it in time, after the state of its connection became 6 (closed).
+    /// Calls `f` with every client that was refused, by a rule, a policy or the application, because
+    /// nobody decided about it in time, or because the server was full or closed or its address had
+    /// its share when it came as an [`Upgrade`](crate::Upgrade), after the state of its connection
+    /// became 6 (closed).
     /// Clients that leave during their handshake, or are too slow in it themselves, are seen by
     /// `on_state_change` alone.
     pub fn on_rejected(&self, f: impl Fn(&Rejected) + Send + Sync + 'static) -> ListenerId {

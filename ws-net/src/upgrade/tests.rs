@@ -3,13 +3,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use ws_proto::{Cause, Close, Config, Expired, Message, Version};
+use ws_proto::{Cause, Close, Config, Expired, Message, Reject, Version};
 
 use super::*;
-use crate::Builder;
 use crate::toy::party::{REQUEST, echo};
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
+use crate::{Builder, ServerError};
 
 const KEY3: &[u8; 8] = b"Tm[K T2u";
 
@@ -168,6 +168,13 @@ fn listeners_hear_of_upgrades() {
 #[test]
 fn limits_hold_for_upgrades_and_who_is_refused_is_told_so() {
     let (toy, server) = server(|builder| builder.max_connections(1));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let [refusals, faults] = [(); 2].map(|()| Arc::clone(&told));
+    server.on_rejected(move |client| lock(&refusals).push((client.status, client.cause.clone())));
+    server.on_error(move |error| {
+        assert!(matches!(error, ServerError::Full { connections: 1, handshakes: 0 }), "{error}");
+        lock(&faults).push((0, Cause::Unavailable));
+    });
     let (first, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
     asked.serve(|_| pending()).unwrap();
     toy.settle();
@@ -187,6 +194,7 @@ fn limits_hold_for_upgrades_and_who_is_refused_is_told_so() {
     assert_eq!((server.manager().len(), opened.load(Relaxed)), (1, 0));
     let load = server.load();
     assert_eq!((load.refused, load.refused_when_full, load.refused_for_share), (1, 1, 0));
+    assert_eq!(*lock(&told), [(0, Cause::Unavailable), (503, Cause::Unavailable)]);
     // It left no permit taken.
     first.send(b"\x88\x80\0\0\0\0");
     drop(first);

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::writer::Writer;
 use super::{Connection, Phase};
-use crate::handshake::drop_content;
-use crate::{Answer, Cause, CommandError, Config, HandshakeError, Instant, Request};
+use crate::handshake::{self, drop_content};
+use crate::{Answer, Cause, CommandError, Config, HandshakeError, Instant, Reject, Request};
 
 impl Connection {
     /// A server's side behind an HTTP server of another make, which has read the request and
@@ -81,6 +81,32 @@ impl Connection {
             return Err(CommandError::NoRequest(self.state()));
         }
         self.fail(Cause::Handshake(error));
+        Ok(())
+    }
+
+    /// Server: [rejects](Self::reject) the request with 503 because there is no room for another
+    /// connection, or none is to be opened any more. Nobody has decided about the request, which the
+    /// cause tells: [`Cause::Unavailable`].
+    ///
+    /// # Errors
+    /// [`CommandError::NoRequest`] when no request waits or is being read.
+    pub fn turn_away(&mut self, now: Instant) -> Result<(), CommandError> {
+        self.send_away(&Reject::new(503), Cause::Unavailable, now)
+    }
+
+    pub(super) fn send_away(
+        &mut self,
+        reject: &Reject,
+        cause: Cause,
+        now: Instant,
+    ) -> Result<(), CommandError> {
+        self.now = now;
+        if !matches!(self.phase, Phase::Request(_) | Phase::Decide(_)) {
+            return Err(CommandError::NoRequest(self.state()));
+        }
+        self.answer(|_, out| handshake::reject(reject, out));
+        self.begin_closing(cause);
+        self.end_stream();
         Ok(())
     }
 
@@ -221,7 +247,8 @@ mod tests {
             connection.handle_timeout(START + Duration::from_secs(3600));
         };
         let undecided = Cause::Timeout(Expired::Decision);
-        let ways: [(Step, u16, Cause); 5] = [
+        let ways: [(Step, u16, Cause); 6] = [
+            (|connection| connection.turn_away(START).unwrap(), 503, Cause::Unavailable),
             (
                 |connection| connection.reject(&Reject::new(404), START).unwrap(),
                 404,
