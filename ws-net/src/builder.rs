@@ -23,6 +23,7 @@ use crate::server::Server;
 use crate::shared::Common;
 use crate::shares::{Share, Shares};
 use crate::storage::choice::StorageChoice;
+use crate::tally::Faults;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 use crate::topics::{TopicLimits, Topics};
@@ -328,6 +329,7 @@ impl<R: Runtime> Builder<R> {
             opening: Roster::keeping(FEW),
             members: Roster::keeping(FEW),
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes, shares)),
+            faults: Faults::default(),
             storage: self.storage,
             topics: Topics::new(self.topics),
             errands: Errands::default(),

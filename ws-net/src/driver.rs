@@ -1,5 +1,4 @@
 use std::future::Future;
-use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +7,6 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 use pin_project_lite::pin_project;
-use tracing::{debug, warn};
 use ws_proto::{Cause, Close, Closed, Event, Expired, Instant, Message, Request, State};
 
 use crate::burst;
@@ -297,7 +295,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
                     // The peer may have sent its last words before it went.
-                    log_failure(&self.membership.connection, &error, "write to");
+                    log::socket_failed(&self.membership.connection, &error, "write to");
                     turn.freed.put_unsent(Some(turn.outbox.break_off()));
                     turn.end = Some(StreamEnd::Unwritable);
                     // That is told before whatever the next read brings.
@@ -313,7 +311,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),
             Poll::Ready(Ok(n)) => turn.has_read(n, direct),
             Poll::Ready(Err(error)) => {
-                log_failure(&self.membership.connection, &error, "read from");
+                log::socket_failed(&self.membership.connection, &error, "read from");
                 turn.end = Some(StreamEnd::Lost);
                 turn.outbox = Outbox::default();
             }
@@ -560,19 +558,6 @@ fn rejected(connection: &Connection, end: &Closed) -> Option<Rejected> {
         cause: end.cause.clone(),
         request: connection.request().cloned(),
     })
-}
-
-fn log_failure(connection: &Connection, error: &io::Error, action: &str) {
-    if error.kind() == io::ErrorKind::InvalidData {
-        let (id, peer) = (connection.id(), connection.peer_addr());
-        return warn!(target: "ws::protocol", %id, %peer, "TLS failed: {error}");
-    }
-    debug!(
-        target: "ws::connection",
-        id = %connection.id(),
-        peer = %connection.peer_addr(),
-        "the system could not {action} the socket: {error}",
-    );
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Endpoint {
     /// Tells of a request that broke a rule, and came where an HTTP server has read it.
     pub(crate) fn refuse(&self, refused: &Rejected) {
         self.common.gate.count_refused();
-        log::refused(refused);
+        log::refused(refused, &self.common);
         self.listeners.tell_rejected(refused);
     }
 

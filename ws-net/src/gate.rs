@@ -21,7 +21,8 @@ pub(crate) struct Gate {
     max_connections: usize,
     max_handshakes: usize,
     shares: Shares,
-    refusals: Mutex<Refusals>,
+    /// From the first one on.
+    refusals: Mutex<Option<Box<Refusals>>>,
 }
 
 /// The bits of a [`Phase`].
@@ -162,7 +163,7 @@ impl Gate {
     /// finds one at once, and seldom enough that it costs nothing.
     pub(crate) fn note_full(&self, now: Instant) -> Option<Load> {
         let tells = self.issued.change(|issued| {
-            let tells = !issued.full && lock(&self.refusals).full.count(now).is_some();
+            let tells = !issued.full && self.record(|refusals| refusals.full.count(now)).is_some();
             issued.full |= tells;
             tells
         });
@@ -171,26 +172,28 @@ impl Gate {
 
     /// An upgrade has found no permit.
     pub(crate) fn count_refused_when_full(&self) {
-        lock(&self.refusals).when_full += 1;
+        self.record(|refusals| refusals.when_full += 1);
     }
 
     /// A client was sent away, for whatever reason.
     pub(crate) fn count_refused(&self) {
-        lock(&self.refusals).all += 1;
+        self.record(|refusals| refusals.all += 1);
     }
 
     /// How many there are, and were refused.
     pub(crate) fn load(&self) -> Load {
         let (connections, handshakes) =
             self.issued.read(|issued| (issued.connections, issued.handshakes));
-        let refusals = lock(&self.refusals);
-        Load {
-            connections,
-            handshakes,
-            full: self.is_used_up(connections, handshakes),
-            refused: refusals.all,
-            refused_when_full: refusals.when_full,
-            refused_for_share: refusals.for_share.total,
+        let full = self.is_used_up(connections, handshakes);
+        let load = Load { connections, handshakes, full, ..Load::default() };
+        match &*lock(&self.refusals) {
+            Some(refusals) => Load {
+                refused: refusals.all,
+                refused_when_full: refusals.when_full,
+                refused_for_share: refusals.for_share.total,
+                ..load
+            },
+            None => load,
         }
     }
 
@@ -234,7 +237,11 @@ impl Gate {
     }
 
     fn refuse(&self, now: Instant) -> Refused {
-        Refused { to_be_told: lock(&self.refusals).for_share.count(now) }
+        Refused { to_be_told: self.record(|refusals| refusals.for_share.count(now)) }
+    }
+
+    fn record<T>(&self, f: impl FnOnce(&mut Refusals) -> T) -> T {
+        f(lock(&self.refusals).get_or_insert_default())
     }
 
     /// Whether the next one has to wait for a permit.

@@ -2,13 +2,25 @@ use std::io::{self, ErrorKind};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, warn};
-use ws_proto::{Cause, Closed, Expired};
+use ws_proto::{Cause, Closed, Expired, HandshakeError};
 
 use crate::contain::catch;
 use crate::gate::Refused;
 use crate::local::LocalAddress;
 use crate::shared::Common;
+use crate::tally::Fault;
 use crate::{Address, Connection, ConnectionId, Rejected, ServerError, StateChange};
+
+/// A warning if there is a number, which says how many there were since the last one; otherwise the
+/// same line for debugging.
+macro_rules! warn_seldom {
+    ($number:expr, $target:literal, $($line:tt)+) => {
+        match $number {
+            Some(number) => warn!(target: $target, number, $($line)+),
+            None => debug!(target: $target, $($line)+),
+        }
+    };
+}
 
 /// Whether anybody may read the line for each step of the state. Asks nobody, so that who has no
 /// subscriber and reads tracing's lines through `log` misses the steps that nobody else hears of.
@@ -82,11 +94,12 @@ pub(crate) fn closed(connection: &Connection, closed: &Closed) {
 }
 
 fn tell_end(connection: &Connection, closed: &Closed) {
-    let id = connection.id();
-    let peer = connection.peer_addr();
+    let (id, peer) = (connection.id(), connection.peer_addr());
+    let common = &connection.shared().common;
     match &closed.cause {
-        Cause::Protocol(error) => warn!(
-            target: "ws::protocol",
+        Cause::Protocol(error) => warn_seldom!(
+            count(common, Fault::Protocol),
+            "ws::protocol",
             %id, %peer,
             rule = error.clause(),
             code = %error.close_code(),
@@ -96,23 +109,24 @@ fn tell_end(connection: &Connection, closed: &Closed) {
         Cause::Handshake(error) if connection.is_client() => {
             debug!(target: "ws::connection", %id, %peer, "no connection: {error}");
         }
-        Cause::Handshake(error) => warn!(
-            target: "ws::protocol",
+        Cause::Handshake(error) => broken_handshake(common, id, peer, error.status(), error),
+        Cause::Timeout(Expired::Decision) => warn_seldom!(
+            count(common, Fault::Decision),
+            "ws::server",
             %id, %peer,
-            rule = error.clause(),
-            status = error.status(),
-            "the peer's handshake was refused: {error}",
+            "refused: the application did not decide about the request within the handshake \
+             timeout",
         ),
         // A long life is nobody's fault.
         Cause::Timeout(Expired::Lifetime) => {
             debug!(target: "ws::connection", %id, %peer, code = closed.code(), "over: {closed}");
         }
-        Cause::Timeout(Expired::Decision) => warn!(
-            target: "ws::server",
-            %id, %peer,
-            "refused: the application did not decide about the request within the handshake \
-             timeout",
-        ),
+        // Whoever looks whether the port is open comes so, and so do strangers.
+        Cause::Timeout(_) | Cause::Eof
+            if !connection.is_client() && connection.request().is_none() =>
+        {
+            debug!(target: "ws::connection", %id, %peer, "it asked for nothing: {closed}");
+        }
         Cause::Timeout(_) | Cause::Eof => {
             info!(target: "ws::connection", %id, %peer, "the peer was lost: {closed}");
         }
@@ -121,6 +135,65 @@ fn tell_end(connection: &Connection, closed: &Closed) {
         }
         _ => debug!(target: "ws::connection", %id, %peer, code = closed.code(), "over: {closed}"),
     }
+}
+
+/// One line for a request that broke a rule. Whoever asks for no WebSocket, as those do who look
+/// whether the server is well, has done nothing wrong.
+fn broken_handshake(
+    common: &Common,
+    id: ConnectionId,
+    peer: Address,
+    status: Option<u16>,
+    error: &HandshakeError,
+) {
+    let warns = !matches!(error, HandshakeError::NoUpgrade);
+    warn_seldom!(
+        if warns { count(common, Fault::Handshake) } else { None },
+        "ws::protocol",
+        %id, %peer,
+        rule = error.clause(),
+        status,
+        "the peer's handshake was refused: {error}",
+    );
+}
+
+/// One line for a request of the drafts that was accepted, and cannot be since it asks for this
+/// subprotocol, which nobody chose.
+pub(crate) fn not_spoken(connection: &Connection, name: &str) {
+    let (id, peer) = (connection.id(), connection.peer_addr());
+    write(|| {
+        warn_seldom!(
+            count(&connection.shared().common, Fault::Handshake),
+            "ws::protocol",
+            %id, %peer,
+            "the peer's handshake was refused: \
+             it asks for the subprotocol {name:?}, which nobody chose",
+        );
+    });
+}
+
+/// One line for a socket that failed.
+pub(crate) fn socket_failed(connection: &Connection, error: &io::Error, action: &str) {
+    let (id, peer) = (connection.id(), connection.peer_addr());
+    write(|| {
+        if error.kind() == ErrorKind::InvalidData {
+            return warn_seldom!(
+                count(&connection.shared().common, Fault::Tls),
+                "ws::protocol",
+                %id, %peer,
+                "TLS failed: {error}",
+            );
+        }
+        debug!(
+            target: "ws::connection",
+            %id, %peer,
+            "the system could not {action} the socket: {error}",
+        );
+    });
+}
+
+fn count(common: &Common, fault: Fault) -> Option<u64> {
+    common.faults.count(fault, (common.clock)())
 }
 
 /// Who is refused, seldom enough that it costs nothing.
@@ -153,17 +226,12 @@ pub(crate) fn not_introduced(peer: Address, error: &io::Error) {
     });
 }
 
-/// One line for a request for a WebSocket that broke a rule and was read by an HTTP server.
-pub(crate) fn refused(refused: &Rejected) {
+/// One line for a request that broke a rule and was read by an HTTP server.
+pub(crate) fn refused(refused: &Rejected, common: &Common) {
     let Rejected { id, peer, status, cause, .. } = refused;
     let Cause::Handshake(error) = cause else { return };
-    write(|| {
-        warn!(
-            target: "ws::protocol",
-            %id, %peer,
-            rule = error.clause(),
-            status,
-            "the peer's handshake was refused: {error}",
-        );
-    });
+    write(|| broken_handshake(common, *id, *peer, Some(*status), error));
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ use crate::runtime::Certificates;
 use crate::storage::choice::StorageChoice;
 use crate::storage::slot::StorageSlot;
 use crate::streaming::{Reading, Streaming};
+use crate::tally::Faults;
 use crate::topics::Topics;
 use crate::waiters::{Waiters, lock};
 use crate::{Address, ConnectionId, Descriptor};
@@ -45,6 +46,7 @@ pub(crate) struct Common {
     pub(crate) errands: Errands<Arc<Relay<Arc<Shared>>>>,
     pub(crate) slow: SlowOptions,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) faults: Faults,
     pub(crate) storage: StorageChoice,
 }
 

@@ -1,6 +1,27 @@
+use std::sync::Mutex;
 use std::time::Duration;
 
 use ws_proto::Instant;
+
+use crate::waiters::lock;
+
+/// What goes wrong with connections in a way that strangers can bring about as often as they like,
+/// or that happens to everybody when it happens. Each kind has a line of its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Fault {
+    /// A request for a WebSocket that broke a rule.
+    Handshake,
+    /// Frames that did.
+    Protocol,
+    /// TLS that failed.
+    Tls,
+    /// Nobody has decided about a request in time.
+    Decision,
+}
+
+/// How often each of them has happened, from the first one on.
+#[derive(Default)]
+pub(crate) struct Faults(Mutex<Option<Box<[Tally; 4]>>>);
 
 /// Things of one kind that happened, and how many of them no line of the log has told yet.
 #[derive(Default)]
@@ -12,6 +33,15 @@ pub(crate) struct Tally {
 
 /// How often they are logged.
 const PAUSE: Duration = Duration::from_secs(1);
+
+impl Faults {
+    /// Counts one. Answers how many of its kind there were since the last warning when it is time
+    /// for another.
+    pub(crate) fn count(&self, fault: Fault, now: Instant) -> Option<u64> {
+        let mut tallies = lock(&self.0);
+        tallies.get_or_insert_default().get_mut(fault as usize)?.count(now)
+    }
+}
 
 impl Tally {
     /// Counts one. Answers how many there were since the last line when it is time for one.
@@ -38,5 +68,14 @@ mod tests {
         assert_eq!((tally.count(at(1)), tally.count(at(999))), (None, None));
         assert_eq!(tally.count(at(1000)), Some(3));
         assert_eq!(tally.total, 4);
+    }
+
+    #[test]
+    fn each_kind_of_fault_is_told_by_itself() {
+        let (faults, now) = (Faults::default(), Instant::from_nanos(0));
+        for fault in [Fault::Handshake, Fault::Protocol, Fault::Tls, Fault::Decision] {
+            assert_eq!([faults.count(fault, now), faults.count(fault, now)], [Some(1), None]);
+        }
+        assert_eq!(size_of::<Faults>(), 16, "every connection of a client has one");
     }
 }

@@ -1,6 +1,7 @@
 //! A runtime in memory for unit tests: one thread, an invented clock, pipes that count writes.
 
 pub(crate) mod explosive;
+pub(crate) mod lines;
 pub(crate) mod party;
 #[cfg(unix)]
 mod socket;

@@ -18,6 +18,7 @@ use crate::roster::Roster;
 use crate::runtime::{Address, Runtime, Transport};
 use crate::shared::{Common, Owner, Shared};
 use crate::shares::Shares;
+use crate::tally::Faults;
 use crate::topics::{TopicLimits, Topics};
 
 /// Shakes hands over `stream` in a task of its own, and waits until that is done. A redirect is an
@@ -100,6 +101,7 @@ fn endpoint<R: Runtime>(runtime: &R, config: &Arc<Config>, alarms: &Arc<Alarms>)
         opening: Roster::default(),
         members: Roster::default(),
         gate: Arc::new(Gate::new(1, 1, Shares::of_whole(1, 1))),
+        faults: Faults::default(),
         storage: false.into(),
         topics: Topics::new(TopicLimits::default()),
         errands: Errands::default(),

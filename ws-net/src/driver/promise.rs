@@ -7,11 +7,12 @@ use std::task::{Context, Poll};
 use tracing::warn;
 use ws_proto::{Instant, Request, State};
 
-use super::{Driver, DriverProjection, Socket, log_failure};
+use super::{Driver, DriverProjection, Socket};
 use crate::Rejected;
 use crate::boxed::BoxStream;
 use crate::door::Door;
 use crate::endpoint::{Endpoint, Entrance, Promise};
+use crate::log;
 use crate::runtime::{Certificates, Runtime, Transport};
 use crate::shared::Peer;
 use crate::turn::Turn;
@@ -87,7 +88,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                  between it and this server drop the extensions of requests?",
             );
         } else {
-            log_failure(connection, error, "take over");
+            log::socket_failed(connection, error, "take over");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::mem;
 use std::task::{Context, Poll};
 
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 use ws_proto::{Accept, CommandError, Event, Instant, Reject, Request, State};
 
 use super::{DriverProjection, Socket, passes};
@@ -133,13 +133,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             // It asks for what is not spoken, and nobody has promised it.
             CommandError::SubprotocolNeeded(_) => {
                 let name = connection.request().and_then(|request| request.subprotocols().next());
-                let name = name.unwrap_or_default();
-                warn!(
-                    target: "ws::protocol",
-                    %id, %peer,
-                    "the peer's handshake was refused: \
-                     it asks for the subprotocol {name:?}, which nobody chose",
-                );
+                log::not_spoken(connection, name.unwrap_or_default());
                 let text = "the client asks for a subprotocol that is not spoken here\n";
                 connection.reject(&Reject::new(400).body(text));
             }
