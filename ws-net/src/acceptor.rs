@@ -172,7 +172,7 @@ impl<R: Runtime, D: Door> Entry<R, D> {
                 if error.kind() == ErrorKind::InvalidData {
                     common.gate.count_refused();
                 }
-                log::not_introduced(proxy, &error);
+                log::not_introduced(common, proxy, &error);
                 return;
             }
         };

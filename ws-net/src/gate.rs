@@ -49,6 +49,9 @@ struct Issued {
     takings: Takings,
     /// Clients have found no permit since one last found one at once.
     full: bool,
+    /// One came without an address where they have shares.
+    #[cfg(feature = "http")]
+    nameless: bool,
 }
 
 /// Who was sent away.
@@ -168,6 +171,14 @@ impl Gate {
             tells
         });
         tells.then(|| self.load())
+    }
+
+    /// A client comes whose address nobody has said. Whether that is to be told: the first time,
+    /// where addresses have shares.
+    #[cfg(feature = "http")]
+    pub(crate) fn note_nameless(&self) -> bool {
+        self.shares.are_less_than(self.max_connections, self.max_handshakes)
+            && !self.issued.change(|issued| std::mem::replace(&mut issued.nameless, true))
     }
 
     /// An upgrade has found no permit.

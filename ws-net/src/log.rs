@@ -211,18 +211,29 @@ pub(crate) fn has_its_share(refused: &Refused, peer: Address) {
 
 /// One line for a stream that did not begin with a header of the PROXY protocol, or not in time. Proxies
 /// that only look whether somebody listens end theirs before.
-pub(crate) fn not_introduced(peer: Address, error: &io::Error) {
+pub(crate) fn not_introduced(common: &Common, peer: Address, error: &io::Error) {
     write(|| {
-        if error.kind() == ErrorKind::InvalidData {
-            warn!(
-                target: "ws::server",
-                %peer,
-                "refused: the PROXY protocol is spoken here, and this is {error}; \
-                 see that the proxy sends it, and that nobody else comes here",
-            );
-        } else {
-            debug!(target: "ws::server", %peer, "left before it said who it is: {error}");
-        }
+        let warns = error.kind() == ErrorKind::InvalidData;
+        warn_seldom!(
+            if warns { count(common, Fault::Handshake) } else { None },
+            "ws::server",
+            %peer,
+            "refused: the PROXY protocol is spoken here, and it did not begin with it: {error}; \
+             see that the proxy sends it, and that nobody else comes here",
+        );
+    });
+}
+
+/// One line for the life of a server.
+#[cfg(feature = "http")]
+pub(crate) fn nameless() {
+    write(|| {
+        warn!(
+            target: "ws::server",
+            "an upgrade behind an HTTP server does not say who its client is, so it counts for no \
+             address in max_connections_per_ip and max_handshakes_per_ip: call `peer`, or put an \
+             `Address` into the extensions of the request; this is told once",
+        );
     });
 }
 

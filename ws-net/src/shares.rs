@@ -72,6 +72,12 @@ impl Shares {
         }
     }
 
+    /// Whether one address may have less than all may together.
+    #[cfg(feature = "http")]
+    pub(crate) fn are_less_than(&self, connections: usize, handshakes: usize) -> bool {
+        self.connections.max < connections || self.handshakes.max < handshakes
+    }
+
     /// What `ip` may have; `None` when it is not counted.
     pub(crate) fn of(&self, ip: IpAddr) -> Option<Allowance> {
         let private = is_private(ip.to_canonical());

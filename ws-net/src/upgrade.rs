@@ -11,6 +11,8 @@ use crate::boxed::{BoxStream, Prefixed};
 use crate::door::{Door, IncomingQueue, Listen, Queued, ServeOnce};
 use crate::driver::{Driver, Socket};
 use crate::endpoint::Endpoint;
+#[cfg(feature = "http")]
+use crate::gate::Gate;
 use crate::incoming::AcceptError;
 use crate::link::Link;
 use crate::log;
@@ -189,6 +191,12 @@ impl<R: Runtime> Upgrade<R> {
             Taken::Asked(request, _) => Some(request),
             Taken::Fresh(_) => None,
         }
+    }
+
+    /// Where it asks for a place.
+    #[cfg(feature = "http")]
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.endpoint.common.gate
     }
 
     /// Starts the driver.

@@ -50,7 +50,8 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// Says who is at the other end, as axum's `ConnectInfo` knows: without it the client is
-    /// [`Address::Unnamed`] and has no share, see [`Upgrade::peer`](ws_net::Upgrade::peer).
+    /// [`Address::Unnamed`] and has no share, which the log says once, see
+    /// [`HttpUpgrade::peer`].
     pub fn peer(mut self, peer: impl Into<Address>) -> Self {
         self.request.extensions_mut().insert(peer.into());
         self

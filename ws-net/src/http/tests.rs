@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;
 use crate::runtime::Address;
+use crate::toy::lines::lines;
 use crate::toy::party::{REQUEST, run};
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
@@ -164,6 +165,37 @@ fn a_request_that_has_lost_its_stream_is_not_accepted() {
     let builder = Builder::new(toy.clone()).authorize(|_| async { Err(Reject::new(401)) });
     let server = builder.build().unwrap();
     assert_eq!(upgrade(&toy, &server), 401, "what is refused is refused as always");
+}
+
+#[test]
+fn who_the_client_is_has_to_be_said_where_addresses_have_shares() {
+    let upgrade = |toy: &Toy, server: &Server<Toy>, known: Option<Address>, peer: bool| {
+        let request = Request::builder()
+            .header("host", "a")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        let mut request = request.body(()).unwrap();
+        if let Some(address) = known {
+            request.extensions_mut().insert(address);
+        }
+        let lines = lines(|| {
+            let upgrade = server.upgrade_http(&mut request).unwrap();
+            let upgrade = if peer { upgrade.peer(Address::Unnamed) } else { upgrade };
+            toy.block_on(upgrade.run());
+        });
+        lines.iter().filter(|line| line.2.contains("max_connections_per_ip")).count()
+    };
+    let toy = Toy::default();
+    let server = Builder::new(toy.clone()).build().unwrap();
+    assert_eq!(upgrade(&toy, &server, None, true), 0);
+    assert_eq!(upgrade(&toy, &server, Some(Address::Unnamed), false), 0);
+    assert_eq!(upgrade(&toy, &server, None, false), 1);
+    assert_eq!(upgrade(&toy, &server, None, false), 0, "once");
+    let unlimited = Builder::new(toy.clone()).max_connections_per_ip(usize::MAX);
+    let server = unlimited.max_handshakes_per_ip(usize::MAX).build().unwrap();
+    assert_eq!(upgrade(&toy, &server, None, false), 0);
 }
 
 #[test]

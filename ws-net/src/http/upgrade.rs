@@ -9,6 +9,7 @@ use ws_proto::{Answer, Config, HandshakeError, Version, Versions};
 
 use super::handoff::{handoff, judge, rejected, response, whatever};
 use crate::driver::Socket;
+use crate::log;
 use crate::shared::Peer;
 use crate::upgrade::Taken;
 use crate::{Address, Connection, ConnectionId, Incoming, Runtime, Server, Upgrade};
@@ -62,7 +63,8 @@ impl<R: Runtime> Server<R> {
         request: &mut Request<B>,
     ) -> Result<HttpUpgrade<R>, Response<Bytes>> {
         let config = self.config();
-        let peer = request.extensions().get().copied().unwrap_or(Address::Unnamed);
+        let known = request.extensions().get().copied();
+        let peer = known.unwrap_or(Address::Unnamed);
         let judged = judge(request, config).and_then(|request| {
             let version = request.version();
             if version.has_frames() {
@@ -81,7 +83,8 @@ impl<R: Runtime> Server<R> {
         let (promise, answered) = handoff(hyper::upgrade::on(request), whatever);
         let taken = Taken::Asked(asked.clone(), Socket::Promised(promise));
         let upgrade = Upgrade::new(self, taken).peer(peer);
-        Ok(HttpUpgrade { request: asked, upgrade, answered: Box::pin(answered) })
+        let (named, answered) = (known.is_some(), Box::pin(answered));
+        Ok(HttpUpgrade { request: asked, upgrade, named, answered })
     }
 }
 
@@ -101,6 +104,8 @@ fn refusal(error: &HandshakeError, config: &Config) -> Answer {
 pub struct HttpUpgrade<R: Runtime> {
     request: ws_proto::Request,
     upgrade: Upgrade<R>,
+    /// It was said who the client is.
+    named: bool,
     answered: Answered,
 }
 
@@ -109,9 +114,11 @@ type Answered = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 
 impl<R: Runtime> HttpUpgrade<R> {
     /// Says who is at the other end, see [`Upgrade::peer`]. Default: the [`Address`] in the
-    /// extensions of the request, or [`Address::Unnamed`].
+    /// extensions of the request, or [`Address::Unnamed`], which has no share: that is logged as a
+    /// warning, once for each server where addresses have shares.
     pub fn peer(mut self, peer: impl Into<Address>) -> Self {
         self.upgrade = self.upgrade.peer(peer);
+        self.named = true;
         self
     }
 
@@ -134,6 +141,7 @@ impl<R: Runtime> HttpUpgrade<R> {
         F: FnOnce(Connection) -> H + Send + 'static,
         H: Future<Output = ()> + Send + 'static,
     {
+        self.note_nameless();
         // That nobody is let in is in the answer.
         let _ = self.upgrade.serve(handler);
         self.answered.await
@@ -142,6 +150,7 @@ impl<R: Runtime> HttpUpgrade<R> {
     /// Accepts it and leaves it to the listeners, as [`Server::run`] does; otherwise as
     /// [`serve`](Self::serve).
     pub async fn run(self) -> Response<Bytes> {
+        self.note_nameless();
         let _ = self.upgrade.run();
         self.answered.await
     }
@@ -158,6 +167,7 @@ impl<R: Runtime> HttpUpgrade<R> {
         self,
     ) -> Result<(Incoming, impl Future<Output = Response<Bytes>> + Send + 'static), Response<Bytes>>
     {
+        self.note_nameless();
         let Self { upgrade, mut answered, .. } = self;
         let mut waiting = pin!(upgrade.incoming());
         let mut refused = false;
@@ -180,6 +190,13 @@ impl<R: Runtime> HttpUpgrade<R> {
     /// The request: target and headers.
     pub fn request(&self) -> &ws_proto::Request {
         &self.request
+    }
+
+    /// Says that the limits for each address do nothing, if nobody has said who this is.
+    fn note_nameless(&self) {
+        if !self.named && self.upgrade.gate().note_nameless() {
+            log::nameless();
+        }
     }
 }
 
