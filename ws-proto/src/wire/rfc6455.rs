@@ -1,5 +1,7 @@
 //! The frames of RFC 6455 section 5, which hybi 7 and 8 share.
 
+mod direct;
+
 mod header;
 pub(crate) use header::{FIN, Header, LENGTH_16, MAX_CONTROL, MAX_HEADER, Opcode};
 
@@ -373,40 +375,6 @@ impl Decoder {
             _ => Some(Item::Message(Message::Binary(payload))),
         })
     }
-
-    /// Has the rest of a large frame read straight into its message.
-    fn lend(&mut self, input: &mut RecvBuf) {
-        let Some(frame) = self.frame.as_ref().filter(|_| !self.deflated) else { return };
-        let len = self.payload.len();
-        if !frame.opcode.is_control() && growth::is_direct(len, frame.remaining) {
-            let want = len + frame.remaining;
-            self.lent = Some(input.lend(core::mem::take(&mut self.payload), want, usize::MAX));
-        }
-    }
-
-    /// Takes what was read into the message. It comes back when the rest of its frame is short.
-    fn read_lent(&mut self, input: &mut RecvBuf) -> Result<(), ProtocolError> {
-        let loan = self.lent.take().ok_or(ProtocolError::BufferExchanged)?;
-        let fresh = input.fresh_mut(&loan).ok_or(ProtocolError::BufferExchanged)?;
-        if let Some(frame) = &mut self.frame {
-            let n = fresh.len();
-            if let Some(key) = &mut frame.key {
-                mask::apply(*key, fresh);
-                *key = mask::rotate(*key, n);
-            }
-            frame.remaining -= n.min(frame.remaining);
-        }
-        let is_text = self.message == Some(MessageKind::Text);
-        let valid = if is_text { self.utf8.feed(fresh) } else { Ok(()) };
-        input.consume_fresh();
-        let remaining = self.frame.as_ref().map_or(0, |frame| frame.remaining);
-        if valid.is_ok() && remaining >= growth::DIRECT_MIN && !self.is_streaming() {
-            self.lent = Some(loan);
-            return Ok(());
-        }
-        self.payload = input.reclaim(&loan).ok_or(ProtocolError::BufferExchanged)?;
-        valid.map_err(|_| ProtocolError::InvalidUtf8)
-    }
 }
 
 #[cfg(test)]
@@ -430,7 +398,7 @@ mod tests {
     }
 
     /// A masked frame with any first byte.
-    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let header = Header::new(Opcode::Text, payload.len(), Some(KEY));
         let mut bytes = header.as_bytes().to_vec();
         bytes[0] = first;
@@ -520,29 +488,6 @@ mod tests {
         }
         let two = [frame(0x02, &vec![1; 30_000]), frame(0x80, &[2; 10_000])].concat();
         check(&two, Ok(&["binary 40000"]));
-    }
-
-    #[test]
-    fn a_large_frame_is_read_straight_into_its_message() {
-        // Longer than what one read is trusted with after the first.
-        let rounds = if cfg!(miri) { 1_300 } else { 3_600 };
-        let payload: Vec<u8> = (0..=250).collect::<Vec<u8>>().repeat(rounds);
-        let bytes = frame(0x82, &payload);
-        let mut decoder = Decoder::new(Role::Server, false, None);
-        let limits = Limits::default();
-        let mut input = RecvBuf::with_capacity(17_000);
-        let mut at = 0;
-        let mut direct = 0;
-        let message = loop {
-            let n = input.feed(&bytes[at..]);
-            at += n;
-            if let Some(Item::Message(message)) = decoder.poll(&mut input, &limits).unwrap() {
-                break message;
-            }
-            direct += usize::from(!input.is_idle());
-        };
-        assert!(direct >= 2, "only {direct} direct reads");
-        assert!(message.as_bytes() == payload);
     }
 
     #[test]
