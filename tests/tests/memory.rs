@@ -171,6 +171,35 @@ fn cve_2026_48779_fragments_of_one_byte_cost_twice_their_bytes() {
 }
 
 #[test]
+fn cve_2026_48779_long_fragments_cost_twice_their_bytes() {
+    const HEADER: usize = 8;
+    const PAYLOAD: usize = 17_000;
+    let (first, next) = (frame(0x02, &vec![7; PAYLOAD]), frame(0x00, &vec![7; PAYLOAD]));
+    let count = Limits::default().max_message / PAYLOAD;
+    // So much of a fragment comes with its header.
+    for with_header in [0, 500, PAYLOAD] {
+        let mut received = 0;
+        let before = ALLOCATED.get();
+        let held = peak(|| {
+            let mut victim = Victim::new();
+            victim.feed(RFC6455.as_bytes());
+            for index in 0..count {
+                let fragment = if index == 0 { &first } else { &next };
+                let (start, rest) = fragment.split_at(HEADER + with_header);
+                victim.feed(start);
+                victim.feed(rest);
+            }
+            received = victim.last_message(&frame(0x80, b""));
+        });
+        assert_eq!(received, count * PAYLOAD);
+        let most = 2 * received + RecvBuf::DEFAULT_CAPACITY + RFC6455.len() + FIXED;
+        assert!(held <= most, "{held} bytes were held, {most} are the most");
+        let copied = ALLOCATED.get() - before;
+        assert!(copied <= 2 * most, "{copied} bytes: each fragment moves the message");
+    }
+}
+
+#[test]
 fn a_text_without_end_in_draft75_costs_twice_the_limit() {
     let limits = Limits::default();
     let attack = [b"\0".as_slice(), &vec![b'x'; limits.max_message]].concat();

@@ -59,6 +59,14 @@ struct Frame {
     remaining: usize,
 }
 
+impl Frame {
+    /// Whether memory may grow for this frame alone, behind `received` bytes: nothing follows it, or
+    /// it makes them more than double. Otherwise each of many fragments could move all of them.
+    fn is_most(&self, received: usize) -> bool {
+        self.fin || self.remaining > received
+    }
+}
+
 impl Decoder {
     pub(crate) fn new(role: Role, streaming: bool, inflater: Option<Box<Inflater>>) -> Self {
         Self {
@@ -106,7 +114,7 @@ impl Decoder {
                 return Ok(None);
             }
             if !self.read_payload(input, limits, usize::MAX)? {
-                self.lend(input);
+                self.lend(input, limits);
                 return Ok(None);
             }
             if let Some(item) = self.finish_frame()? {
@@ -280,10 +288,11 @@ impl Decoder {
         let out = if frame.opcode.is_control() { &mut self.control } else { &mut self.payload };
         let start = out.len();
         let end = out.len().saturating_add(frame.remaining);
-        if room == usize::MAX && growth::is_direct(out.len() + n, frame.remaining - n) {
+        let direct = room == usize::MAX && growth::is_direct(out.len() + n, frame.remaining - n);
+        if direct && frame.is_most(out.len()) {
             growth::reserve_direct(out, n, end);
         } else {
-            // Many small fragments must not each be given just their own room.
+            // Many fragments must not each be given just their own room.
             let most = if frame.fin { end } else { end.max(limits.max_message) };
             growth::reserve(out, n, most);
         }

@@ -2,14 +2,17 @@
 
 use super::Decoder;
 use crate::wire::{growth, mask};
-use crate::{MessageKind, ProtocolError, RecvBuf};
+use crate::{Limits, MessageKind, ProtocolError, RecvBuf};
 
 impl Decoder {
     /// Has the rest of a large frame read straight into its message.
-    pub(super) fn lend(&mut self, input: &mut RecvBuf) {
+    pub(super) fn lend(&mut self, input: &mut RecvBuf, limits: &Limits) {
         let Some(frame) = self.frame.as_ref().filter(|_| !self.deflated) else { return };
         let len = self.payload.len();
         if !frame.opcode.is_control() && growth::is_direct(len, frame.remaining) {
+            if !frame.is_most(len) {
+                growth::reserve(&mut self.payload, frame.remaining, limits.max_message);
+            }
             let want = len + frame.remaining;
             self.lent = Some(input.lend(core::mem::take(&mut self.payload), want, usize::MAX));
         }
@@ -45,9 +48,9 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::Role;
     use crate::wire::Item;
     use crate::wire::rfc6455::tests::frame;
-    use crate::{Limits, Role};
 
     #[test]
     fn a_large_frame_is_read_straight_into_its_message() {
