@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use ws_proto::{
     Batch, ClientRequest, Close, CloseCode, Closed, Config, Connection, Entropy, Event, Instant,
-    RecvBuf, SendErrorKind, State, Timeouts, Transmit, Version,
+    MessageKind, RecvBuf, SendErrorKind, State, Timeouts, Transmit, Version,
 };
 use ws_tests::entropy::Repeatable;
 use ws_tests::pair::Pair;
@@ -217,6 +217,25 @@ fn the_last_masking_key_is_used_and_nothing_is_lost_behind_it() {
         pair.drive();
         pair.pass(Duration::from_secs(20));
         assert_eq!(pair.client.connection.state(), State::Closed);
+    }
+}
+
+#[test]
+fn a_fragment_that_finds_no_masking_key_can_be_sent_again() {
+    for version in FRAMED {
+        let left = Arc::new(AtomicUsize::new(16));
+        let mut pair = client_with(version, &left);
+        let client = &mut pair.client.connection;
+        client.begin_message(MessageKind::Text).unwrap();
+        let cut = Bytes::from_static(b"gr\xC3");
+        let refused = client.send_fragment(cut).unwrap_err();
+        assert_eq!(refused.kind, SendErrorKind::NoEntropy);
+        left.store(3 * 4, Relaxed);
+        client.send_fragment(refused.message).unwrap();
+        client.send_fragment(Bytes::from_static(b"\xBC\xC3\x9Fe")).unwrap();
+        client.finish_message().unwrap();
+        pair.drive();
+        assert_eq!(pair.server.last(), "text grüße", "{version}");
     }
 }
 

@@ -103,11 +103,14 @@ impl Connection {
 
     fn put_part(&mut self, part: &Part<'_>) -> Result<SendStatus, SendErrorKind> {
         let version = self.check_open()?;
-        if matches!(part, Part::Next(_)) && self.out.is_partial() {
-            self.out.check_room(&self.config.limits)?;
+        if self.out.is_partial() {
+            if matches!(part, Part::Next(_)) {
+                self.out.check_room(&self.config.limits)?;
+            }
+            self.check_key(version)?;
         }
+        // Last, for what passes it is remembered.
         self.out.check_part(part)?;
-        self.check_key(version)?;
         if !matches!(part, Part::Next(payload) if payload.is_empty()) {
             self.out.put_part(part, version);
         }
