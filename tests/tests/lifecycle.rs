@@ -376,6 +376,34 @@ fn an_exchanged_receive_buffer_is_the_callers_fault_and_harms_nobody() {
 }
 
 #[test]
+fn a_buffer_is_idle_when_a_connection_ends_inside_a_long_message() {
+    let ends: [fn(&mut Connection, Instant); 4] = [
+        Connection::handle_eof,
+        Connection::handle_reset,
+        |connection, _| connection.abort(),
+        // The ping, and that no pong came.
+        |connection, now| {
+            for seconds in [20, 40] {
+                connection.handle_timeout(now + Duration::from_secs(seconds));
+            }
+        },
+    ];
+    for end in ends {
+        let mut pair = Pair::connected(Version::Rfc6455);
+        let (server, input) = (&mut pair.server.connection, &mut RecvBuf::default());
+        let header = [0x82, 0xFF, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4];
+        assert_eq!(input.feed(&[&header[..], &vec![7; 40_000]].concat()), 40_014);
+        assert!(server.poll_event(input, pair.now).is_none() && input.is_lent());
+        end(server, pair.now);
+        assert!(server.state() >= State::Closing);
+        while let Some(event) = server.poll_event(input, pair.now) {
+            assert!(input.is_idle(), "{event:?}");
+        }
+        assert!(input.is_idle());
+    }
+}
+
+#[test]
 fn a_busy_connection_never_moves_its_deadline() {
     let mut pair = Pair::connected(Version::Rfc6455);
     let deadline = pair.server.connection.poll_timeout();

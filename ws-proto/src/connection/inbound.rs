@@ -52,6 +52,9 @@ impl Connection {
             self.last_received = self.now;
         }
         loop {
+            if matches!(self.phase, Phase::Discard | Phase::Over(_)) {
+                self.discard(input);
+            }
             if let Some(event) = self.poll_own_event() {
                 return Some(event);
             }
@@ -85,17 +88,22 @@ impl Connection {
                     }
                     pulled
                 }
-                Phase::Discard | Phase::Over(_) => {
-                    input.clear();
-                    // More may be on its way.
-                    self.linger();
-                    None
-                }
+                // It has just failed.
+                Phase::Discard | Phase::Over(_) => None,
             };
             if pulled.is_some() {
                 return pulled;
             }
         }
+    }
+
+    /// Forgets what came, and the message that is read into: others may use the buffer.
+    fn discard(&mut self, input: &mut RecvBuf) {
+        if !input.is_empty() {
+            // More may be on its way.
+            self.linger();
+        }
+        input.clear();
     }
 
     /// Whether [`poll_event`](Self::poll_event) may have an event that needs no more input.
