@@ -247,12 +247,23 @@ mod tests {
             connection.handle_timeout(START + Duration::from_secs(3600));
         };
         let undecided = Cause::Timeout(Expired::Decision);
-        let ways: [(Step, u16, Cause); 6] = [
+        let ways: [(Step, u16, Cause); 8] = [
             (|connection| connection.turn_away(START).unwrap(), 503, Cause::Unavailable),
             (
                 |connection| connection.reject(&Reject::new(404), START).unwrap(),
                 404,
                 Cause::Rejected(404),
+            ),
+            (
+                |connection| connection.refuse(HandshakeError::OriginRequired, START).unwrap(),
+                403,
+                Cause::Handshake(HandshakeError::OriginRequired),
+            ),
+            // This side should have known that no request has that fault.
+            (
+                |connection| connection.refuse(HandshakeError::WrongAccept, START).unwrap(),
+                500,
+                Cause::Handshake(HandshakeError::WrongAccept),
             ),
             (|connection| connection.close(Close::normal(), START), 503, Cause::Local),
             (late, 503, undecided.clone()),

@@ -26,10 +26,6 @@ impl Answer {
     pub fn refuse(error: &HandshakeError, config: &Config) -> Self {
         let mut out = Vec::new();
         refuse(error, config, &mut out);
-        if out.is_empty() {
-            // A fault that only an answer can have.
-            return Self::reject(&Reject::new(500));
-        }
         Self::take_apart(out)
     }
 

@@ -210,7 +210,8 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// The status that the client is told, or `None` for a fault that only an answer can have.
+    /// The status that the client is told, or `None` for a fault that only an answer can have. A
+    /// request that is refused for such a one all the same is answered with 500.
     pub const fn status(&self) -> Option<u16> {
         Some(match self {
             Self::OriginRefused(_) | Self::OriginRequired => 403,

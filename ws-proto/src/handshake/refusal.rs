@@ -11,7 +11,8 @@ use crate::{Config, HandshakeError, Version, Versions};
 /// what follows a refused request may be draft76 key bytes and must not be read as a request.
 pub(crate) fn refuse(error: &HandshakeError, config: &Config, out: &mut Vec<u8>) {
     let Some(status) = error.status() else {
-        return;
+        // A fault that only an answer can have is none of this client's.
+        return reject(&Reject::new(500), out);
     };
     let (lines, hint) = match status {
         405 => ("Allow: GET\r\n".into(), String::new()),
@@ -204,8 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_an_answer_is_not_answered() {
-        assert_eq!(refused(&HandshakeError::WrongAccept, Versions::AUTO), "");
+    fn a_fault_of_an_answer_is_not_told_to_who_asked() {
+        let answer = refused(&HandshakeError::WrongAccept, Versions::AUTO);
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nInternal Server Error\n"), "{answer}");
     }
 
     #[test]
