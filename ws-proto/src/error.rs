@@ -60,8 +60,8 @@ pub enum ProtocolError {
     /// More control frames in a second than the limit.
     #[error("more than {0} control frames came within a second")]
     ControlFlood(u32),
-    /// draft75 and draft76: a length of a high-bit frame over the limit or in too many bytes.
-    #[error("a length-prefixed frame is longer than the limit of {0} bytes")]
+    /// draft75 and draft76: a frame of a reserved type over the limit, or with an endless length.
+    #[error("a frame of a reserved type is longer than the limit of {0} bytes")]
     SkippedTooBig(usize),
     /// draft75 and draft76: more discarded frames in a second than the control-frame limit.
     #[error("more than {0} frames of reserved types came within a second")]

@@ -29,10 +29,10 @@ pub struct Limits {
     /// no limit. Default 1 GiB: nothing of it has to be held, so this is to end what has no end.
     /// Text of draft75 and draft76 that a client repairs counts as it was received.
     pub max_streamed: Option<u64>,
-    /// One frame's payload, unless its message is handed out in pieces; also a length-prefixed frame
-    /// that draft75 and draft76 discard; over it: 1009. `None` is as much as `max_message`, which
-    /// alone decides then; a compressed frame, which can be longer than its message, may have an
-    /// eighth more, and 1 MiB in any case. Default `None`.
+    /// One frame's payload, unless its message is handed out in pieces; also that of a frame which
+    /// draft75 and draft76 discard; over it: 1009. `None` is as much as `max_message`, which alone
+    /// decides then; a compressed frame, which can be longer than its message, may have an eighth
+    /// more, and 1 MiB in any case. Default `None`.
     pub max_frame: Option<usize>,
     /// Fragments of one message; over it: 1008. Default 131,072: a 4 MiB message in 64-byte
     /// fragments passes, empty fragments without end do not.
