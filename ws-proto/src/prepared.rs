@@ -4,10 +4,10 @@ use core::ops::RangeInclusive;
 
 use bytes::Bytes;
 
+use crate::Message;
 use crate::buffer::COPY_MAX;
 use crate::deflate::Forms;
 use crate::wire::rfc6455::{Header, Opcode};
-use crate::{Message, Role, Version};
 
 /// Payloads that are framed in one piece for all. Shorter ones are copied to each receiver in less
 /// time than a reference takes; longer ones are shared as they are, behind a header of their own.
@@ -67,19 +67,10 @@ impl Prepared {
         self.0.forms.as_ref()
     }
 
-    /// The ready frame, if all are to share it, for those whose frames are not masked one by one.
-    pub(crate) fn frame(&self, version: Version, role: Role) -> Option<&Bytes> {
-        self.0.frame.as_ref().filter(|_| self.header(version, role).is_some())
-    }
-
-    /// The same for all whose frames are not masked one by one.
+    /// The ready header, and the ready frame if all are to share it, for those whose frames are not
+    /// masked one by one.
     pub(crate) fn unmasked(&self) -> (&Header, Option<&Bytes>) {
         (&self.0.header, self.0.frame.as_ref())
-    }
-
-    /// The ready header, for those whose frames are not masked one by one.
-    pub(crate) fn header(&self, version: Version, role: Role) -> Option<&Header> {
-        (version.has_frames() && role == Role::Server).then_some(&self.0.header)
     }
 }
 
@@ -96,8 +87,8 @@ mod tests {
     use bytes::Buf;
 
     use super::*;
-    use crate::Transmit;
     use crate::connection::outbound::Outbound;
+    use crate::{Role, Transmit, Version};
 
     #[test]
     fn every_size_gives_the_bytes_of_a_message_that_is_sent_to_one() {

@@ -243,12 +243,12 @@ impl Outbound {
         {
             return self.put_deflated(message, &payload);
         }
-        if let Some(frame) = prepared.frame(version, role) {
-            return self.buf.put_shared(frame.clone());
+        if !version.has_frames() || role == Role::Client {
+            return self.put_plain(message, version);
         }
-        match prepared.header(version, role) {
-            Some(header) => self.buf.put_frame(header.as_bytes(), message.payload()),
-            None => self.put_plain(message, version),
+        match prepared.unmasked() {
+            (_, Some(frame)) => self.buf.put_shared(frame.clone()),
+            (header, None) => self.buf.put_frame(header.as_bytes(), message.payload()),
         }
     }
 
