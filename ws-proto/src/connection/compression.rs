@@ -1,5 +1,5 @@
 use super::Connection;
-use crate::{DeflateParams, Message, Prepared, SendError, SendErrorKind, SendStatus};
+use crate::{DeflateParams, Message, SendError, SendErrorKind, SendStatus};
 
 impl Connection {
     /// Queues a message that is not compressed, whatever was agreed to: for payloads that are
@@ -23,8 +23,7 @@ impl Connection {
     /// As [`send`](Self::send).
     pub fn queue_uncompressed(&mut self, message: &Message) -> Result<SendStatus, SendErrorKind> {
         let version = self.check_send(message)?;
-        let prepared = Prepared::uncompressed(message.clone());
-        self.out.put_prepared(&prepared, version, self.role);
+        self.out.put_plain(message, version);
         Ok(self.out.status(&self.config.limits))
     }
 

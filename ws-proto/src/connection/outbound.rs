@@ -227,8 +227,9 @@ impl Outbound {
         self.put_plain(message, version);
     }
 
+    /// The same, not compressed.
     #[inline]
-    fn put_plain(&mut self, message: &Message, version: Version) {
+    pub(super) fn put_plain(&mut self, message: &Message, version: Version) {
         if version.has_frames() {
             self.put_frame(Opcode::of(message.kind()), message.payload());
         } else {
