@@ -11,10 +11,7 @@ impl Connection {
         &mut self,
         message: Message,
     ) -> Result<SendStatus, SendError<Message>> {
-        match self.queue_uncompressed(&message) {
-            Ok(status) => Ok(status),
-            Err(kind) => Err(SendError::new(kind, message)),
-        }
+        self.queue_uncompressed(&message).map_err(|kind| SendError::new(kind, message))
     }
 
     /// The same without taking the message, see [`queue`](Self::queue).

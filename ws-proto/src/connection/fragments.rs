@@ -56,10 +56,7 @@ impl Connection {
     /// is not UTF-8, and when the outbound buffer is at its high-water mark (wait for
     /// [`Event::Writable`](crate::Event::Writable)). The message is as it was before.
     pub fn send_fragment(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
-        match self.queue_fragment(&payload) {
-            Ok(status) => Ok(status),
-            Err(kind) => Err(SendError::new(kind, payload)),
-        }
+        self.queue_fragment(&payload).map_err(|kind| SendError::new(kind, payload))
     }
 
     /// The same without taking the bytes, see [`queue`](Self::queue).

@@ -13,10 +13,7 @@ impl Connection {
     /// cannot carry it: draft75 and draft76 have no binary messages.
     #[inline]
     pub fn send(&mut self, message: Message) -> Result<SendStatus, SendError<Message>> {
-        match self.queue(&message) {
-            Ok(status) => Ok(status),
-            Err(kind) => Err(SendError::new(kind, message)),
-        }
+        self.queue(&message).map_err(|kind| SendError::new(kind, message))
     }
 
     /// The same without taking the message: for callers behind a lock, since dropping a payload
@@ -61,10 +58,7 @@ impl Connection {
     /// The payload comes back when it is too long, the connection is not open, the outbound buffer
     /// is at its high-water mark, or the version has no pings (draft75, draft76).
     pub fn ping(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
-        match self.queue_ping(&payload) {
-            Ok(status) => Ok(status),
-            Err(kind) => Err(SendError::new(kind, payload)),
-        }
+        self.queue_ping(&payload).map_err(|kind| SendError::new(kind, payload))
     }
 
     /// The same without taking the payload, see [`queue`](Self::queue).
@@ -84,10 +78,7 @@ impl Connection {
     /// # Errors
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: Bytes) -> Result<SendStatus, SendError<Bytes>> {
-        match self.queue_pong(&payload) {
-            Ok(status) => Ok(status),
-            Err(kind) => Err(SendError::new(kind, payload)),
-        }
+        self.queue_pong(&payload).map_err(|kind| SendError::new(kind, payload))
     }
 
     /// The same without taking the payload, see [`queue`](Self::queue).
