@@ -42,7 +42,8 @@ impl Decoder {
         }
     }
 
-    /// Takes bytes from `input` up to the end of the next item; `None` when all are used up.
+    /// Takes bytes from `input` up to the end of the next item; `None` when all are used up. This is
+    /// the long way: what [`whole`](Self::whole) takes costs more here, and comes to the same.
     pub(crate) fn poll(
         &mut self,
         input: &mut RecvBuf,
@@ -51,11 +52,6 @@ impl Decoder {
         match self {
             Self::Sentinel(decoder) => decoder.poll(input, limits),
             Self::Rfc6455 { role, streaming, busy, inflater } => {
-                if busy.is_none()
-                    && let Some(message) = Whole::frames(*role, limits).take(input)
-                {
-                    return Ok(Some(Item::Message(message)));
-                }
                 let decoder = busy.get_or_insert_with(|| {
                     Box::new(rfc6455::Decoder::new(*role, *streaming, inflater.take()))
                 });
