@@ -116,9 +116,7 @@ impl Decoder {
     pub(crate) fn is_at_boundary(&self) -> bool {
         match self {
             Self::Sentinel(decoder) => decoder.is_at_boundary(),
-            Self::Rfc6455 { busy, .. } => {
-                busy.as_ref().is_none_or(|decoder| decoder.is_at_boundary())
-            }
+            Self::Rfc6455 { busy, .. } => busy.is_none(),
         }
     }
 }
