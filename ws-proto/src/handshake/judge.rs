@@ -1,28 +1,27 @@
 use super::authority::{Authority, Origin};
 use super::request::{Request, split_target};
 use super::{draft75, draft76, rfc6455};
+use crate::http::Head;
 use crate::http::first_line::RequestLine;
 use crate::http::grammar::{excerpt, is_printable};
-use crate::http::{Head, Headers};
 use crate::{Config, HandshakeError, Version};
 
 /// Whether the request asks for a WebSocket of any version, well or badly. In HTTP/1.0 none does:
 /// there servers are to ignore `Upgrade` (RFC 9110 section 7.8).
 pub(super) fn asks_for_websocket(head: &Head<RequestLine>) -> bool {
-    let headers = &head.headers;
-    head.line.http.minor > 0 && (rfc6455::has_upgrade(headers) || has_own_header(headers))
+    head.line.http.minor > 0 && (rfc6455::has_upgrade(&head.headers) || has_own_header(head))
 }
 
 /// Whether a header is there that only such requests have.
-fn has_own_header(headers: &Headers) -> bool {
-    [VERSION, KEY, KEY1, KEY2].into_iter().any(|name| headers.contains(name))
+fn has_own_header(head: &Head<RequestLine>) -> bool {
+    [VERSION, KEY, KEY1, KEY2].into_iter().any(|name| head.contains(name))
 }
 
 /// The one validator for requests of all versions: whatever is refused is refused here.
 pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request, HandshakeError> {
     let host = check_host(&head)?;
     let has_upgrade = rfc6455::has_upgrade(&head.headers);
-    if !has_upgrade && !has_own_header(&head.headers) {
+    if !has_upgrade && !has_own_header(&head) {
         return Err(HandshakeError::NoUpgrade);
     }
     if head.line.http.minor == 0 {
@@ -31,8 +30,7 @@ pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request,
     if head.method() != b"GET" {
         return Err(HandshakeError::Method(excerpt(head.method())));
     }
-    let headers = &head.headers;
-    let version = detect(headers)?;
+    let version = detect(&head)?;
     if !config.versions.contains(version) {
         return Err(HandshakeError::UnsupportedVersion(version.name().into()));
     }
@@ -40,8 +38,8 @@ pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request,
     check_no_body(&head, version)?;
     check_origin(&head)?;
     match version {
-        Version::Draft75 => draft75::check_request(headers)?,
-        Version::Draft76 => draft76::check_request(headers)?,
+        Version::Draft75 => draft75::check_request(&head.headers)?,
+        Version::Draft76 => draft76::check_request(&head.headers)?,
         _ if !has_upgrade => return Err(HandshakeError::UpgradeMissing),
         Version::Hybi07 | Version::Hybi08 | Version::Rfc6455 => {
             rfc6455::check_request(&head, version)?;
@@ -60,22 +58,23 @@ const KEY2: &str = "Sec-WebSocket-Key2";
 
 /// Tells the version by the headers that only it has. A request that has some of a later version
 /// is never taken for an older one.
-fn detect(headers: &Headers) -> Result<Version, HandshakeError> {
-    if let Some(number) = headers.single(VERSION)? {
+fn detect(head: &Head<RequestLine>) -> Result<Version, HandshakeError> {
+    if let Some(number) = head.single(VERSION)? {
         let unsupported = || HandshakeError::UnsupportedVersion(excerpt(number));
         return rfc6455::version(number).ok_or_else(unsupported);
     }
-    if headers.contains(KEY) {
+    if head.contains(KEY) {
         return Err(HandshakeError::NoVersion);
     }
     // hybi 2 and 3 have the keys of draft76 and other frames.
-    if let Some(draft) = headers.get("Sec-WebSocket-Draft") {
+    if let Some(draft) = head.headers.get("Sec-WebSocket-Draft") {
         return Err(HandshakeError::UnsupportedVersion(excerpt(draft)));
     }
-    if headers.contains(KEY1) || headers.contains(KEY2) {
+    if head.contains(KEY1) || head.contains(KEY2) {
         return Ok(Version::Draft76);
     }
-    if draft75::is_request(headers) { Ok(Version::Draft75) } else { Err(HandshakeError::NoVersion) }
+    let is_draft75 = draft75::is_request(&head.headers);
+    if is_draft75 { Ok(Version::Draft75) } else { Err(HandshakeError::NoVersion) }
 }
 
 /// `Host` is there once and names a host; HTTP/1.0 may leave it out (RFC 9112 section 3.2). That

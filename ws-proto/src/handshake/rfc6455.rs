@@ -55,10 +55,7 @@ pub(super) fn check_request(
         return Err(HandshakeError::InvalidKey(excerpt(key)));
     }
     extensions::check(head.get_all(extensions::HEADER))?;
-    if !head.contains("Sec-WebSocket-Protocol") {
-        return Ok(());
-    }
-    let mut offers = headers.get_all("Sec-WebSocket-Protocol").flat_map(list);
+    let mut offers = head.get_all("Sec-WebSocket-Protocol").flat_map(list);
     match offers.find(|name| !is_token(name)) {
         Some(name) => Err(HandshakeError::InvalidSubprotocol(excerpt(name))),
         None => Ok(()),
