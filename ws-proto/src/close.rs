@@ -125,12 +125,10 @@ impl Close {
         Ok(Self { body: Some((code, reason.into())) })
     }
 
-    /// Appends the payload of the close frame to `out`.
-    pub(crate) fn write_payload(&self, out: &mut impl Extend<u8>) {
-        if let Some((code, reason)) = &self.body {
-            out.extend(code.0.to_be_bytes());
-            out.extend(reason.as_str().bytes());
-        }
+    /// The payload of the close frame.
+    pub(crate) fn payload(&self) -> Bytes {
+        let Some((code, reason)) = &self.body else { return Bytes::new() };
+        [&code.0.to_be_bytes()[..], reason.as_str().as_bytes()].concat().into()
     }
 }
 
@@ -170,8 +168,6 @@ pub enum InvalidClose {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
 
     #[test]
@@ -185,9 +181,7 @@ mod tests {
     #[test]
     fn payloads_round_trip() {
         for close in [Close::EMPTY, Close::normal(), Close::new(4999, "grüße").unwrap()] {
-            let mut payload = Vec::new();
-            close.write_payload(&mut payload);
-            assert_eq!(Close::from_payload(&payload.into()), Ok(close));
+            assert_eq!(Close::from_payload(&close.payload()), Ok(close));
         }
     }
 

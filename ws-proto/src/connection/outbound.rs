@@ -1,5 +1,4 @@
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
@@ -338,14 +337,12 @@ impl Outbound {
             }
             Version::Draft76 => self.buf.put(&sentinel::CLOSE),
             _ => {
-                let mut payload = Vec::new();
-                close.write_payload(&mut payload);
                 if self.check_entropy().is_err() {
                     // Nobody would answer what is not sent.
                     self.end();
                     return false;
                 }
-                self.put_frame(Opcode::Close, &payload.into());
+                self.put_frame(Opcode::Close, &close.payload());
             }
         }
         true
