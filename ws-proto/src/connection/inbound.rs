@@ -24,7 +24,7 @@ impl Connection {
             if input.is_empty() {
                 return None;
             }
-            if let Some(message) = self.take_whole(input, now) {
+            if let Some(message) = self.take_whole(input) {
                 return Some(Event::Message(message));
             }
         }
@@ -33,10 +33,9 @@ impl Connection {
 
     /// There is something to parse, and nothing to be told before it.
     #[inline]
-    fn take_whole(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
+    fn take_whole(&mut self, input: &mut RecvBuf) -> Option<Message> {
         let message = self.whole()?.take(input)?;
-        self.now = now;
-        self.last_received = now;
+        self.last_received = self.now;
         Some(message)
     }
 
