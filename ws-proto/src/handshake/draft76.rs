@@ -46,7 +46,8 @@ fn key_parts(headers: &Headers) -> [u32; 2] {
     })
 }
 
-const KEYS: [&str; 2] = ["Sec-WebSocket-Key1", "Sec-WebSocket-Key2"];
+/// The headers with the keys.
+pub(super) const KEYS: [&str; 2] = ["Sec-WebSocket-Key1", "Sec-WebSocket-Key2"];
 
 /// Appends the head of the answer that accepts. The 16 bytes of [`Challenge`] go behind it, maybe
 /// later: a proxy can hold the client's 8 bytes back until it sees this head.
@@ -118,7 +119,7 @@ pub(super) fn write_request(
     out: &mut Vec<u8>,
 ) -> Expected {
     let mut dice = Dice(entropy);
-    let (first, second) = (Key::random(&mut dice), Key::random(&mut dice));
+    let both = KEYS.map(|name| (name, Key::random(&mut dice)));
     let mut key3 = [0; 8];
     dice.0.fill(&mut key3);
 
@@ -130,8 +131,9 @@ pub(super) fn write_request(
     if let Some(name) = request.subprotocols().first() {
         write_field(&mut fields, "Sec-WebSocket-Protocol", name.as_bytes());
     }
-    write_field(&mut fields, "Sec-WebSocket-Key1", first.text.as_bytes());
-    write_field(&mut fields, "Sec-WebSocket-Key2", second.text.as_bytes());
+    for (name, key) in &both {
+        write_field(&mut fields, name, key.text.as_bytes());
+    }
     fields.extend_from_slice(request.extra_headers().as_bytes());
 
     request.write_request_line(out);
@@ -142,7 +144,7 @@ pub(super) fn write_request(
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(&key3);
-    let wanted = response([first.part, second.part], key3);
+    let wanted = response(both.map(|(_, key)| key.part), key3);
     Expected { wanted, came: [0; 16], filled: 0 }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn asks_for_websocket(head: &Head<RequestLine>) -> bool {
 
 /// Whether a header is there that only such requests have.
 fn has_own_header(head: &Head<RequestLine>) -> bool {
-    [VERSION, KEY, KEY1, KEY2].into_iter().any(|name| head.contains(name))
+    [VERSION, KEY].into_iter().chain(draft76::KEYS).any(|name| head.contains(name))
 }
 
 /// The one validator for requests of all versions: whatever is refused is refused here.
@@ -53,8 +53,6 @@ pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request,
 
 const VERSION: &str = "Sec-WebSocket-Version";
 const KEY: &str = "Sec-WebSocket-Key";
-const KEY1: &str = "Sec-WebSocket-Key1";
-const KEY2: &str = "Sec-WebSocket-Key2";
 
 /// Tells the version by the headers that only it has. A request that has some of a later version
 /// is never taken for an older one.
@@ -70,7 +68,7 @@ fn detect(head: &Head<RequestLine>) -> Result<Version, HandshakeError> {
     if let Some(draft) = head.headers.get("Sec-WebSocket-Draft") {
         return Err(HandshakeError::UnsupportedVersion(excerpt(draft)));
     }
-    if head.contains(KEY1) || head.contains(KEY2) {
+    if draft76::KEYS.into_iter().any(|name| head.contains(name)) {
         return Ok(Version::Draft76);
     }
     let is_draft75 = draft75::is_request(&head.headers);
