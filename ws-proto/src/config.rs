@@ -169,11 +169,9 @@ impl ConfigBuilder {
         if versions.is_empty() {
             return Err(ConfigError::new("versions", "are empty: name at least one, or auto"));
         }
-        origin.check().map_err(|problem| ConfigError::new("origin", problem))?;
-        subprotocols.check().map_err(|problem| ConfigError::new("subprotocols", problem))?;
-        if let Some(deflate) = deflate {
-            deflate.check().map_err(|(option, problem)| ConfigError::new(option, problem))?;
-        }
+        origin.check()?;
+        subprotocols.check()?;
+        deflate.as_ref().map_or(Ok(()), Deflate::check)?;
         limits.check()?;
         timeouts.check()?;
         Ok(self.config)

@@ -7,14 +7,14 @@ use alloc::string::String;
 use bytes::Bytes;
 
 use crate::http::Headers;
-use crate::{HandshakeError, ProtocolError, Role};
+use crate::{ConfigError, HandshakeError, ProtocolError, Role};
 
 /// Options that nobody can set.
 #[derive(Clone, Debug)]
 pub(crate) enum Deflate {}
 
 impl Deflate {
-    pub(crate) fn check(&self) -> Result<(), (&'static str, &'static str)> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match *self {}
     }
 

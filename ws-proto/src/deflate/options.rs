@@ -1,4 +1,5 @@
 use super::params::Direction;
+use crate::ConfigError;
 
 /// How messages are compressed (permessage-deflate, RFC 7692), when the peer agrees to it.
 ///
@@ -93,17 +94,17 @@ impl Deflate {
         self
     }
 
-    /// What makes no sense, with the name of the option.
-    pub(crate) fn check(&self) -> Result<(), (&'static str, &'static str)> {
+    /// What makes no sense.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let bits = Direction::MIN_OWN_BITS..=Direction::MAX_BITS;
         if !bits.contains(&self.server.window_bits) {
-            return Err(("server_max_window_bits", "is not from 9 to 15"));
+            return Err(ConfigError::new("server_max_window_bits", "is not from 9 to 15"));
         }
         if !bits.contains(&self.client.window_bits) {
-            return Err(("client_max_window_bits", "is not from 9 to 15"));
+            return Err(ConfigError::new("client_max_window_bits", "is not from 9 to 15"));
         }
         if !(2..=9).contains(&self.level) {
-            return Err(("level", "is not from 2 to 9"));
+            return Err(ConfigError::new("level", "is not from 2 to 9"));
         }
         Ok(())
     }

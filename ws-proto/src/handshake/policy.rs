@@ -1,4 +1,3 @@
-use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -6,8 +5,8 @@ use core::fmt;
 
 use super::authority::{Authority, Origin};
 use super::request::Request;
-use crate::HandshakeError;
 use crate::http::grammar::{excerpt, is_token};
+use crate::{ConfigError, HandshakeError};
 
 /// Which web pages may connect (server role, RFC 6455 section 10.2).
 ///
@@ -82,18 +81,20 @@ impl OriginPolicy {
     }
 
     /// What makes no sense in this policy.
-    pub(crate) fn check(&self) -> Result<(), Cow<'static, str>> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let Rule::List(origins) = &self.rule else {
             return Ok(());
         };
         if origins.is_empty() {
-            return Err("is an empty list: nobody could connect".into());
+            return Err(ConfigError::new("origin", "is an empty list: nobody could connect"));
         }
         match origins.iter().find(|entry| Pattern::parse(entry).is_none()) {
-            Some(entry) => Err(format!(
-                "has the entry {entry:?}: write it like https://example.org or https://*.example.org",
-            )
-            .into()),
+            Some(entry) => Err(ConfigError::new(
+                "origin",
+                format!(
+                    "has the entry {entry:?}: write it like https://example.org or https://*.example.org",
+                ),
+            )),
             None => Ok(()),
         }
     }
@@ -207,22 +208,22 @@ impl SubprotocolPolicy {
     }
 
     /// What makes no sense in this policy.
-    pub(crate) fn check(&self) -> Result<(), Cow<'static, str>> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |problem: String| Err(ConfigError::new("subprotocols", problem));
         let names = match &self.choice {
             Choice::None if self.required => {
-                return Err("are required, but none is named: name one".into());
+                return wrong("are required, but none is named: name one".into());
             }
             Choice::List(names) if names.is_empty() => {
-                return Err("are an empty list: name one, or none()".into());
+                return wrong("are an empty list: name one, or none()".into());
             }
             Choice::List(names) => names,
             Choice::None | Choice::Application => return Ok(()),
         };
         match names.iter().find(|name| !is_token(name.as_bytes())) {
-            Some(name) => Err(format!(
+            Some(name) => wrong(format!(
                 "have the name {name:?}, which is no token: use letters, digits and -._",
-            )
-            .into()),
+            )),
             None => Ok(()),
         }
     }
