@@ -6,7 +6,7 @@ pub(crate) use agreed::Agreed;
 pub(crate) mod answer;
 mod authority;
 pub(crate) mod client;
-mod client_request;
+pub(crate) mod client_request;
 pub(crate) mod decision;
 mod draft75;
 pub(crate) mod draft76;
@@ -26,7 +26,7 @@ mod rfc6455;
 mod server;
 pub(crate) use server::{ServerHandshake, ServerStep, answer};
 
-mod url;
+pub(crate) mod url;
 
 #[cfg(test)]
 mod testing;

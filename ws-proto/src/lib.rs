@@ -140,11 +140,12 @@ pub use event::{Cause, Closed, Event, Expired};
 
 mod handshake;
 pub use handshake::answer::Answer;
-pub use handshake::client::{ClientRequest, InvalidUrl};
+pub use handshake::client_request::ClientRequest;
 pub use handshake::decision::{Accept, InvalidHeader, Reject};
 pub use handshake::policy::{OriginPolicy, OriginRequest, SubprotocolPolicy};
 pub use handshake::request::Request;
 pub use handshake::response::Response;
+pub use handshake::url::InvalidUrl;
 
 mod http;
 pub use http::Headers;

@@ -1,9 +1,7 @@
 use alloc::vec::Vec;
 
-pub use super::client_request::ClientRequest;
-pub use super::url::InvalidUrl;
-
 use super::agreed::Agreed;
+use super::client_request::ClientRequest;
 use super::draft76::Expected;
 use super::rfc6455::AcceptHash;
 use super::{draft75, draft76, rfc6455};

@@ -5,7 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::client::{ClientHandshake, ClientRequest, ClientStep};
+use super::client::{ClientHandshake, ClientStep};
+use super::client_request::ClientRequest;
 use super::{Agreed, ServerHandshake, ServerStep};
 use crate::{Config, HandshakeError, RecvBuf, Request};
 
