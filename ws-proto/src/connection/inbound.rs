@@ -134,7 +134,7 @@ impl Connection {
         let step = if let Some(handshake) = begun {
             handshake.poll(input, &self.config)
         } else {
-            let mut handshake = ServerHandshake::new();
+            let mut handshake = ServerHandshake::default();
             let step = handshake.poll(input, &self.config);
             // It knows how a request that is wrong is to be answered.
             if matches!(step, Ok(ServerStep::NeedInput) | Err(_)) {

@@ -158,7 +158,7 @@ mod tests {
 
     /// Takes a request through a server, and gives its whole answer.
     fn served(bytes: &[u8], config: &Config) -> (Agreed, Vec<u8>) {
-        let mut handshake = ServerHandshake::new();
+        let mut handshake = ServerHandshake::default();
         let mut input = RecvBuf::with_capacity(bytes.len());
         input.feed(bytes);
         let Ok(ServerStep::Request(request)) = handshake.poll(&mut input, config) else {

@@ -31,11 +31,6 @@ pub(crate) enum ServerStep {
 }
 
 impl ServerHandshake {
-    /// Starts to read a request.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Reads on.
     pub(crate) fn poll(
         &mut self,
@@ -248,7 +243,7 @@ mod tests {
         ] {
             let head = request.find("\r\n\r\n").unwrap() + 4;
             for size in [request.len(), head, 1] {
-                let mut handshake = ServerHandshake::new();
+                let mut handshake = ServerHandshake::default();
                 let mut input = RecvBuf::default();
                 let mut fed = 0;
                 let bytes = loop {

@@ -65,7 +65,7 @@ where
 /// What a server makes of these bytes.
 pub(crate) fn serve(bytes: impl AsRef<[u8]>, config: &Config) -> Result<Request, HandshakeError> {
     let poll = || {
-        let mut handshake = ServerHandshake::new();
+        let mut handshake = ServerHandshake::default();
         move |input: &mut RecvBuf| match handshake.poll(input, config) {
             Ok(ServerStep::NeedInput) => None,
             Ok(ServerStep::Request(request)) => Some(Ok(request)),
