@@ -3,6 +3,7 @@ use alloc::sync::Arc;
 
 use bytes::Buf;
 
+mod answering;
 mod apart;
 pub(crate) mod batch;
 mod broken;
@@ -33,8 +34,8 @@ use crate::handshake::draft76::Challenge;
 use crate::handshake::{self, Agreed, ServerHandshake};
 use crate::wire::Decoder;
 use crate::{
-    Accept, Cause, ClientRequest, Close, Closed, CommandError, Config, Entropy, Expired, Instant,
-    Reject, Request, Response, Role, State, Version,
+    Cause, ClientRequest, Close, Closed, Config, Entropy, Expired, Instant, Reject, Request,
+    Response, Role, State, Version,
 };
 
 /// One WebSocket connection, seen from one side.
@@ -270,47 +271,6 @@ impl Connection {
         }
     }
 
-    /// Server: opens the connection that was asked for.
-    ///
-    /// # Errors
-    /// [`CommandError`] when no request waits, or when the choice does not fit the request; it can
-    /// then still be rejected.
-    pub fn accept(&mut self, accept: &Accept, now: Instant) -> Result<(), CommandError> {
-        self.now = now;
-        let request = match core::mem::replace(&mut self.phase, Phase::Discard) {
-            Phase::Decide(request) => request,
-            phase => {
-                self.phase = phase;
-                return Err(CommandError::NoRequest(self.state()));
-            }
-        };
-        let agreed = self.answer(|config, out| handshake::answer(&request, accept, config, out));
-        let agreed = match agreed {
-            Ok(agreed) => agreed,
-            Err(error) => {
-                self.phase = Phase::Decide(request);
-                return Err(error);
-            }
-        };
-        if self.writer.is_other() {
-            self.steps.enter(State::Waiting);
-            self.agreed = Some(agreed);
-            self.phase = Phase::Answered(request);
-        } else {
-            self.go_on(&request, agreed);
-        }
-        Ok(())
-    }
-
-    /// Server: answers the request with an HTTP status and closes. A request that is still being
-    /// read may be rejected, too; the rest of it is discarded.
-    ///
-    /// # Errors
-    /// [`CommandError::NoRequest`] when no request waits or is being read.
-    pub fn reject(&mut self, reject: &Reject, now: Instant) -> Result<(), CommandError> {
-        self.send_away(reject, Cause::Rejected(reject.status()), now)
-    }
-
     /// Closes: what is queued is still sent, then the version's closing handshake (RFC 6455
     /// section 7.1.2; `FF 00` in draft76; the end of the stream in draft75, which like draft76
     /// carries neither code nor reason). Messages that arrive from now on are discarded. A request
@@ -398,19 +358,6 @@ impl Connection {
             _ => false,
         };
         !self.eof && self.state() != State::Closed && !elsewhere
-    }
-
-    /// The answer that accepts was written: draft76 goes on with the bytes behind the request.
-    fn go_on(&mut self, request: &Request, agreed: Agreed) {
-        if agreed.version == Version::Draft76 {
-            if self.state() < State::Waiting {
-                self.steps.enter(State::Waiting);
-            }
-            self.phase = Phase::Challenge(Box::new(Challenge::new(request)));
-            self.agreed = Some(agreed);
-        } else {
-            self.open(agreed);
-        }
     }
 
     /// The handshake is done: messages may flow.

@@ -1,11 +1,9 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::writer::Writer;
 use super::{Connection, Phase};
-use crate::handshake::{self, drop_content};
-use crate::{Answer, Cause, CommandError, Config, HandshakeError, Instant, Reject, Request};
+use crate::{Answer, Config, Instant, Request};
 
 impl Connection {
     /// A server's side behind an HTTP server of another make, which has read the request and
@@ -68,85 +66,17 @@ impl Connection {
             self.go_on(&request, agreed);
         }
     }
-
-    /// Server: refuses the request that waits, because it broke a rule that the caller judges, such
-    /// as [`OriginPolicy::judge`](crate::OriginPolicy::judge): answered and told as the rules that
-    /// are judged here.
-    ///
-    /// # Errors
-    /// [`CommandError::NoRequest`] when no request waits.
-    pub fn refuse(&mut self, error: HandshakeError, now: Instant) -> Result<(), CommandError> {
-        self.now = now;
-        if !matches!(self.phase, Phase::Decide(_)) {
-            return Err(CommandError::NoRequest(self.state()));
-        }
-        self.fail(Cause::Handshake(error));
-        Ok(())
-    }
-
-    /// Server: [rejects](Self::reject) the request with 503 because there is no room for another
-    /// connection, or none is to be opened any more. Nobody has decided about the request, which the
-    /// cause tells: [`Cause::Unavailable`].
-    ///
-    /// # Errors
-    /// [`CommandError::NoRequest`] when no request waits or is being read.
-    pub fn turn_away(&mut self, now: Instant) -> Result<(), CommandError> {
-        self.send_away(&Reject::new(503), Cause::Unavailable, now)
-    }
-
-    pub(super) fn send_away(
-        &mut self,
-        reject: &Reject,
-        cause: Cause,
-        now: Instant,
-    ) -> Result<(), CommandError> {
-        self.now = now;
-        if !matches!(self.phase, Phase::Request(_) | Phase::Decide(_)) {
-            return Err(CommandError::NoRequest(self.state()));
-        }
-        self.answer(|_, out| handshake::reject(reject, out));
-        self.begin_closing(cause);
-        self.end_stream();
-        Ok(())
-    }
-
-    /// Whether a request waits for its answer.
-    pub(super) fn is_unanswered(&self) -> bool {
-        matches!(self.phase, Phase::Decide(_)) || self.writer.has_answer()
-    }
-
-    /// Writes an answer, or keeps it for the one who does.
-    pub(super) fn answer<T>(&mut self, write: impl FnOnce(&Config, &mut Vec<u8>) -> T) -> T {
-        let Writer::Other(answer) = &mut self.writer else {
-            let request =
-                if let Phase::Request(begun) = &self.phase { begun.as_ref() } else { None };
-            let no_content = request.is_some_and(|begun| begun.wants_no_content());
-            return self.out.buf().put_with(|out| {
-                let start = out.len();
-                let result = write(&self.config, out);
-                if no_content {
-                    drop_content(out, start);
-                }
-                result
-            });
-        };
-        let mut out = Vec::new();
-        let result = write(&self.config, &mut out);
-        if !out.is_empty() {
-            **answer = Some(Answer::take_apart(out));
-        }
-        result
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
     use core::time::Duration;
 
     use super::*;
     use crate::{
-        Accept, Cause, Close, CommandError, Event, Expired, Message, RecvBuf, Reject, State,
-        Transmit, Version,
+        Accept, Cause, Close, CommandError, Event, Expired, HandshakeError, Message, RecvBuf,
+        Reject, State, Transmit, Version,
     };
 
     const START: Instant = Instant::from_nanos(0);
