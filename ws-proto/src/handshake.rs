@@ -12,6 +12,7 @@ mod draft75;
 pub(crate) mod draft76;
 pub(crate) mod error;
 pub(crate) mod extensions;
+pub(crate) mod extra_headers;
 mod hixie;
 mod judge;
 pub(crate) mod policy;

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::authority::Origin;
-use super::decision::{ExtraHeaders, InvalidHeader};
+use super::extra_headers::{ExtraHeaders, InvalidHeader};
 use super::url::{InvalidUrl, Url};
 use crate::Version;
 use crate::http::grammar::{excerpt, is_token};
