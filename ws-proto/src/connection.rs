@@ -278,7 +278,7 @@ impl Connection {
     pub fn close(&mut self, close: Close, now: Instant) {
         self.now = now;
         match self.state() {
-            State::Connected => self.part_with(Cause::Local, close),
+            State::Connected => self.close_with(Cause::Local, close),
             State::Closing | State::Closed => {}
             _ => {
                 if self.is_unanswered() {
@@ -387,13 +387,13 @@ impl Connection {
     }
 
     /// Starts the closing handshake with what the cause has to say.
-    fn part(&mut self, cause: Cause) {
+    fn close_for(&mut self, cause: Cause) {
         let close = cause.close().unwrap_or_default();
-        self.part_with(cause, close);
+        self.close_with(cause, close);
     }
 
     /// Starts the closing handshake of the version (RFC 6455 section 7.1.2).
-    fn part_with(&mut self, cause: Cause, close: Close) {
+    fn close_with(&mut self, cause: Cause, close: Close) {
         self.begin_closing(cause);
         self.send_close(close);
         if self.version() == Some(Version::Draft75) {

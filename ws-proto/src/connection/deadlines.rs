@@ -31,7 +31,7 @@ impl Connection {
                 Timer::Pong => self.judge_pong(at),
                 Timer::Idle => self.judge_idle(),
                 Timer::Stall => self.judge_stall(),
-                Timer::Lifetime => self.part(Cause::Timeout(Expired::Lifetime)),
+                Timer::Lifetime => self.close_for(Cause::Timeout(Expired::Lifetime)),
             }
         }
     }

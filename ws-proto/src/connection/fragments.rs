@@ -83,7 +83,7 @@ impl Connection {
     pub fn abandon_message(&mut self, now: Instant) {
         self.now = now;
         if !self.out.forget_partial() && self.out.is_partial() && self.state() == State::Connected {
-            self.part(Cause::Abandoned);
+            self.close_for(Cause::Abandoned);
         }
     }
 
