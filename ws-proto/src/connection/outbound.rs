@@ -420,7 +420,7 @@ impl Outbound {
     fn put_frame(&mut self, opcode: Opcode, payload: &Bytes) {
         match self.key() {
             Ok(None) => put_unmasked(&mut self.buf, opcode, payload),
-            Ok(key) => self.put_masked(&Header::new(opcode, payload.len(), key), key, payload),
+            Ok(key) => self.put_keyed(&Header::new(opcode, payload.len(), key), key, payload),
             Err(Unready) => {}
         }
     }
@@ -429,7 +429,7 @@ impl Outbound {
         let Ok(key) = self.key() else { return };
         let len = payload.bytes().len();
         let header = Header::new(Opcode::of(message.kind()), len, key).deflated();
-        self.put_masked(&header, key, payload);
+        self.put_keyed(&header, key, payload);
     }
 
     /// The masking key of the next frame, if this side masks. Without one that it needs, a frame is
@@ -444,7 +444,8 @@ impl Outbound {
         Ok(Some(key))
     }
 
-    fn put_masked(&mut self, header: &Header, key: Option<[u8; 4]>, payload: impl Payload) {
+    /// Queues a frame, masked with the key if there is one.
+    fn put_keyed(&mut self, header: &Header, key: Option<[u8; 4]>, payload: impl Payload) {
         let Some(key) = key else {
             return self.buf.put_frame(header.as_bytes(), payload);
         };

@@ -71,7 +71,7 @@ impl Outbound {
         if !last {
             header = header.unfinished();
         }
-        self.put_masked(&header, key, frame);
+        self.put_keyed(&header, key, frame);
     }
 
     fn end_partial(&mut self) {
