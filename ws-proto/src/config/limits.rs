@@ -65,14 +65,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The longest frame of a message that is handed out whole, and of one that is discarded.
-    pub(crate) fn frame(&self) -> usize {
+    /// The longest frame that draft75 and draft76 discard.
+    pub(crate) fn longest_discarded(&self) -> usize {
         self.max_frame.unwrap_or(self.max_message)
     }
 
     /// The longest frame, where that is not left to `max_message`, which says nothing of what is
     /// compressed.
-    pub(crate) fn longest(&self, deflated: bool) -> Option<usize> {
+    pub(crate) fn longest_frame(&self, deflated: bool) -> Option<usize> {
         const LEAST: usize = 1 << 20;
         let longer = || self.max_message.saturating_add(self.max_message / 8).max(LEAST);
         self.max_frame.or_else(|| deflated.then(longer))

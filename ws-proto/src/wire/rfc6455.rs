@@ -241,7 +241,7 @@ impl Decoder {
         if self.is_streaming() {
             return self.check_streamed(length, deflated, limits);
         }
-        if let Some(max) = limits.longest(deflated).filter(|max| frame > *max) {
+        if let Some(max) = limits.longest_frame(deflated).filter(|max| frame > *max) {
             return Err(ProtocolError::FrameTooBig(max));
         }
         let too_big = !deflated && frame > limits.max_message.saturating_sub(self.payload.len());
@@ -264,7 +264,7 @@ impl Decoder {
         if !frame.opcode.is_control() {
             self.fragments += 1;
             if let Some(pieces) = &mut self.pieces {
-                let longest = limits.longest(self.deflated);
+                let longest = limits.longest_frame(self.deflated);
                 pieces.long_frame |= longest.is_some_and(|max| frame.remaining > max);
             }
         }

@@ -200,8 +200,9 @@ impl Decoder {
     ) -> Result<Option<Item>, ProtocolError> {
         let end = memchr::memchr(END, input.unread());
         let n = end.unwrap_or(input.unread().len());
-        if n > limits.frame().saturating_sub(discarded) {
-            return Err(ProtocolError::SkippedTooBig(limits.frame()));
+        let most = limits.longest_discarded();
+        if n > most.saturating_sub(discarded) {
+            return Err(ProtocolError::SkippedTooBig(most));
         }
         input.consume(n);
         if end.is_none() {
@@ -221,9 +222,10 @@ impl Decoder {
         bytes: u8,
         limits: &Limits,
     ) -> Result<Option<Item>, ProtocolError> {
-        let too_big = ProtocolError::SkippedTooBig(limits.frame());
+        let most = limits.longest_discarded();
+        let too_big = ProtocolError::SkippedTooBig(most);
         let length = length.checked_mul(128).ok_or(too_big)? | usize::from(byte & 0x7F);
-        if bytes == MAX_LENGTH_BYTES || length > limits.frame() {
+        if bytes == MAX_LENGTH_BYTES || length > most {
             return Err(too_big);
         }
         if byte & 0x80 != 0 {

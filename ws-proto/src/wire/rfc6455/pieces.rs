@@ -30,7 +30,7 @@ impl Decoder {
         let joins = Pieces::set(&mut self.pieces, on)?;
         if joins
             && long_frame
-            && let Some(longest) = limits.longest(self.deflated)
+            && let Some(longest) = limits.longest_frame(self.deflated)
         {
             return Err(ProtocolError::FrameTooBig(longest));
         }
