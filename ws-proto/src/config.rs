@@ -94,8 +94,8 @@ impl ConfigBuilder {
     }
 
     /// The versions to speak (server role; a client speaks that of its
-    /// [`ClientRequest`](crate::ClientRequest)): [`Versions`], a [`Version`](crate::Version), or a text such as
-    /// `"auto"` or `"draft76,rfc6455"`. A text that names another one is an error of
+    /// [`ClientRequest`](crate::ClientRequest)): [`Versions`], a [`Version`](crate::Version), or a
+    /// text such as `"auto"` or `"draft76,rfc6455"`. A text that names another one is an error of
     /// [`build`](Self::build). Default: [`Versions::AUTO`].
     pub fn versions(
         mut self,

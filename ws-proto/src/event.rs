@@ -20,9 +20,9 @@ pub enum Event {
     /// Server role: a valid request for a WebSocket that passed every check. Answer it with
     /// [`accept`](crate::Connection::accept) or [`reject`](crate::Connection::reject).
     Request(Request),
-    /// Server role: the request is valid HTTP with a good `Host` but asks for no WebSocket, and the configuration
-    /// hands such requests over. These are all bytes received so far; the connection is over for
-    /// the core and writes nothing. Closed follows with [`Cause::Http`].
+    /// Server role: the request is valid HTTP with a good `Host` but asks for no WebSocket, and the
+    /// configuration hands such requests over. These are all bytes received so far; the connection
+    /// is over for the core and writes nothing. Closed follows with [`Cause::Http`].
     Http(Bytes),
     /// A complete message.
     Message(Message),

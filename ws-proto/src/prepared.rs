@@ -16,8 +16,9 @@ const SHARED: RangeInclusive<usize> = 256..=COPY_MAX;
 /// A message framed once, for sending to many connections.
 ///
 /// Servers send everybody on the same framing the same bytes, so the frame is made once; all but
-/// small ones are shared, so that what waits for many receivers is in memory once. Where compression was agreed to, it is compressed once for
-/// each size of the window, with the level of the first connection that wants it.
+/// small ones are shared, so that what waits for many receivers is in memory once. Where compression
+/// was agreed to, it is compressed once for each size of the window, with the level of the first
+/// connection that wants it.
 ///
 /// Cloning shares everything.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use alloc::borrow::Cow;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("option `{option}` {problem}")]
 pub struct ConfigError {
-    /// The name of the option, as in the builder, `Deflate`, [`Limits`](crate::Limits) or [`Timeouts`](crate::Timeouts).
+    /// The name of the option, as in the builder, `Deflate`, [`Limits`](crate::Limits) or
+    /// [`Timeouts`](crate::Timeouts).
     pub option: &'static str,
     /// What is wrong, with the value, and what to do.
     pub problem: Cow<'static, str>,

@@ -182,6 +182,7 @@ mod tests {
         assert_eq!(unsent.remaining(), 10_004);
         assert!(connection.take_unsent().is_none() && connection.poll_transmit().is_none());
     }
+
     #[test]
     fn what_is_queued_can_be_written_in_place() {
         let now = Instant::from_nanos(0);
