@@ -1,5 +1,3 @@
-use std::fmt::Write as _;
-
 use ws_proto::{ClientRequest, InvalidUrl};
 
 /// Why a redirect is not followed.
@@ -33,7 +31,8 @@ pub(super) struct Hop {
 
 /// Where `location` leads from the URL of `from`.
 pub(super) fn follow(from: &ClientRequest, location: &str) -> Result<Hop, RedirectError> {
-    let url = resolve(&from.url(), &encoded(location));
+    // Some servers leave it to browsers to encode what no URL has.
+    let url = resolve(&from.url(), &ClientRequest::encode(location));
     let next = ClientRequest::new(&url).map_err(RedirectError::Url)?;
     if from.is_secure() && !next.is_secure() {
         return Err(RedirectError::Downgrade);
@@ -49,26 +48,6 @@ pub(super) fn is_credential(name: &str) -> bool {
     ["Authorization", "Cookie", "Cookie2", "Proxy-Authorization", "WWW-Authenticate"]
         .iter()
         .any(|credential| name.eq_ignore_ascii_case(credential))
-}
-
-/// A location with the characters encoded that stand for themselves in no URL (RFC 3986 section
-/// 2.1): some servers leave that to browsers.
-fn encoded(location: &str) -> String {
-    let is_escape = |at: usize| {
-        let digits = location.as_bytes().get(at + 1..at + 3);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    let mut encoded = String::with_capacity(location.len());
-    for (at, c) in location.char_indices() {
-        match c {
-            '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => {
-                let _ = write!(encoded, "%{:02X}", u32::from(c));
-            }
-            '%' if !is_escape(at) => encoded.push_str("%25"),
-            _ => encoded.push(c),
-        }
-    }
-    encoded
 }
 
 /// The URL that a reference means (RFC 3986 section 5.2), without its fragment. `base` is

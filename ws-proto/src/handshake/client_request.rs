@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::authority::Origin;
 use super::extra_headers::{ExtraHeaders, InvalidHeader};
-use super::url::{InvalidUrl, Url};
+use super::url::{InvalidUrl, Url, encode_loose};
 use crate::Version;
 use crate::http::grammar::{excerpt, is_token};
 use crate::http::write_field;
@@ -36,7 +36,7 @@ impl ClientRequest {
     /// A request for this `ws://` or `wss://` URL (RFC 6455 section 3), over RFC 6455.
     ///
     /// # Errors
-    /// [`InvalidUrl`] names the part of the URL that is wrong.
+    /// [`InvalidUrl`] names the part of the URL that is wrong. [`encode`](Self::encode) mends some.
     pub fn new(url: &str) -> Result<Self, InvalidUrl> {
         Ok(Self {
             url: Url::parse(url)?,
@@ -45,6 +45,22 @@ impl ClientRequest {
             subprotocols: Vec::new(),
             headers: ExtraHeaders::default(),
         })
+    }
+
+    /// `url` with the visible characters percent-encoded that people write into paths and queries
+    /// although no URL has them: quotation marks, angle brackets, braces, `\`, `^`, `|`, the grave
+    /// accent, and a percent sign that encodes nothing (RFC 3986 appendix A and section 2.1).
+    /// Blanks, control characters and other alphabets stay, which [`new`](Self::new) refuses.
+    ///
+    /// ```
+    /// use ws_proto::ClientRequest;
+    ///
+    /// let url = ClientRequest::encode("ws://localhost/a|b?q={x}&r=100%&s=%20");
+    /// assert_eq!(url, "ws://localhost/a%7Cb?q=%7Bx%7D&r=100%25&s=%20");
+    /// ```
+    #[must_use]
+    pub fn encode(url: &str) -> String {
+        encode_loose(url)
     }
 
     /// The version to speak. A server that does not know it refuses; no other one is tried.

@@ -1,4 +1,5 @@
 use alloc::string::String;
+use core::fmt::Write as _;
 
 use super::authority::{Authority, default_port, location};
 use crate::http::grammar::excerpt;
@@ -58,16 +59,35 @@ impl Url {
 /// and 3.4), or a percent sign that encodes nothing (section 2.1). Square brackets are let pass:
 /// many queries have lists such as `a[]=1`, and nobody encodes them.
 fn wrong_character(resource: &str) -> Option<char> {
-    let encodes = |at: usize| {
-        let digits = resource.as_bytes().get(at + 1..at + 3);
+    let is_wrong = |(at, c): &(usize, char)| !c.is_ascii_graphic() || is_loose(resource, *at, *c);
+    resource.char_indices().find(is_wrong).map(|(_, c)| c)
+}
+
+/// `url` with the loose characters in it percent-encoded.
+pub(super) fn encode_loose(url: &str) -> String {
+    let mut encoded = String::with_capacity(url.len());
+    for (at, c) in url.char_indices() {
+        if is_loose(url, at, c) {
+            let _ = write!(encoded, "%{:02X}", u32::from(c));
+        } else {
+            encoded.push(c);
+        }
+    }
+    encoded
+}
+
+/// Whether `c`, which is at `at`, is one of the visible characters that stand for themselves in no
+/// URL (RFC 3986 appendix A), or a percent sign that encodes nothing.
+fn is_loose(text: &str, at: usize, c: char) -> bool {
+    let encodes = || {
+        let digits = text.as_bytes().get(at + 1..at + 3);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
-    let is_wrong = |(at, c): &(usize, char)| match c {
+    match c {
         '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => true,
-        '%' => !encodes(*at),
-        _ => !c.is_ascii_graphic(),
-    };
-    resource.char_indices().find(is_wrong).map(|(_, c)| c)
+        '%' => !encodes(),
+        _ => false,
+    }
 }
 
 fn parse_authority(text: &str) -> Result<Authority<'_>, InvalidUrl> {
