@@ -167,6 +167,7 @@ macro_rules! conformance {
             }
             faults {
                 a_handler_that_panics_ends_its_own_connection_alone,
+                a_handler_that_fails_ends_its_own_connection_alone,
                 a_handler_that_panics_at_once_does_no_harm,
                 a_payload_whose_end_panics_ends_its_own_connection_alone,
                 a_listener_that_panics_ends_its_own_connection_alone,

@@ -48,6 +48,7 @@ fn every_component_says_in_lines_of_its_own_what_it_does(name: &str) {
         "DEBUG ws::connection: closing -> closed",
         "DEBUG ws::connection: open id=",
         "ERROR ws::connection: the handler panicked: \"asked to panic\"; this connection ends",
+        "ERROR ws::connection: the handler failed: \"asked to fail\\n",
         "DEBUG ws::manager: attached id=",
         "DEBUG ws::manager: detached id=",
         " WARN ws::protocol: the peer's handshake was refused",
@@ -76,7 +77,11 @@ async fn serve_and_be_attacked<R: Runtime>(runtime: R) {
         let handler = |connection: ws_net::Connection| async move {
             while let Some(Ok(message)) = connection.recv().await {
                 assert!(message.as_text() != Some("panic"), "asked to panic");
+                if message.as_text() == Some("fail") {
+                    return Err(format!("asked to fail{FORGERY}"));
+                }
             }
+            Ok(())
         };
         running.serve(handler).await.unwrap();
     });
@@ -87,9 +92,11 @@ async fn serve_and_be_attacked<R: Runtime>(runtime: R) {
 fn attack(address: SocketAddr) {
     let farewell = Close::new(4000, FORGERY).unwrap();
     Client::open(address, Version::Rfc6455).close(farewell);
-    let mut victim = Client::open(address, Version::Rfc6455);
-    victim.send("panic");
-    assert_eq!(victim.closed().code(), 1011);
+    for fault in ["panic", "fail"] {
+        let mut victim = Client::open(address, Version::Rfc6455);
+        victim.send(fault);
+        assert_eq!(victim.closed().code(), 1011);
+    }
     let request = ws_proto::ClientRequest::new(&format!("ws://{address}/seat")).unwrap();
     assert!(Client::ask(address, request).is_err());
     exchange(address, format!("GET /{FORGERY} HTTP/1.1\r\n\r\n").as_bytes());

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::Connection;
 use crate::acceptor::Bound;
 use crate::door::{Listen, Serve};
 use crate::link::Security;
@@ -20,6 +19,7 @@ use crate::server::Server;
 use crate::tls::{Tls, error::TlsError};
 #[cfg(unix)]
 use crate::unix;
+use crate::{Connection, Outcome};
 
 /// How many clients the system queues until they are accepted, unless it is set to fewer.
 const BACKLOG: i32 = 4096;
@@ -155,7 +155,7 @@ impl<R: Runtime> Server<R> {
     pub async fn serve_on<F, H>(&self, bind: Bind, handler: F) -> io::Result<()>
     where
         F: Fn(Connection) -> H + Send + Sync + 'static,
-        H: Future<Output = ()> + Send + 'static,
+        H: Future<Output: Outcome> + Send + 'static,
     {
         self.open(Some(self.make(bind)?), Serve(Arc::new(handler))).await
     }

@@ -7,12 +7,12 @@ use ws_proto::Accept;
 
 use crate::shared::Reader;
 use crate::waiters::{Watched, lock};
-use crate::{Connection, Incoming};
+use crate::{Connection, Incoming, Outcome};
 
 /// One of the ways in which connections come to their users: three of servers, one of clients.
 pub(crate) trait Door: Clone + Send + 'static {
     /// Runs in the task of the connection.
-    type Handler: Future<Output = ()> + Send + 'static;
+    type Handler: Future<Output: Outcome> + Send + 'static;
 
     /// Who takes the messages.
     const READER: Reader;
@@ -97,7 +97,7 @@ impl<F> Clone for Serve<F> {
 impl<F, H> Door for Serve<F>
 where
     F: Fn(Connection) -> H + Send + Sync + 'static,
-    H: Future<Output = ()> + Send + 'static,
+    H: Future<Output: Outcome> + Send + 'static,
 {
     type Handler = H;
 
@@ -146,7 +146,7 @@ impl Door for Dialled {
 impl<F, H> Door for ServeOnce<F>
 where
     F: FnOnce(Connection) -> H + Send + 'static,
-    H: Future<Output = ()> + Send + 'static,
+    H: Future<Output: Outcome> + Send + 'static,
 {
     type Handler = H;
 

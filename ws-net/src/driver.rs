@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 use pin_project_lite::pin_project;
-use ws_proto::{Cause, Close, Closed, Event, Expired, Instant, Message, Request, State};
+use ws_proto::{Cause, CloseCode, Closed, Event, Expired, Instant, Message, Request, State};
 
 use crate::burst;
 use crate::candidate::Verdict;
@@ -20,6 +20,7 @@ use crate::listeners::{Known, Listeners, Own, Table};
 use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
+use crate::outcome::Settle;
 use crate::relay::pass;
 use crate::runtime::{Runtime, Transport};
 use crate::shared::{Activity, Peer, Shared};
@@ -245,13 +246,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let shared = self.membership.connection.shared();
         burst::end(shared);
         let gone = self.handler.is_none() && matches!(self.socket, Socket::Gone);
-        if !returned && !gone {
+        if returned.is_none() && !gone {
             return false;
         }
         let mut inner = shared.lock();
-        if returned {
+        if let Some(code) = returned {
             inner.stop_reading();
-            inner.close(Close::normal(), turn.now, &mut turn.freed);
+            inner.close(code.into(), turn.now, &mut turn.freed);
         }
         let over = gone && inner.end.is_some();
         if over {
@@ -439,24 +440,26 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
     }
 
-    /// Polls the handler; `true` when it has returned now.
-    fn poll_handler(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+    /// Polls the handler; answers what to close with when it has returned now.
+    fn poll_handler(&mut self, now: Instant, cx: &mut Context<'_>) -> Option<CloseCode> {
         if self.poll_verdict(now, cx) {
-            return false;
+            return None;
         }
-        let Some(handler) = self.handler.as_mut().as_pin_mut() else { return false };
+        let handler = self.handler.as_mut().as_pin_mut()?;
         let connection = &self.membership.connection;
-        let poll = guard("the handler", connection, || handler.poll(cx).is_ready());
-        if poll == Some(false) {
-            return false;
+        let poll = guard("the handler", connection, || {
+            handler.poll(cx).map(|outcome| outcome.settle(connection))
+        });
+        if poll == Some(Poll::Pending) {
+            return None;
         }
         // What the future still holds is code of users, too.
         let dropped = guard("the handler's end", connection, || self.handler.set(None));
-        let returned = poll.and(dropped).is_some();
-        if !returned {
-            close_after_panic(connection, now);
+        if let (Some(Poll::Ready(code)), Some(())) = (poll, dropped) {
+            return Some(code);
         }
-        returned
+        close_after_panic(connection, now);
+        None
     }
 
     /// The client speaks ordinary HTTP; for the core the connection is over.

@@ -161,6 +161,9 @@ pub use listeners::{ListenerId, ListenerKind};
 mod manager;
 pub use manager::Manager;
 
+mod outcome;
+pub use outcome::Outcome;
+
 mod reader;
 pub use reader::MessageReader;
 

@@ -25,7 +25,7 @@ use crate::local::LocalAddress;
 use crate::log;
 use crate::runtime::Runtime;
 use crate::waiters::{Watched, lock};
-use crate::{Connection, ConnectionId, Incoming, Load, Manager};
+use crate::{Connection, ConnectionId, Incoming, Load, Manager, Outcome};
 
 /// A WebSocket server.
 ///
@@ -77,9 +77,9 @@ impl<R: Runtime> Server<R> {
     /// Runs `handler` once for every connection, in the task of that connection, and waits until
     /// the server is [closed](Self::close).
     ///
-    /// The connection is closed with code 1000 when the handler returns. A handler that panics
-    /// ends its own connection (1011) and nothing else. Messages that no handle is left for are
-    /// discarded.
+    /// The connection is closed with code 1000 when the handler returns. A handler that panics, or
+    /// answers an [`Err`](Outcome), ends its own connection (1011) and nothing else. Messages that
+    /// no handle is left for are discarded.
     ///
     /// Dropping the future stops accepting and closes the sockets; connections go on.
     ///
@@ -88,7 +88,7 @@ impl<R: Runtime> Server<R> {
     pub async fn serve<F, H>(&self, handler: F) -> io::Result<()>
     where
         F: Fn(Connection) -> H + Send + Sync + 'static,
-        H: Future<Output = ()> + Send + 'static,
+        H: Future<Output: Outcome> + Send + 'static,
     {
         self.open(None, Serve(Arc::new(handler))).await
     }

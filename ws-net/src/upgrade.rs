@@ -20,7 +20,7 @@ use crate::runtime::{Address, Runtime, Transport};
 use crate::server::Server;
 use crate::shared::Peer;
 use crate::waiters::Watched;
-use crate::{Connection, Incoming};
+use crate::{Connection, Incoming, Outcome};
 
 impl<R: Runtime> Server<R> {
     /// Takes over a stream on which something else has read the head of a request for a
@@ -135,7 +135,7 @@ impl<R: Runtime> Upgrade<R> {
     pub fn serve<F, H>(self, handler: F) -> Result<(), AcceptError>
     where
         F: FnOnce(Connection) -> H + Send + 'static,
-        H: Future<Output = ()> + Send + 'static,
+        H: Future<Output: Outcome> + Send + 'static,
     {
         self.start(ServeOnce::new(handler)).map(drop)
     }

@@ -9,7 +9,7 @@ use axum_core::extract::FromRequestParts;
 use axum_core::response::Response;
 use http::request::Parts;
 use ws_net::http::{HttpUpgrade, Request};
-use ws_net::{Address, Bytes, Connection, Incoming};
+use ws_net::{Address, Bytes, Connection, Incoming, Outcome};
 
 use crate::{Server, Tokio};
 
@@ -69,7 +69,7 @@ impl Upgrade {
     pub async fn on<F, H>(self, server: &Server, handler: F) -> Response
     where
         F: FnOnce(Connection) -> H + Send + 'static,
-        H: Future<Output = ()> + Send + 'static,
+        H: Future<Output: Outcome> + Send + 'static,
     {
         let answer = match self.judge(server) {
             Ok(upgrade) => upgrade.serve(handler).await,

@@ -1,11 +1,12 @@
 //! What goes wrong in one connection concerns no other.
 
+use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::SockRef;
-use ws_net::{Cause, Connection, Expired, ProtocolError, Runtime, Timeouts, Version};
+use ws_net::{Cause, Close, Connection, Expired, ProtocolError, Runtime, Timeouts, Version};
 
 use super::support::{Mailbox, Running, aside, echo, until};
 use crate::client::{Client, addressed, dial, dial_briefly, read_answer, read_to_end};
@@ -31,6 +32,35 @@ pub async fn a_handler_that_panics_ends_its_own_connection_alone<R: Runtime>(run
             assert_eq!(victim.closed().code(), 1011);
             assert_eq!(bystander.ask_text("and you?"), "and you?", "turn {turn}");
         }
+    })
+    .await;
+    until(&runtime, || server.manager().is_empty()).await;
+}
+
+/// With `?`, on an error of its own; when the client has gone, there is nobody to be told.
+pub async fn a_handler_that_fails_ends_its_own_connection_alone<R: Runtime>(runtime: R) {
+    async fn add(connection: Connection) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let mut sum = 0;
+        while let Some(message) = connection.recv().await {
+            sum += message?.as_text().unwrap_or_default().parse::<u32>()?;
+            connection.send(sum.to_string()).await?;
+        }
+        Ok(())
+    }
+
+    let server = Running::serve(&runtime, add).await;
+    let address = server.address;
+    aside(move || {
+        let mut bystander = Client::open(address, Version::Draft76);
+        for sum in 1..=5 {
+            let mut victim = Client::open(address, Version::Rfc6455);
+            assert_eq!(victim.ask_text("7"), "7");
+            victim.send("seven");
+            assert_eq!(victim.closed().code(), 1011);
+            drop(Client::open(address, Version::Rfc6455));
+            assert_eq!(bystander.ask_text("1"), sum.to_string());
+        }
+        assert_eq!(Client::open(address, Version::Rfc6455).close(Close::normal()).code(), 1000);
     })
     .await;
     until(&runtime, || server.manager().is_empty()).await;
@@ -137,7 +167,7 @@ pub async fn a_listener_that_panics_ends_its_own_connection_alone<R: Runtime>(ru
             let request = ws_proto::ClientRequest::new(&format!("ws://{address}{path}")).unwrap();
             let mut client = Client::ask(address, request).expect("it is opened first");
             match path {
-                "/close" => assert!(client.close(ws_net::Close::normal()).clean),
+                "/close" => assert!(client.close(Close::normal()).clean),
                 "/message" => {
                     client.send("panic");
                     assert_eq!(client.closed().code(), 1011);
@@ -145,7 +175,7 @@ pub async fn a_listener_that_panics_ends_its_own_connection_alone<R: Runtime>(ru
                 _ => assert_eq!(client.closed().code(), 1011, "{path}"),
             }
             assert_eq!(bystander.ask_text("and you?"), "and you?");
-            bystander.close(ws_net::Close::normal());
+            bystander.close(Close::normal());
         })
         .await;
         let mut closed = [told.take().await, told.take().await];

@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use ws_net::{Builder, Connection, Runtime, Server};
+use ws_net::{Builder, Connection, Outcome, Runtime, Server};
 
 use crate::client::PATIENCE;
 
@@ -34,7 +34,7 @@ impl<R: Runtime> Running<R> {
         handler: impl Fn(Connection) -> H + Send + Sync + 'static,
     ) -> Self
     where
-        H: Future<Output = ()> + Send + 'static,
+        H: Future<Output: Outcome> + Send + 'static,
     {
         let running = Self::bind(runtime, |builder| builder).await;
         running.start_serving(runtime, handler);
@@ -47,7 +47,7 @@ impl<R: Runtime> Running<R> {
         runtime: &R,
         handler: impl Fn(Connection) -> H + Send + Sync + 'static,
     ) where
-        H: Future<Output = ()> + Send + 'static,
+        H: Future<Output: Outcome> + Send + 'static,
     {
         let server = self.server.clone();
         runtime.spawn(async move { server.serve(handler).await.expect("it is bound") });

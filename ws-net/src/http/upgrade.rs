@@ -12,7 +12,7 @@ use crate::driver::Socket;
 use crate::log;
 use crate::shared::Peer;
 use crate::upgrade::Taken;
-use crate::{Address, Connection, ConnectionId, Incoming, Runtime, Server, Upgrade};
+use crate::{Address, Connection, ConnectionId, Incoming, Outcome, Runtime, Server, Upgrade};
 
 impl<R: Runtime> Server<R> {
     /// Takes over the connection of a request that a hyper 1 server of yours has read, or one that
@@ -139,7 +139,7 @@ impl<R: Runtime> HttpUpgrade<R> {
     pub async fn serve<F, H>(self, handler: F) -> Response<Bytes>
     where
         F: FnOnce(Connection) -> H + Send + 'static,
-        H: Future<Output = ()> + Send + 'static,
+        H: Future<Output: Outcome> + Send + 'static,
     {
         self.note_nameless();
         // That nobody is let in is in the answer.

@@ -176,7 +176,7 @@ fn limits_hold_for_upgrades_and_who_is_refused_is_told_so() {
         lock(&faults).push((0, Cause::Unavailable));
     });
     let (first, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
-    asked.serve(|_| pending()).unwrap();
+    asked.serve(|_| pending::<()>()).unwrap();
     toy.settle();
     assert!(first.take().0.starts_with(b"HTTP/1.1 101 "));
     let opened = Arc::new(AtomicUsize::new(0));
@@ -289,7 +289,7 @@ fn who_is_let_in_is_decided_for_upgrades_too() {
     let connection = server.manager().snapshot().pop().unwrap();
     assert_eq!(connection.request().unwrap().path(), "/chat");
     let (client, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
-    asked.serve(|_| pending()).unwrap();
+    asked.serve(|_| pending::<()>()).unwrap();
     toy.settle();
     assert!(client.take().0.starts_with(b"HTTP/1.1 401 ") && client.ended());
 
