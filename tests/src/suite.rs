@@ -67,6 +67,7 @@ macro_rules! conformance {
             authorize {
                 it_sees_the_request_and_leaves_data,
                 it_rejects_with_an_http_answer,
+                an_error_in_it_is_a_refusal,
                 it_may_wait,
                 a_panic_in_it_ends_its_own_connection_alone,
                 it_is_dropped_when_the_client_leaves,

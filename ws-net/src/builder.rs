@@ -209,15 +209,18 @@ impl<R: Runtime> Builder<R> {
     ///
     /// With [`Server::accept`] it decides first, and what it accepts waits there.
     ///
+    /// `?` answers an error with status 500. Its words are logged and never sent, see [`Reject`].
+    ///
     /// ```
     /// # use ws_net::{Accept, Builder, Candidate, Reject, Runtime};
     /// struct Login(String);
     ///
+    /// # async fn find(session: &str) -> std::io::Result<String> { Ok(session.to_owned()) }
     /// async fn authorize(candidate: Candidate) -> Result<Accept, Reject> {
     ///     let Some(session) = candidate.request().cookie("session") else {
     ///         return Err(Reject::new(401).because("no session"));
     ///     };
-    ///     candidate.set_data(Login(session.to_owned()));
+    ///     candidate.set_data(Login(find(session).await?));
     ///     Ok(Accept::new())
     /// }
     /// # fn with<R: Runtime>(builder: Builder<R>) -> Builder<R> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::Bytes;
-use tracing::info;
+use tracing::{error, info};
 use ws_proto::{
     Close, CloseCode, Closed, Headers, Message, Reject, Request, Response, Role, SendError,
     SendErrorKind, SendStatus, State, Version,
@@ -187,7 +187,8 @@ impl Connection {
     /// As long as its request is being read or decided about, it is answered with the status,
     /// headers and body of `reject`; listeners and [`Builder::authorize`](crate::Builder::authorize)
     /// run so early. Later the connection is closed with code 1008 (policy). The reason in `reject`
-    /// is logged and never sent. Does nothing when the connection is closing already.
+    /// is logged, with status 500 as an error, and never sent. Does nothing when the connection is
+    /// closing already.
     pub fn reject(&self, reject: &Reject) {
         let mut freed = Freed::default();
         let late = self.shared.command(|inner, now| {
@@ -199,8 +200,13 @@ impl Connection {
         });
         freed.release();
         if let (false, Some(reason)) = (late, reject.reason()) {
-            let (id, peer) = (self.id(), self.peer_addr());
-            info!(target: "ws::server", %id, %peer, status = reject.status(), "rejected: {reason:?}");
+            let (id, peer, status) = (self.id(), self.peer_addr(), reject.status());
+            // A fault of this side.
+            if status == 500 {
+                error!(target: "ws::server", %id, %peer, status, "rejected: {reason:?}");
+            } else {
+                info!(target: "ws::server", %id, %peer, status, "rejected: {reason:?}");
+            }
         }
     }
 

@@ -72,6 +72,28 @@ pub async fn it_rejects_with_an_http_answer<R: Runtime>(runtime: R) {
     assert!(server.manager().is_empty());
 }
 
+/// As 500, whose words nobody outside reads.
+pub async fn an_error_in_it_is_a_refusal<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| {
+        builder.authorize(|candidate| async move {
+            let session = candidate.request().cookie("session");
+            let session = session.ok_or_else(|| std::io::Error::other("a secret"))?;
+            Ok(Accept::new().header("X-Session", session)?)
+        })
+    })
+    .await;
+    server.start_serving(&runtime, echo);
+    let address = server.address;
+    let answers = aside(move || {
+        [RFC6455, DRAFT76].map(|asked| exchange(address, addressed(asked, address).as_bytes()))
+    });
+    for answer in answers.await {
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert!(!answer.contains("secret"), "{answer}");
+    }
+    assert!(server.manager().is_empty());
+}
+
 /// One that takes its time holds up its own client only; early bytes wait.
 pub async fn it_may_wait<R: Runtime>(runtime: R) {
     let waiting = Arc::new(AtomicUsize::new(0));

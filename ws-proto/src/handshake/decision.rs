@@ -1,4 +1,9 @@
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::ToString;
 use alloc::sync::Arc;
+use core::error::Error;
+use core::iter::successors;
 
 use bytes::Bytes;
 
@@ -81,6 +86,20 @@ impl Accept {
 /// let reject = Reject::new(401).header("WWW-Authenticate", "Basic realm=\"chat\"")?;
 /// # Ok::<(), ws_proto::InvalidHeader>(())
 /// ```
+///
+/// Where a function answers a `Result` with it, `?` makes one of every error, also of a boxed one,
+/// of those of `anyhow`, and of a text: a fault of this side, which the client must not read. It
+/// gets status 500, and [`reason`](Self::reason) has the words.
+///
+/// ```
+/// use ws_proto::{Accept, Reject};
+///
+/// fn decide(seat: &str) -> Result<Accept, Reject> {
+///     let seat: u8 = seat.parse()?;
+///     Ok(Accept::new().header("X-Seat", &seat.to_string())?)
+/// }
+/// assert_eq!(decide("nine").unwrap_err().status(), 500);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Reject {
     status: u16,
@@ -132,6 +151,21 @@ impl Reject {
     }
 }
 
+/// An error of this side, with what is behind it.
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Reject {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let mut words = error.to_string();
+        for cause in successors(error.source(), |&cause| cause.source()).map(ToString::to_string) {
+            // Some say that themselves.
+            if !words.ends_with(&cause) {
+                words = format!("{words}: {cause}");
+            }
+        }
+        Self::new(500).because(words)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +182,29 @@ mod tests {
             first().then(&Accept::new().no_subprotocol()).subprotocol,
             Chosen::Nothing
         ));
+    }
+
+    #[test]
+    fn an_error_is_a_500_that_keeps_its_words_to_itself() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the table is locked")]
+        struct Locked;
+        #[derive(Debug, thiserror::Error)]
+        enum Failure {
+            #[error("no seats: {0}")]
+            Seats(#[source] Locked),
+            #[error("no names")]
+            Names(#[source] Locked),
+        }
+        let boxed: Box<dyn Error + Send + Sync> = Box::new(Failure::Names(Locked));
+        for (reject, reason) in [
+            (Reject::from(Failure::Seats(Locked)), "no seats: the table is locked"),
+            (Reject::from(boxed), "no names: the table is locked"),
+            (Reject::from("no room"), "no room"),
+        ] {
+            assert_eq!((reject.status(), reject.reason()), (500, Some(reason)));
+            assert!(reject.body.is_none() && reject.headers.as_bytes().is_empty());
+        }
     }
 
     #[test]
