@@ -44,7 +44,7 @@ fn close(socket: &mut TcpStream) {
 #[tokio::test]
 async fn axum_and_websockets_share_a_port() {
     async fn chat(State(server): State<Server>, upgrade: Upgrade) -> Response {
-        upgrade.on(&server, echo).await
+        upgrade.accept_with(Accept::new().subprotocol("chat")).on(&server, echo).await
     }
 
     let server = Server::builder().build().unwrap();
@@ -53,11 +53,14 @@ async fn axum_and_websockets_share_a_port() {
     aside(move || {
         let mut socket = dial(address);
         let page = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        let asked = [page.as_bytes(), ASK.as_bytes(), &frame(0x81, b"hi")].concat();
+        let ask = ASK.replace("Host: a", "Host: a\r\nSec-WebSocket-Protocol: news, chat");
+        let asked = [page.as_bytes(), ask.as_bytes(), &frame(0x81, b"hi")].concat();
         socket.write_all(&asked).unwrap();
         let (head, body) = read_answer(&mut socket, true);
         assert!(head.starts_with("HTTP/1.1 200 ") && body == "page", "{head}{body}");
-        assert!(read_answer(&mut socket, false).0.starts_with("HTTP/1.1 101 "));
+        let (head, _) = read_answer(&mut socket, false);
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert!(head.contains("\r\nsec-websocket-protocol: chat\r\n"), "{head}");
         assert_eq!(hear(&mut socket), "hi");
         assert_eq!(server.manager().len(), 1);
         close(&mut socket);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Poll, Waker};
 
 use ws_proto::{
-    Close, Closed, Config, Event, Instant, Message, RecvBuf, Request, Response, SendError,
+    Accept, Close, Closed, Config, Event, Instant, Message, RecvBuf, Request, Response, SendError,
     SendErrorKind, SendStatus, State,
 };
 
@@ -101,6 +101,8 @@ pub(crate) struct Rare {
     pub(crate) certificates: OnceLock<Certificates>,
     /// Set before a client's connection is handed out.
     response: OnceLock<Response>,
+    /// Set before the request is judged, if whoever took the stream over has decided.
+    choice: OnceLock<Arc<Accept>>,
 }
 
 /// The connection's own part, behind its lock.
@@ -305,6 +307,18 @@ impl Shared {
     /// What the other end has proved about itself.
     pub(crate) fn certificates(&self) -> Option<&Certificates> {
         self.rare.get()?.certificates.get()
+    }
+
+    /// How its request is to be accepted, where that was said before.
+    pub(crate) fn choice(&self) -> Option<&Arc<Accept>> {
+        self.rare.get()?.choice.get()
+    }
+
+    /// Says it, once, if there is anything to say.
+    pub(crate) fn choose(&self, choice: Option<Arc<Accept>>) {
+        if let Some(choice) = choice {
+            let _ = self.rare().choice.set(choice);
+        }
     }
 
     /// The answer that a client got.

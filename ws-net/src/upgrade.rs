@@ -95,6 +95,7 @@ pub struct Upgrade<R: Runtime> {
     endpoint: Arc<Endpoint>,
     taken: Taken,
     peer: Peer,
+    choice: Option<Arc<Accept>>,
 }
 
 impl<R: Runtime> Upgrade<R> {
@@ -105,6 +106,7 @@ impl<R: Runtime> Upgrade<R> {
             endpoint: Arc::clone(endpoint),
             taken,
             peer: Peer { address: Address::Unnamed, secure: false },
+            choice: None,
         }
     }
 
@@ -121,6 +123,17 @@ impl<R: Runtime> Upgrade<R> {
     /// [`Builder::secure`](crate::Builder::secure); for streams of hyper only the latter.
     pub fn secure(mut self, secure: bool) -> Self {
         self.peer.secure = secure;
+        self
+    }
+
+    /// Says how it is accepted: with which subprotocol, and with which headers. It comes behind what
+    /// [`Builder::authorize`](crate::Builder::authorize) decides, as [`Accept::then`] joins them, and
+    /// before [`Incoming::accept`]. Default: `Accept::new()`.
+    ///
+    /// With [`serve`](Self::serve) and [`run`](Self::run) one that does not fit the request, as when
+    /// it chooses a subprotocol that was not offered, is logged as an error and answered with 500.
+    pub fn accept_with(mut self, accept: Accept) -> Self {
+        self.choice = Some(Arc::new(accept));
         self
     }
 
@@ -201,7 +214,7 @@ impl<R: Runtime> Upgrade<R> {
 
     /// Starts the driver.
     fn start<D: Door>(self, door: D) -> Result<Connection, AcceptError> {
-        let Self { runtime, endpoint, taken, peer } = self;
+        let Self { runtime, endpoint, taken, peer, choice } = self;
         let gate = Arc::clone(&endpoint.common.gate);
         let now = runtime.now();
         let admitted = gate.try_admit(peer.address, now);
@@ -229,13 +242,13 @@ impl<R: Runtime> Upgrade<R> {
             Taken::Asked(request, socket) => {
                 let driver =
                     Driver::upgraded(runtime, endpoint, door, permit, socket, peer, request);
-                launch(&spawner, driver, full || !gate.is_open())
+                launch(&spawner, driver, choice, full || !gate.is_open())
             }
             Taken::Fresh(stream) => {
                 let peer = Peer { secure: peer.secure || stream.is_secure(), ..peer };
                 let socket = (Link::<R::Stream>::Other(stream), false);
                 let driver = Driver::server(runtime, endpoint, door, permit, socket, peer, now);
-                launch(&spawner, driver, !gate.is_open())
+                launch(&spawner, driver, choice, !gate.is_open())
             }
         }
     }
@@ -245,9 +258,11 @@ impl<R: Runtime> Upgrade<R> {
 fn launch<R: Runtime, S: Transport, D: Door>(
     runtime: &R,
     driver: Driver<R, S, D>,
+    choice: Option<Arc<Accept>>,
     refused: bool,
 ) -> Result<Connection, AcceptError> {
     let connection = driver.connection().clone();
+    connection.shared().choose(choice);
     let started = if refused {
         // It has just been made, so nobody has decided about it.
         let _ = connection.shared().command(|inner, now| inner.core.turn_away(now));

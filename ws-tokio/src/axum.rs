@@ -9,7 +9,7 @@ use axum_core::extract::FromRequestParts;
 use axum_core::response::Response;
 use http::request::Parts;
 use ws_net::http::{HttpUpgrade, Request};
-use ws_net::{Address, Bytes, Connection, Incoming, Outcome};
+use ws_net::{Accept, Address, Bytes, Connection, Incoming, Outcome};
 
 use crate::{Server, Tokio};
 
@@ -46,6 +46,7 @@ use crate::{Server, Tokio};
 pub struct Upgrade {
     request: Request<()>,
     secure: bool,
+    accept: Option<Accept>,
 }
 
 impl Upgrade {
@@ -61,6 +62,13 @@ impl Upgrade {
     /// Default: no.
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
+        self
+    }
+
+    /// Says how the request is accepted: with which subprotocol, and with which headers, see
+    /// [`Upgrade::accept_with`](ws_net::Upgrade::accept_with).
+    pub fn accept_with(mut self, accept: Accept) -> Self {
+        self.accept = Some(accept);
         self
     }
 
@@ -110,7 +118,11 @@ impl Upgrade {
         mut self,
         server: &Server,
     ) -> Result<HttpUpgrade<Tokio>, ws_net::http::Response<Bytes>> {
-        Ok(server.upgrade_http(&mut self.request)?.secure(self.secure))
+        let upgrade = server.upgrade_http(&mut self.request)?.secure(self.secure);
+        Ok(match self.accept {
+            Some(accept) => upgrade.accept_with(accept),
+            None => upgrade,
+        })
     }
 }
 
@@ -120,7 +132,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         // Among its extensions is hyper's promise of the stream.
         let request = Request::from_parts(parts.clone(), ());
-        Ok(Self { request, secure: false })
+        Ok(Self { request, secure: false, accept: None })
     }
 }
 

@@ -190,18 +190,23 @@ pub async fn a_panic_behind_hyper_ends_its_own_connection<R: Runtime>(runtime: R
     .await;
 }
 
-/// With headers of its own, or a refusal; and listeners hear of those that are left to them.
+/// With a subprotocol and headers of its own, or a refusal; and listeners hear of those that are
+/// left to them.
 pub async fn who_comes_through_hyper_may_be_decided_about<R: Runtime>(runtime: R) {
     let server = server(&runtime, |builder| builder);
     server.on_message(|connection, message| drop(connection.try_send(message)));
     let spawner = runtime.clone();
-    let address = start(&runtime, &server, 3, move |server, mut request| {
+    let address = start(&runtime, &server, 5, move |server, mut request| {
         let spawner = spawner.clone();
         async move {
             let query = request.uri().query().map(str::to_owned);
             let upgrade = server.upgrade_http(&mut request).expect("a good request");
             if query.as_deref() == Some("listeners") {
                 return upgrade.run().await;
+            }
+            if query.as_deref() == Some("handler") {
+                let accept = Accept::new().header("X-Seat", "7").expect("a header");
+                return upgrade.accept_with(accept.subprotocol("chat")).serve(echo).await;
             }
             let (incoming, answer) = upgrade.incoming().await.expect("there is room");
             spawner.spawn(async move {
@@ -224,10 +229,23 @@ pub async fn who_comes_through_hyper_may_be_decided_about<R: Runtime>(runtime: R
             socket.write_all(&frame(0x81, b"hi")).unwrap();
             assert_eq!(read(&mut socket, 4), b"\x81\x02hi");
         }
+        let asked = ask(13).replacen("/chat", "/chat?handler", 1);
         let mut socket = dial(address);
-        socket.write_all(ask(13).replacen("/chat", "/chat?no", 1).as_bytes()).unwrap();
-        let answer = read_to_end(&mut socket);
-        assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("not here"), "{answer}");
+        let offered = asked.replace("Host: a", "Host: a\r\nSec-WebSocket-Protocol: news, chat");
+        socket.write_all(&[offered.as_bytes(), &frame(0x81, b"hi")].concat()).unwrap();
+        let (head, _) = read_answer(&mut socket, false);
+        assert!(head.contains("\r\nx-seat: 7\r\n"), "{head}");
+        assert!(head.contains("\r\nsec-websocket-protocol: chat\r\n"), "{head}");
+        assert_eq!(read(&mut socket, 4), b"\x81\x02hi");
+        for (asked, status, body) in
+            [(ask(13).replacen("/chat", "/chat?no", 1), 404, "not here"), (asked, 500, "\n")]
+        {
+            let mut socket = dial(address);
+            socket.write_all(asked.as_bytes()).unwrap();
+            let answer = read_to_end(&mut socket);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(answer.ends_with(body), "{answer}");
+        }
     })
     .await;
 }

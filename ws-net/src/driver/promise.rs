@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tracing::warn;
-use ws_proto::{Instant, Request, State};
+use ws_proto::{Accept, Instant, Request, State};
 
 use super::{Driver, DriverProjection, Socket};
 use crate::Rejected;
@@ -40,6 +40,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             endpoint: Arc::clone(self.endpoint),
             door: self.door.clone(),
             peer: self.membership.connection.shared().peer(),
+            choice: self.membership.connection.shared().choice().cloned(),
             certificates,
         })
     }
@@ -108,6 +109,7 @@ struct Inside<R, D> {
     endpoint: Arc<Endpoint>,
     door: D,
     peer: Peer,
+    choice: Option<Arc<Accept>>,
     certificates: Option<Certificates>,
 }
 
@@ -119,8 +121,9 @@ impl<R: Runtime, D: Door> Entrance for Inside<R, D> {
         let (runtime, endpoint) = (self.runtime.clone(), Arc::clone(&self.endpoint));
         let (door, socket) = (self.door.clone(), Socket::Promised(promise));
         let driver = Driver::upgraded(runtime, endpoint, door, permit, socket, self.peer, request);
+        let shared = driver.connection().shared();
+        shared.choose(self.choice.clone());
         if let Some(certificates) = &self.certificates {
-            let shared = driver.connection().shared();
             let _ = shared.rare().certificates.set(Arc::clone(certificates));
         }
         // A shutdown that began meanwhile has not seen it.

@@ -109,6 +109,10 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         then: impl FnOnce(&mut Inner) -> Option<Event>,
     ) -> Option<Event> {
         let connection = &self.membership.connection;
+        let accept = match connection.shared().choice() {
+            Some(choice) => accept.then(choice),
+            None => accept,
+        };
         let accept = self.door.request(connection, accept)?;
         let mut inner = connection.shared().lock();
         match inner.core.accept(&accept, now) {

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use hyper::{Request, Response};
-use ws_proto::{Answer, Config, HandshakeError, Version, Versions};
+use ws_proto::{Accept, Answer, Config, HandshakeError, Version, Versions};
 
 use super::handoff::{handoff, judge, rejected, response, whatever};
 use crate::driver::Socket;
@@ -127,6 +127,13 @@ impl<R: Runtime> HttpUpgrade<R> {
     /// [`Builder::secure`](crate::Builder::secure) says.
     pub fn secure(mut self, secure: bool) -> Self {
         self.upgrade = self.upgrade.secure(secure);
+        self
+    }
+
+    /// Says how it is accepted: with which subprotocol, and with which headers, see
+    /// [`Upgrade::accept_with`].
+    pub fn accept_with(mut self, accept: Accept) -> Self {
+        self.upgrade = self.upgrade.accept_with(accept);
         self
     }
 

@@ -143,6 +143,37 @@ fn the_caller_may_decide() {
 }
 
 #[test]
+fn who_takes_a_stream_over_says_how_it_is_accepted() {
+    let seat = |seat| Accept::new().header("X-Seat", seat).unwrap();
+    let (toy, server) = server(move |builder| {
+        builder.authorize(move |_| async move { Ok(seat("1").subprotocol("news")) })
+    });
+    let offer = "\r\nSec-WebSocket-Protocol: news, chat\r\n\r\n";
+    let asked = String::from_utf8_lossy(REQUEST).replace("\r\n\r\n", offer);
+    for by_caller in [false, true] {
+        let (client, stream) = Pipe::pair();
+        let taken = server.handshake(stream).accept_with(seat("2").subprotocol("chat"));
+        client.send(asked.as_bytes());
+        let (protocol, seats) = if by_caller {
+            let accepting = async move { taken.accept(seat("3")).await };
+            toy.block_on(accepting).unwrap();
+            ("chat", "X-Seat: 1\r\nX-Seat: 2\r\nX-Seat: 3\r\n")
+        } else {
+            taken.serve(echo).unwrap();
+            toy.settle();
+            ("chat", "X-Seat: 1\r\nX-Seat: 2\r\n\r\n")
+        };
+        let answer = String::from_utf8_lossy(&client.take().0).into_owned();
+        assert!(answer.contains(&format!("Sec-WebSocket-Protocol: {protocol}\r\n")), "{answer}");
+        assert!(answer.contains(seats), "{answer}");
+    }
+    let (client, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
+    asked.accept_with(Accept::new().subprotocol("unheard-of")).run().unwrap();
+    toy.settle();
+    assert!(client.take().0.starts_with(b"HTTP/1.1 500 "));
+}
+
+#[test]
 fn listeners_hear_of_upgrades() {
     let (toy, server) = server(|builder| builder);
     let told = Arc::new(Mutex::new(Vec::new()));
