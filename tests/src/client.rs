@@ -146,7 +146,7 @@ impl<S: Wire> Client<S> {
     }
 
     /// Closes, and waits for the end.
-    pub fn close(mut self, close: Close) -> Closed {
+    pub fn close(mut self, close: impl Into<Close>) -> Closed {
         let now = self.now();
         self.core.close(close, now);
         self.closed()

@@ -73,7 +73,7 @@ fn code_and_reason_reach_the_peer_and_come_back() {
 fn a_server_closes_too_and_both_may_at_once() {
     for version in FRAMED {
         let mut pair = Pair::connected(version);
-        pair.server.connection.close(CloseCode::GOING_AWAY.into(), pair.now);
+        pair.server.connection.close(CloseCode::GOING_AWAY, pair.now);
         pair.client.connection.close(Close::normal(), pair.now);
         pair.pass(Duration::from_secs(2));
         assert_eq!(pair.server.last(), "closed 1000 closed by this side; the peer said 1000");

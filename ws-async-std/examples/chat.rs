@@ -16,7 +16,7 @@ mod support;
 
 use room::{Room, To, Told};
 use support::ChatOptions;
-use ws::{Close, CloseCode, Connection, Server, Tls};
+use ws::{CloseCode, Connection, Server, Tls};
 
 fn main() -> ExitCode {
     support::log_to_terminal();
@@ -49,7 +49,7 @@ async fn run(options: ChatOptions) -> Result<(), String> {
     let serving = server.serve(move |connection| visit(connection, Arc::clone(&room)));
     serving.await.map_err(|error| error.to_string())?;
     println!("Saying goodbye.");
-    server.shutdown(Close::from(CloseCode::GOING_AWAY), Duration::from_secs(5)).await;
+    server.shutdown(CloseCode::GOING_AWAY, Duration::from_secs(5)).await;
     Ok(())
 }
 

@@ -62,6 +62,6 @@ async fn run(options: Options) -> Result<(), String> {
         }
     };
     server.serve(echo).await.map_err(|error| error.to_string())?;
-    server.shutdown(Close::from(CloseCode::GOING_AWAY), Duration::from_secs(5)).await;
+    server.shutdown(CloseCode::GOING_AWAY, Duration::from_secs(5)).await;
     Ok(())
 }

@@ -178,8 +178,8 @@ impl Connection {
     /// over, and a program that ends before cuts it off. What was sent before still leaves; messages
     /// that arrive from now on are discarded. draft75 and draft76 carry neither code nor reason.
     /// Further calls do nothing.
-    pub fn close(&self, close: Close) {
-        self.shared.close(close);
+    pub fn close(&self, close: impl Into<Close>) {
+        self.shared.close(close.into());
     }
 
     /// Refuses the client. Does not wait.

@@ -170,29 +170,12 @@ impl<R: Runtime> Server<R> {
     /// Handlers of aborted connections are not stopped; they see the end in `recv`.
     ///
     /// Dropping the future leaves out what it has not done yet.
-    pub async fn shutdown(&self, close: Close, grace: Duration) -> Shutdown {
-        let gate = &self.parts.endpoint.common.gate;
-        let before = gate.connections();
-        self.close();
-        for connection in self.everybody() {
-            connection.close(close.clone());
-        }
-        let deadline = self.parts.runtime.now() + grace;
-        let mut emptied = pin!(gate.emptied());
-        let mut timer = pin!(self.parts.runtime.sleep_until(deadline));
-        poll_fn(|cx| {
-            let over = emptied.as_mut().poll(cx).is_ready() || timer.as_mut().poll(cx).is_ready();
-            if over { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        let aborted = gate.connections();
-        gate.advance(Phase::Killed);
-        for connection in self.everybody() {
-            connection.abort();
-        }
-        let shutdown = Shutdown { closed: before.saturating_sub(aborted), aborted };
-        info!(target: "ws::server", closed = shutdown.closed, aborted, "shut down");
-        shutdown
+    pub fn shutdown(
+        &self,
+        close: impl Into<Close>,
+        grace: Duration,
+    ) -> impl Future<Output = Shutdown> + Send {
+        self.shut_down(close.into(), grace)
     }
 
     /// The open connections.
@@ -281,6 +264,31 @@ impl<R: Runtime> Server<R> {
 
     fn is_open(&self) -> bool {
         self.parts.endpoint.common.gate.is_open()
+    }
+
+    async fn shut_down(&self, close: Close, grace: Duration) -> Shutdown {
+        let gate = &self.parts.endpoint.common.gate;
+        let before = gate.connections();
+        self.close();
+        for connection in self.everybody() {
+            connection.close(close.clone());
+        }
+        let deadline = self.parts.runtime.now() + grace;
+        let mut emptied = pin!(gate.emptied());
+        let mut timer = pin!(self.parts.runtime.sleep_until(deadline));
+        poll_fn(|cx| {
+            let over = emptied.as_mut().poll(cx).is_ready() || timer.as_mut().poll(cx).is_ready();
+            if over { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let aborted = gate.connections();
+        gate.advance(Phase::Killed);
+        for connection in self.everybody() {
+            connection.abort();
+        }
+        let shutdown = Shutdown { closed: before.saturating_sub(aborted), aborted };
+        info!(target: "ws::server", closed = shutdown.closed, aborted, "shut down");
+        shutdown
     }
 
     /// Queues the clients of these sockets for [`accept`](Self::accept).

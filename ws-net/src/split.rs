@@ -94,7 +94,7 @@ impl SendHalf {
     }
 
     /// As [`Connection::close`]: does not wait.
-    pub fn close(&self, close: Close) {
+    pub fn close(&self, close: impl Into<Close>) {
         self.connection.close(close);
     }
 

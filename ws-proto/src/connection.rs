@@ -275,7 +275,11 @@ impl Connection {
     /// section 7.1.2; `FF 00` in draft76; the end of the stream in draft75, which like draft76
     /// carries neither code nor reason). Messages that arrive from now on are discarded. A request
     /// that waits for an answer is answered with 503. Further calls do nothing.
-    pub fn close(&mut self, close: Close, now: Instant) {
+    pub fn close(&mut self, close: impl Into<Close>, now: Instant) {
+        self.close_as_told(close.into(), now);
+    }
+
+    fn close_as_told(&mut self, close: Close, now: Instant) {
         self.now = now;
         match self.state() {
             State::Connected => self.close_with(Cause::Local, close),

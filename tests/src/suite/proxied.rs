@@ -142,7 +142,7 @@ pub async fn a_shutdown_waits_for_no_header<R: Runtime>(runtime: R) {
     // It has been accepted when one behind it is served.
     aside(move || open(address, OVER_TLS, Version::Rfc6455).recv_text()).await;
     let end = runtime.now() + Duration::from_secs(5);
-    server.shutdown(ws_net::CloseCode::GOING_AWAY.into(), Duration::from_secs(20)).await;
+    server.shutdown(ws_net::CloseCode::GOING_AWAY, Duration::from_secs(20)).await;
     assert!(runtime.now() < end, "it waited for the header");
     let ended: io::Result<String> = aside(move || Ok(read_to_end(&mut waiting))).await;
     assert_eq!(ended.unwrap(), "");

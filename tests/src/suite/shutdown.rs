@@ -22,7 +22,7 @@ pub async fn shutdown_closes_everybody<R: Runtime>(runtime: R) {
     until(&runtime, || server.manager().len() == 5).await;
     let ends = aside(move || clients.map(|client| (client.core().version(), client.closed())));
     let begin = runtime.now();
-    let report = server.shutdown(Close::from(CloseCode::GOING_AWAY), LONG).await;
+    let report = server.shutdown(CloseCode::GOING_AWAY, LONG).await;
     assert_eq!((report.closed, report.aborted), (5, 0));
     assert!(runtime.now().saturating_duration_since(begin) < LONG);
     for (version, end) in ends.await {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use ws_net::http::{Request, RequestBody, Response};
 use ws_net::{
-    Accept, Builder, Close, Listener, Reject, Request as Asked, Runtime, Server, State, Timeouts,
-    Transport, Version,
+    Accept, Builder, Close, CloseCode, Listener, Reject, Request as Asked, Runtime, Server, State,
+    Timeouts, Transport, Version,
 };
 
 use super::support::{Mailbox, Running, aside, echo, polled, until};
@@ -140,8 +140,7 @@ pub async fn a_websocket_behind_a_page_keeps_its_seat_and_ends<R: Runtime>(runti
         socket.write_all(b"\x88\x82\0\0\0\0\x03\xE9").unwrap();
         assert_eq!(read_to_end(&mut socket), "");
     });
-    let away = Close::new(1001, "").unwrap();
-    let report = server.shutdown(away, Duration::from_secs(30)).await;
+    let report = server.shutdown(CloseCode::GOING_AWAY, Duration::from_secs(30)).await;
     // The task that served the page may still have been on its way out.
     assert!((1..=2).contains(&report.closed) && report.aborted == 0, "{report:?}");
     client.await;
