@@ -210,6 +210,43 @@ mod tests {
     }
 
     #[test]
+    fn each_field_is_set_by_the_method_of_its_name() {
+        let limits = Limits::new().max_head(1).max_uri(2).max_headers(3).max_message(4);
+        let limits = limits.max_streamed(5).max_frame(6).max_fragments(7);
+        let limits = limits.max_control_per_second(8).outbound_high(9).outbound_low(10);
+        let expected = Limits {
+            max_head: 1,
+            max_uri: 2,
+            max_headers: 3,
+            max_message: 4,
+            max_streamed: Some(5),
+            max_frame: Some(6),
+            max_fragments: 7,
+            max_control_per_second: 8,
+            outbound_high: 9,
+            outbound_low: 10,
+        };
+        assert_eq!(limits, expected);
+        let seconds = Duration::from_secs;
+        let timeouts = Timeouts::new().handshake(seconds(1)).close(seconds(2)).pong(seconds(3));
+        let timeouts = timeouts.close_sentinel(seconds(4)).linger(seconds(5)).stall(seconds(6));
+        let timeouts = timeouts.ping_interval(None).idle(seconds(7)).idle_drafts(seconds(8));
+        let expected = Timeouts {
+            handshake: seconds(1),
+            close: seconds(2),
+            pong: seconds(3),
+            close_sentinel: seconds(4),
+            linger: seconds(5),
+            stall: seconds(6),
+            ping_interval: None,
+            idle: Some(seconds(7)),
+            idle_drafts: Some(seconds(8)),
+            lifetime: Some(seconds(9)),
+        };
+        assert_eq!(timeouts.lifetime(seconds(9)), expected);
+    }
+
+    #[test]
     fn errors_show_the_value() {
         let limits = Limits { outbound_low: 9, outbound_high: 8, ..Limits::default() };
         for (builder, value) in [

@@ -24,8 +24,7 @@ fn start() -> Result<(), String> {
 }
 
 async fn run(url: &str, agent: &str) -> Result<(), String> {
-    let mut limits = Limits::default();
-    limits.max_message = 16 << 20;
+    let limits = Limits::new().max_message(16 << 20);
     let builder = Client::builder().limits(limits).deflate(Deflate::new());
     let client = builder.build().map_err(|error| error.to_string())?;
 

@@ -173,8 +173,7 @@ pub async fn it_is_dropped_when_the_client_leaves<R: Runtime>(runtime: R) {
 
 /// The client gets 503, and the server is told that it was too slow.
 pub async fn it_is_dropped_at_the_deadline<R: Runtime>(runtime: R) {
-    let mut timeouts = Timeouts::default();
-    timeouts.handshake = Duration::from_secs(2);
+    let timeouts = Timeouts::new().handshake(Duration::from_secs(2));
     let (server, _, dropped) = undecided(&runtime, timeouts).await;
     let told = Mailbox::default();
     let post = told.clone();

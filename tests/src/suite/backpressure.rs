@@ -205,9 +205,8 @@ pub async fn messages_that_are_not_taken_hold_the_peer_back<R: Runtime>(runtime:
 
 /// By the timers of the runtime, although it sends without a pause.
 pub async fn who_writes_and_never_reads_is_dropped<R: Runtime>(runtime: R) {
-    let mut timeouts = Timeouts::default();
-    timeouts.stall = Duration::from_millis(100);
-    timeouts.linger = Duration::from_millis(50);
+    let millis = Duration::from_millis;
+    let timeouts = Timeouts::new().stall(millis(100)).linger(millis(50));
     let server = Running::bind(&runtime, |builder| builder.timeouts(timeouts)).await;
     let ends = Mailbox::default();
     let post = ends.clone();

@@ -176,11 +176,7 @@ pub async fn the_last_handle_of_a_client_closes<R: Runtime>(runtime: R) {
 /// A message over the client's own limit ends the connection with 1009.
 pub async fn a_client_has_limits<R: Runtime>(runtime: R) {
     let server = Running::serve(&runtime, echo).await;
-    let limited = |client: ClientBuilder<R>| {
-        let mut limits = Limits::default();
-        limits.max_message = 10;
-        client.limits(limits)
-    };
+    let limited = |client: ClientBuilder<R>| client.limits(Limits::new().max_message(10));
     let connection = connect(&runtime, server.address, limited).await.unwrap();
     connection.send("x".repeat(11)).await.unwrap();
     let closed = connection.recv().await.unwrap().unwrap_err();
@@ -190,10 +186,8 @@ pub async fn a_client_has_limits<R: Runtime>(runtime: R) {
 /// A server that says nothing is given up, and so is one that never accepts.
 pub async fn a_client_has_one_deadline<R: Runtime>(runtime: R) {
     let hurried = |client: ClientBuilder<R>| {
-        let mut timeouts = Timeouts::default();
         // It must not be over before the client is connected.
-        timeouts.handshake = Duration::from_secs(1);
-        client.timeouts(timeouts)
+        client.timeouts(Timeouts::new().handshake(Duration::from_secs(1)))
     };
     for through_proxy in [false, true] {
         let (address, ended) = serve_one(|mut stream| stream.read_to_end(&mut Vec::new()).is_ok());
@@ -211,8 +205,7 @@ pub async fn a_client_has_one_deadline<R: Runtime>(runtime: R) {
 pub async fn a_client_looks_names_up<R: Runtime>(runtime: R) {
     let server = Running::serve(&runtime, echo).await;
     // Some resolvers ask several servers that do not answer.
-    let mut timeouts = Timeouts::default();
-    timeouts.handshake = Duration::from_secs(50);
+    let timeouts = Timeouts::new().handshake(Duration::from_secs(50));
     let client = ClientBuilder::new(runtime.clone()).timeouts(timeouts).build().unwrap();
     let connection = client.connect(&format!("ws://LocalHost:{}/", server.address.port())).await;
     assert_eq!(connection.unwrap().state(), State::Connected);

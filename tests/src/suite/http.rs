@@ -121,8 +121,7 @@ pub async fn a_service_that_panics_does_no_harm<R: Runtime>(runtime: R) {
 /// The next head has to come within the handshake timeout, and has so long.
 pub async fn a_client_that_asks_nothing_more_is_sent_away<R: Runtime>(runtime: R) {
     const WAIT: Duration = Duration::from_secs(2);
-    let mut timeouts = Timeouts::default();
-    timeouts.handshake = WAIT;
+    let timeouts = Timeouts::new().handshake(WAIT);
     let server = serving(&runtime, |builder| builder.timeouts(timeouts)).await;
     let address = server.address;
     aside(move || {
@@ -154,8 +153,7 @@ pub async fn shutdown_ends_idle_connections<R: Runtime>(runtime: R) {
 
 /// The handler can answer it; nobody waits for the rest.
 pub async fn a_body_that_stalls_is_an_error<R: Runtime>(runtime: R) {
-    let mut timeouts = Timeouts::default();
-    timeouts.stall = Duration::from_millis(200);
+    let timeouts = Timeouts::new().stall(Duration::from_millis(200));
     let server = Running::bind(&runtime, |builder| {
         builder.timeouts(timeouts).on_request(|request: Request<RequestBody>| async move {
             let mut body = request.into_body();

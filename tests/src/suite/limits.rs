@@ -81,9 +81,8 @@ pub async fn an_address_has_its_share_of_handshakes<R: Runtime>(runtime: R) {
 
 /// By the timers of the runtime, with a proper close, however busy it is.
 pub async fn a_connection_ends_with_its_lifetime<R: Runtime>(runtime: R) {
-    let mut timeouts = Timeouts::default();
     // Longer than a handshake takes on a busy machine.
-    timeouts.lifetime = Some(Duration::from_secs(1));
+    let timeouts = Timeouts::new().lifetime(Duration::from_secs(1));
     let ends = Mailbox::default();
     let post = ends.clone();
     let server = Running::bind(&runtime, |builder| builder.timeouts(timeouts)).await;

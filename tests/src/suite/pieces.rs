@@ -40,9 +40,7 @@ async fn connect<R: Runtime>(
 
 /// Limits of messages that are much smaller than what is streamed.
 fn small() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_message = 1000;
-    limits
+    Limits::new().max_message(1000)
 }
 
 /// Reads one message to its end.

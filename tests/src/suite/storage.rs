@@ -98,8 +98,7 @@ pub async fn there_is_no_store_when_it_is_off<R: Runtime>(runtime: R) {
 
 /// An error that says which limit, and the connection goes on.
 pub async fn a_store_is_bounded<R: Runtime>(runtime: R) {
-    let mut limits = StorageLimits::default();
-    limits.max_entries = 2;
+    let limits = StorageLimits::new().max_entries(2);
     let server = Running::bind(&runtime, |builder| builder.storage(limits)).await;
     server.start_serving(&runtime, |connection| async move {
         let store = connection.storage().expect("it is on");

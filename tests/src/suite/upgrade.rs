@@ -167,8 +167,7 @@ pub async fn a_panic_behind_a_page_ends_its_own_connection<R: Runtime>(runtime: 
 
 /// Who leaves while its request waits is missed, and who waits too long gets 503.
 pub async fn a_request_behind_a_page_does_not_wait_for_ever<R: Runtime>(runtime: R) {
-    let mut timeouts = Timeouts::default();
-    timeouts.handshake = Duration::from_secs(2);
+    let timeouts = Timeouts::new().handshake(Duration::from_secs(2));
     let server =
         Running::bind(&runtime, |builder| builder.on_request(page).timeouts(timeouts)).await;
     let address = server.address;

@@ -4,8 +4,10 @@ use crate::positive::positive;
 /// How much a [`MemoryStorage`](crate::MemoryStorage) holds. All limits are inclusive; what is
 /// over one is refused with [`StorageError::Full`](crate::StorageError::Full).
 ///
-/// The defaults are for the store of one connection. A store for many needs more.
+/// The defaults are for the store of one connection. A store for many needs more. Each field is set
+/// by the method of its name, or in place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
 #[non_exhaustive]
 pub struct StorageLimits {
     /// Strings, list elements, hash fields and set members together. Default 4,096: a hash for
@@ -21,6 +23,29 @@ pub struct StorageLimits {
 }
 
 impl StorageLimits {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`max_entries`](Self#structfield.max_entries).
+    pub fn max_entries(mut self, max: usize) -> Self {
+        self.max_entries = max;
+        self
+    }
+
+    /// Sets [`max_bytes`](Self#structfield.max_bytes), with 128 for each key, field and value.
+    pub fn max_bytes(mut self, max: usize) -> Self {
+        self.max_bytes = max;
+        self
+    }
+
+    /// Sets [`max_value`](Self#structfield.max_value), in bytes.
+    pub fn max_value(mut self, max: usize) -> Self {
+        self.max_value = max;
+        self
+    }
+
     /// Names the first limit that makes no sense.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let options = [

@@ -30,9 +30,7 @@ use crate::{
 ///
 /// use ws_net::{MemoryStorage, StorageChoice, StorageLimits};
 ///
-/// let mut limits = StorageLimits::default();
-/// limits.max_bytes = 64 << 20;
-/// limits.max_entries = 100_000;
+/// let limits = StorageLimits::new().max_bytes(64 << 20).max_entries(100_000);
 /// let everybody = Arc::new(MemoryStorage::with_limits(limits)?);
 /// let choice = StorageChoice::from(everybody);
 /// # let _ = choice;

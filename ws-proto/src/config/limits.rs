@@ -4,14 +4,15 @@ use super::error::ConfigError;
 
 /// What a peer may make this side hold or do. All sizes are bytes and inclusive.
 ///
+/// Each field is set by the method of its name, or in place.
+///
 /// ```
 /// use ws_proto::Limits;
 ///
-/// let mut limits = Limits::default();
-/// limits.max_message = 16 << 20;
-/// limits.outbound_high = 1 << 20;
+/// let limits = Limits::new().max_message(16 << 20).outbound_high(1 << 20);
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
 #[non_exhaustive]
 pub struct Limits {
     /// A request or response head with its blank line; over it: 431. Default 16 KiB: browsers
@@ -65,6 +66,71 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`max_head`](Self#structfield.max_head), in bytes.
+    pub fn max_head(mut self, max: usize) -> Self {
+        self.max_head = max;
+        self
+    }
+
+    /// Sets [`max_uri`](Self#structfield.max_uri), in bytes.
+    pub fn max_uri(mut self, max: usize) -> Self {
+        self.max_uri = max;
+        self
+    }
+
+    /// Sets [`max_headers`](Self#structfield.max_headers), a number of fields.
+    pub fn max_headers(mut self, max: usize) -> Self {
+        self.max_headers = max;
+        self
+    }
+
+    /// Sets [`max_message`](Self#structfield.max_message), in bytes.
+    pub fn max_message(mut self, max: usize) -> Self {
+        self.max_message = max;
+        self
+    }
+
+    /// Sets [`max_streamed`](Self#structfield.max_streamed), in bytes; `None` for no limit.
+    pub fn max_streamed(mut self, max: impl Into<Option<u64>>) -> Self {
+        self.max_streamed = max.into();
+        self
+    }
+
+    /// Sets [`max_frame`](Self#structfield.max_frame), in bytes; `None` for `max_message`.
+    pub fn max_frame(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.max_frame = max.into();
+        self
+    }
+
+    /// Sets [`max_fragments`](Self#structfield.max_fragments) of one message.
+    pub fn max_fragments(mut self, max: u32) -> Self {
+        self.max_fragments = max;
+        self
+    }
+
+    /// Sets [`max_control_per_second`](Self#structfield.max_control_per_second), in frames.
+    pub fn max_control_per_second(mut self, max: u32) -> Self {
+        self.max_control_per_second = max;
+        self
+    }
+
+    /// Sets [`outbound_high`](Self#structfield.outbound_high), in bytes; more than `outbound_low`.
+    pub fn outbound_high(mut self, bytes: usize) -> Self {
+        self.outbound_high = bytes;
+        self
+    }
+
+    /// Sets [`outbound_low`](Self#structfield.outbound_low), in bytes; less than `outbound_high`.
+    pub fn outbound_low(mut self, bytes: usize) -> Self {
+        self.outbound_low = bytes;
+        self
+    }
+
     /// The longest frame that draft75 and draft76 discard.
     pub(crate) fn longest_discarded(&self) -> usize {
         self.max_frame.unwrap_or(self.max_message)

@@ -3,7 +3,19 @@ use core::time::Duration;
 use super::error::ConfigError;
 
 /// How long a connection waits.
+///
+/// Each field is set by the method of its name, or in place.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ws_proto::Timeouts;
+///
+/// let hour = Duration::from_secs(3_600);
+/// let timeouts = Timeouts::new().handshake(Duration::from_secs(5)).lifetime(hour);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
 #[non_exhaustive]
 pub struct Timeouts {
     /// From the first moment to the end of the handshake. Default 10 s: two slow round trips.
@@ -57,6 +69,71 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`handshake`](Self#structfield.handshake).
+    pub fn handshake(mut self, time: Duration) -> Self {
+        self.handshake = time;
+        self
+    }
+
+    /// Sets [`close`](Self#structfield.close).
+    pub fn close(mut self, time: Duration) -> Self {
+        self.close = time;
+        self
+    }
+
+    /// Sets [`close_sentinel`](Self#structfield.close_sentinel).
+    pub fn close_sentinel(mut self, time: Duration) -> Self {
+        self.close_sentinel = time;
+        self
+    }
+
+    /// Sets [`linger`](Self#structfield.linger).
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.linger = time;
+        self
+    }
+
+    /// Sets [`stall`](Self#structfield.stall).
+    pub fn stall(mut self, time: Duration) -> Self {
+        self.stall = time;
+        self
+    }
+
+    /// Sets [`ping_interval`](Self#structfield.ping_interval); `None` for never.
+    pub fn ping_interval(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.ping_interval = time.into();
+        self
+    }
+
+    /// Sets [`pong`](Self#structfield.pong).
+    pub fn pong(mut self, time: Duration) -> Self {
+        self.pong = time;
+        self
+    }
+
+    /// Sets [`idle`](Self#structfield.idle); `None` for no limit.
+    pub fn idle(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.idle = time.into();
+        self
+    }
+
+    /// Sets [`idle_drafts`](Self#structfield.idle_drafts); `None` for no limit.
+    pub fn idle_drafts(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.idle_drafts = time.into();
+        self
+    }
+
+    /// Sets [`lifetime`](Self#structfield.lifetime); `None` for no limit.
+    pub fn lifetime(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.lifetime = time.into();
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let some = |value: Option<Duration>| value.unwrap_or(Duration::MAX);
         let positive = [
