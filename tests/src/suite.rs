@@ -115,6 +115,7 @@ macro_rules! conformance {
                 a_proxy_that_refuses_says_so,
                 an_attempt_can_be_dropped_at_every_point,
                 reconnecting_brings_the_next_connection,
+                reconnecting_goes_on_with_other_credentials,
             }
             contract {
                 the_clock_is_one_and_never_goes_back,

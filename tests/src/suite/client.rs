@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ws_net::{
     Accept, Cause, Client, ClientBuilder, Close, ConnectError, Connection, HandshakeError, Limits,
-    Message, ProtocolError, Proxy, ProxyError, Reject, Runtime, Stage, State, SubprotocolPolicy,
-    Timeouts, Version,
+    Message, ProtocolError, Proxy, ProxyError, Reject, Runtime, SendError, Stage, State,
+    SubprotocolPolicy, Timeouts, Version,
 };
 
 use super::support::{Mailbox, Running, aside, echo, polled, until};
@@ -417,4 +417,38 @@ pub async fn reconnecting_brings_the_next_connection<R: Runtime>(runtime: R) {
         assert!(connection.recv().await.unwrap().is_err());
     }
     server.close();
+}
+
+/// Where it was refused, and to another place.
+pub async fn reconnecting_goes_on_with_other_credentials<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| {
+        builder.authorize(|candidate| async move {
+            match candidate.request().headers().text("Authorization") {
+                Some("Bearer fresh") => Ok(Accept::new()),
+                _ => Err(Reject::new(401)),
+            }
+        })
+    })
+    .await;
+    server.start_serving(&runtime, |connection| async move {
+        let target = connection.request().map_or("", |request| request.target());
+        connection.send(target).await?;
+        connection.closed().await;
+        Ok::<_, SendError<Message>>(())
+    });
+    let client = |token: &str| {
+        let client = ClientBuilder::new(runtime.clone());
+        client.header("Authorization", format!("Bearer {token}")).build().unwrap()
+    };
+    let reconnect = client("stale").reconnect(url(server.address));
+    let mut reconnect = reconnect.first_pause(Duration::from_millis(1));
+    let refused = reconnect.connect().await.unwrap_err();
+    let ConnectError::Answer { error, .. } = refused else { panic!("{refused}") };
+    assert_eq!(error, HandshakeError::Status(401));
+    reconnect.set_client(client("fresh"));
+    let connection = reconnect.connect().await.unwrap();
+    assert_eq!(connection.recv().await.unwrap().unwrap(), "/".into());
+    reconnect.set_url(format!("{}elsewhere", url(server.address)));
+    let connection = reconnect.connect().await.unwrap();
+    assert_eq!(connection.recv().await.unwrap().unwrap(), "/elsewhere".into());
 }

@@ -29,8 +29,8 @@ impl<R: Runtime> Client<R> {
     }
 }
 
-/// Connects again and again to one URL: a loop around [`connect`](Self::connect) has a connection
-/// whenever there can be one.
+/// Connects again and again, to one URL until another is [set](Self::set_url): a loop around
+/// [`connect`](Self::connect) has a connection whenever there can be one.
 ///
 /// The first attempt is made at once. Before each further one it pauses for a random time between
 /// nothing and a bound, which begins with [`first_pause`](Self::first_pause) and doubles up to
@@ -100,6 +100,18 @@ impl<R: Runtime> Reconnect<R> {
         Self { max_failures: max.into(), ..self }
     }
 
+    /// Connects with this client from the next attempt on: with a fresh token in its headers, where
+    /// the last one was refused. Pauses and counts stay as they are; the clock that they go by is
+    /// that of the runtime, which has to be the same.
+    pub fn set_client(&mut self, client: Client<R>) {
+        self.client = client;
+    }
+
+    /// Connects to this URL from the next attempt on. Pauses and counts stay as they are.
+    pub fn set_url(&mut self, url: impl Into<String>) {
+        self.url = url.into();
+    }
+
     /// The next connection.
     ///
     /// Waits for the pause and then for the attempt, and goes on until one succeeds. Cancel-safe:
@@ -109,7 +121,8 @@ impl<R: Runtime> Reconnect<R> {
     /// # Errors
     /// That of the last attempt, when it is not
     /// [transient](ConnectError::is_transient) or is one failure too many. A further call begins
-    /// to count from zero.
+    /// to count from zero, and pauses before it tries; what has to change first, as after a 401, is
+    /// set with [`set_client`](Self::set_client) and [`set_url`](Self::set_url).
     pub async fn connect(&mut self) -> Result<Connection, ConnectError> {
         loop {
             self.pause().await?;
@@ -201,6 +214,8 @@ mod tests {
         };
         assert_eq!(poll_and_drop(&mut reconnect), 1);
         let due = reconnect.due.expect("it pauses");
+        reconnect.set_client(Client::new(toy.clone()));
+        reconnect.set_url("ws://10.0.0.1:1/elsewhere");
         while toy.now() < due {
             assert_eq!(poll_and_drop(&mut reconnect), 0);
             assert_eq!(reconnect.due, Some(due));
