@@ -19,6 +19,7 @@ use crate::log;
 use crate::proxy_protocol;
 use crate::runtime::{Listener, Runtime, Transport};
 use crate::shared::Peer;
+use crate::sites::Site;
 #[cfg(unix)]
 use crate::unix::SocketFile;
 use crate::{Address, ServerError};
@@ -49,12 +50,13 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
     bound: Bound<R::Listener>,
     door: D,
 ) {
+    let site = endpoint.common.sites.at(&bound.address);
     let Bound { mut listener, security, proxied, .. } = bound;
     #[cfg(unix)]
     let _removed_at_the_end = bound.file;
     // TLS has to say that the stream ends.
     let ends = listener.ends_when_dropped() && !security.is_secure();
-    let entry = Entry { runtime, endpoint, door, security, ends };
+    let entry = Entry { runtime, endpoint, door, security, ends, site };
     let Entry { runtime, endpoint, .. } = &entry;
     let gate = &endpoint.common.gate;
     let mut stopped = pin!(gate.beyond(Phase::Open));
@@ -76,8 +78,7 @@ pub(crate) async fn accept_all<R: Runtime, D: Door>(
                         runtime.spawn(entry.clone().introduce(stream, peer, permit, now));
                     }
                     Ok(permit) => {
-                        let peer = Peer { address: peer, secure: false };
-                        entry.start(stream, peer, permit, now);
+                        entry.start(stream, (peer, false), permit, now);
                     }
                     Err(refused) => {
                         log::has_its_share(&refused, peer);
@@ -118,21 +119,29 @@ struct Entry<R, D> {
     door: D,
     security: Security,
     ends: bool,
+    site: Site,
 }
 
 impl<R: Runtime, D: Door> Entry<R, D> {
-    /// Starts the driver of a stream. `secure`, in `peer`, is what was said about the way before it.
-    fn start(&self, stream: R::Stream, peer: Peer, permit: Permit, now: Instant) {
+    /// Starts the driver of a stream: from there, and whether over TLS, as far as somebody has said so.
+    fn start(
+        &self,
+        stream: R::Stream,
+        (address, secure): (Address, bool),
+        permit: Permit,
+        now: Instant,
+    ) {
         let link = match self.security.wrap(stream) {
             Ok(link) => link,
             Err(error) => {
-                let peer = peer.address;
-                log::write(|| error!(target: "ws::server", %peer, "TLS cannot be used: {error}"));
+                log::write(|| {
+                    error!(target: "ws::server", peer = %address, "TLS cannot be used: {error}");
+                });
                 return;
             }
         };
         let (own, endpoint) = (self.runtime.clone(), Arc::clone(&self.endpoint));
-        let peer = Peer { secure: peer.secure || link.is_secure(), ..peer };
+        let peer = Peer { address, secure: secure || link.is_secure(), site: self.site };
         let (door, socket) = (self.door.clone(), (link, self.ends));
         let driver = Driver::server(own, endpoint, door, permit, socket, peer, now);
         // A shutdown that began meanwhile has not seen it.
@@ -178,10 +187,7 @@ impl<R: Runtime, D: Door> Entry<R, D> {
         };
         let address = introduction.client.unwrap_or(proxy);
         match permit.charge(address, self.runtime.now()) {
-            Ok(()) => {
-                let peer = Peer { address, secure: introduction.secure };
-                self.start(stream, peer, permit, now);
-            }
+            Ok(()) => self.start(stream, (address, introduction.secure), permit, now),
             Err(refused) => {
                 log::has_its_share(&refused, address);
                 common.gate.count_refused();

@@ -22,6 +22,7 @@ use crate::runtime::Runtime;
 use crate::server::Server;
 use crate::shared::Common;
 use crate::shares::{Share, Shares};
+use crate::sites::Sites;
 use crate::storage::choice::StorageChoice;
 use crate::tally::Faults;
 #[cfg(feature = "tls")]
@@ -333,6 +334,7 @@ impl<R: Runtime> Builder<R> {
             members: Roster::keeping(FEW),
             gate: Arc::new(Gate::new(self.max_connections, self.max_handshakes, shares)),
             faults: Faults::default(),
+            sites: Sites::default(),
             storage: self.storage,
             topics: Topics::new(self.topics),
             errands: Errands::default(),

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use ws_proto::{Accept, Reject, Request, Version};
 
-use crate::{Address, Connection, ConnectionId};
+use crate::{Address, Connection, ConnectionId, LocalAddress};
 
 /// A client that asks for a WebSocket and is not answered yet: what the function of
 /// [`Builder::authorize`](crate::Builder::authorize) decides about.
@@ -41,6 +41,11 @@ impl Candidate {
     /// The address of the client, or of the proxy in front of this server.
     pub fn peer_addr(&self) -> Address {
         self.connection.peer_addr()
+    }
+
+    /// Where the client came in, see [`Connection::local_addr`].
+    pub fn local_addr(&self) -> Option<LocalAddress> {
+        self.connection.local_addr()
     }
 
     /// Whether the client came over TLS, see [`Connection::is_secure`].

@@ -14,7 +14,7 @@ use ws_proto::{
 use crate::backlog::Freed;
 use crate::burst;
 use crate::shared::{Inner, Reader, Shared, Wants};
-use crate::{Address, ConnectionId, Storage};
+use crate::{Address, ConnectionId, LocalAddress, Storage};
 
 #[cfg(feature = "deflate")]
 mod compression;
@@ -336,6 +336,14 @@ impl Connection {
     /// The address of the client, or of the proxy in front of this server.
     pub fn peer_addr(&self) -> Address {
         self.shared.peer_addr
+    }
+
+    /// Where the client came in, as [`Server::local_addrs`](crate::Server::local_addrs) names it: of
+    /// a socket that listens on all addresses (`0.0.0.0`), not the one that the client chose. `None`
+    /// where this server has not accepted the stream itself, and on a client's side. It does not
+    /// change, and asking takes the connection's lock: ask once.
+    pub fn local_addr(&self) -> Option<LocalAddress> {
+        self.shared.common.sites.address(self.shared.peer().site)
     }
 
     /// Bytes that were sent and not yet taken by the system. Of messages to many that wait behind

@@ -83,7 +83,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
         let mut core = ws_proto::Connection::server(config, now);
         core.set_ends_when_dropped(ends);
         let common = Arc::clone(&endpoint.common);
-        let shared = Shared::new(common, core, peer.address, D::READER, now);
+        let shared = Shared::new(common, core, peer, D::READER, now);
         Self::new(runtime, endpoint, door, permit, Socket::Open(socket), Arc::new(shared))
     }
 
@@ -105,7 +105,7 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
             _ => ws_proto::Connection::server_from(config, own, now),
         };
         let common = Arc::clone(&endpoint.common);
-        let shared = Shared::new(common, core, peer.address, D::READER, now);
+        let shared = Shared::new(common, core, peer, D::READER, now);
         let driver = Self::new(runtime, endpoint, door, permit, socket, Arc::new(shared));
         // It is judged when the first state is told.
         let _ = driver.connection().shared().request.set(request);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ws_proto::{Accept, Closed, CommandError, Reject, Request, State};
 
 use crate::shared::Owner;
-use crate::{Address, Connection, ConnectionId};
+use crate::{Address, Connection, ConnectionId, LocalAddress};
 
 /// A client that asks for a WebSocket, with a request that passed every check: accept it or
 /// reject it.
@@ -75,6 +75,11 @@ impl Incoming {
     /// The address of the client, or of the proxy in front of this server.
     pub fn peer_addr(&self) -> Address {
         self.connection.peer_addr()
+    }
+
+    /// Where the client came in, see [`Connection::local_addr`].
+    pub fn local_addr(&self) -> Option<LocalAddress> {
+        self.connection.local_addr()
     }
 
     /// The connection that it becomes when it is accepted, with the data that is attached to it.

@@ -91,6 +91,7 @@ mod send;
 mod serials;
 mod shared;
 mod shares;
+mod sites;
 mod slow;
 mod stream_io;
 mod streaming;

@@ -19,6 +19,7 @@ use crate::loan::Loan;
 use crate::relay::Relay;
 use crate::roster::Roster;
 use crate::runtime::Certificates;
+use crate::sites::{Site, Sites};
 use crate::storage::choice::StorageChoice;
 use crate::storage::slot::StorageSlot;
 use crate::streaming::{Reading, Streaming};
@@ -47,6 +48,8 @@ pub(crate) struct Common {
     pub(crate) slow: SlowOptions,
     pub(crate) gate: Arc<Gate>,
     pub(crate) faults: Faults,
+    /// Where it has listened.
+    pub(crate) sites: Sites,
     pub(crate) storage: StorageChoice,
 }
 
@@ -63,6 +66,15 @@ pub(crate) struct Peer {
     pub(crate) address: Address,
     /// Whether it came over TLS.
     pub(crate) secure: bool,
+    /// Where it came in.
+    pub(crate) site: Site,
+}
+
+impl Peer {
+    /// One that came in nowhere: somebody else has accepted its stream, or it was dialled.
+    pub(crate) fn new(address: Address) -> Self {
+        Self { address, secure: false, site: Site::default() }
+    }
 }
 
 /// What the handles of one connection and its driver share.
@@ -142,6 +154,8 @@ pub(crate) struct Inner {
     pub(crate) backlog: Option<Box<Backlog>>,
     /// The driver has to look again, although it sleeps.
     pub(crate) called: bool,
+    /// Where the peer came in. Here, since beside the other small ones it costs no room.
+    site: Site,
     /// Where others may write what is queued while the driver sleeps, if they can. The driver
     /// forgets it before it lets the socket go.
     pub(crate) direct: Option<Descriptor<()>>,
@@ -217,7 +231,7 @@ impl Shared {
     pub(crate) fn new(
         common: Arc<Common>,
         mut core: ws_proto::Connection,
-        peer_addr: Address,
+        peer: Peer,
         reader: Reader,
         now: Instant,
     ) -> Self {
@@ -248,12 +262,13 @@ impl Shared {
             paused: false,
             backlog: None,
             called: false,
+            site: peer.site,
             direct: None,
             relay: None,
         };
         Self {
-            serial: ConnectionId::next(peer_addr).serial(),
-            peer_addr,
+            serial: ConnectionId::next(peer.address).serial(),
+            peer_addr: peer.address,
             common,
             request: OnceLock::new(),
             rare: OnceLock::new(),
@@ -296,7 +311,9 @@ impl Shared {
 
     /// Who is at the other end.
     pub(crate) fn peer(&self) -> Peer {
-        Peer { address: self.peer_addr, secure: self.is_secure() }
+        let inner = self.lock();
+        let secure = inner.core.config().is_secure();
+        Peer { address: self.peer_addr, secure, site: inner.site }
     }
 
     /// Whether it came over TLS. The options of the core say it, where it costs no room.

@@ -105,7 +105,7 @@ impl<R: Runtime> Upgrade<R> {
             runtime: runtime.clone(),
             endpoint: Arc::clone(endpoint),
             taken,
-            peer: Peer { address: Address::Unnamed, secure: false },
+            peer: Peer::new(Address::Unnamed),
             choice: None,
         }
     }

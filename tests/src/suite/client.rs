@@ -75,6 +75,7 @@ pub async fn a_client_talks_to_a_server_in_every_version<R: Runtime>(runtime: R)
         let connection = connected.unwrap();
         assert_eq!((connection.version(), connection.state()), (Some(version), State::Connected));
         assert_eq!(connection.peer_addr(), server.address.into());
+        assert_eq!(connection.local_addr(), None);
         for n in [0, 1, 125, 126, 65_535, 65_536, 1 << 20] {
             let mut messages = vec![Message::from("é".repeat(n / 2))];
             if version.has_frames() {

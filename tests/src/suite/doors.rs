@@ -294,10 +294,14 @@ pub async fn a_server_serves_several_sockets<R: Runtime>(runtime: R) {
     let addresses = [server.address, extra.local_addr().unwrap()];
     server.adopt(extra).unwrap();
     assert_eq!(server.local_addr(), Some(addresses[0]));
+    let told = Mailbox::default();
+    let post = told.clone();
+    server.on_connection(move |connection| post.put(connection.local_addr()));
     server.start_serving(&runtime, echo);
     for address in addresses {
         let text = aside(move || Client::open(address, Version::Draft76).ask_text("hello")).await;
         assert_eq!(text, "hello");
+        assert_eq!(told.take().await, Some(LocalAddress::Tcp(address)), "where it came in");
     }
 }
 

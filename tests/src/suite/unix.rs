@@ -33,7 +33,9 @@ pub async fn a_unix_socket_is_served_and_removed<R: Runtime>(runtime: R) {
     assert_eq!((server.local_addrs(), server.local_addr()), (vec![place], None));
     let peers = Mailbox::default();
     let told = peers.clone();
-    server.on_connection(move |connection| told.put(connection.peer_addr()));
+    server.on_connection(move |connection| {
+        told.put((connection.peer_addr(), connection.local_addr()));
+    });
     let ended = serve(&runtime, &server);
     let own = path.clone();
     aside(move || {
@@ -41,7 +43,7 @@ pub async fn a_unix_socket_is_served_and_removed<R: Runtime>(runtime: R) {
         assert_eq!(client.ask_text("hello"), "hello");
     })
     .await;
-    assert_eq!(peers.take().await, Address::Unnamed);
+    assert_eq!(peers.take().await, (Address::Unnamed, Some(LocalAddress::Unix(path.clone()))));
     let mut stream = runtime.connect_unix(path.clone()).await.unwrap();
     let request = [IoSlice::new(b"GET / HTTP/1.0\r\n\r\n")];
     poll_fn(|cx| stream.poll_write_vectored(cx, &request)).await.unwrap();

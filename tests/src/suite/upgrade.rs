@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use ws_net::http::{Request, RequestBody, Response};
 use ws_net::{
-    Accept, Builder, Close, CloseCode, Listener, Reject, Request as Asked, Runtime, Server, State,
-    Timeouts, Transport, Version,
+    Accept, Builder, Close, CloseCode, Listener, LocalAddress, Reject, Request as Asked, Runtime,
+    Server, State, Timeouts, Transport, Version,
 };
 
 use super::support::{Mailbox, Running, aside, echo, polled, until};
@@ -68,6 +68,7 @@ pub async fn a_request_behind_a_page_waits_for_its_answer<R: Runtime>(runtime: R
         let accept = Accept::new().header("X-Seat", "7").unwrap();
         let connection = own.accept().await.unwrap().accept(accept).await.unwrap();
         assert_eq!(connection.request().unwrap().path(), "/chat");
+        assert_eq!(connection.local_addr(), Some(LocalAddress::Tcp(address)));
         echo(connection).await;
     });
     aside(move || {

@@ -16,8 +16,9 @@ use crate::errands::Errands;
 use crate::gate::Gate;
 use crate::roster::Roster;
 use crate::runtime::{Address, Runtime, Transport};
-use crate::shared::{Common, Owner, Shared};
+use crate::shared::{Common, Owner, Peer, Shared};
 use crate::shares::Shares;
+use crate::sites::Sites;
 use crate::tally::Faults;
 use crate::topics::{TopicLimits, Topics};
 
@@ -43,7 +44,7 @@ pub(super) async fn open<R: Runtime, S: Transport>(
     let core = with_entropy(core).map_err(ConnectError::Entropy)?;
     let socket = Socket::Open(stream);
     let (common, now) = (Arc::clone(&endpoint.common), runtime.now());
-    let shared = Arc::new(Shared::new(common, core, peer, Dialled::READER, now));
+    let shared = Arc::new(Shared::new(common, core, Peer::new(peer), Dialled::READER, now));
     let driver = Driver::new(runtime.clone(), endpoint, Dialled, permit, socket, shared);
     let opening = Opening { connection: driver.connection().clone(), waits: true };
     opening.connection.shared().hand_over(Owner::Handles);
@@ -102,6 +103,7 @@ fn endpoint<R: Runtime>(runtime: &R, config: &Arc<Config>, alarms: &Arc<Alarms>)
         members: Roster::default(),
         gate: Arc::new(Gate::new(1, 1, Shares::of_whole(1, 1))),
         faults: Faults::default(),
+        sites: Sites::default(),
         storage: false.into(),
         topics: Topics::new(TopicLimits::default()),
         errands: Errands::default(),

@@ -76,7 +76,7 @@ impl<R: Runtime> Server<R> {
         let asked = judged.map_err(|error| {
             let answer = refusal(&error, config);
             let id = ConnectionId::next(peer);
-            let peer = Peer { address: peer, secure: config.is_secure() };
+            let peer = Peer { secure: config.is_secure(), ..Peer::new(peer) };
             self.insides().1.refuse(&rejected(id, peer, error, &answer));
             response(&answer)
         })?;

@@ -112,6 +112,7 @@ fn the_caller_may_decide() {
     assert_eq!(asked.request().unwrap().target(), "/chat");
     let incoming = toy.block_on(asked.peer(address).incoming()).unwrap();
     assert_eq!((incoming.request().path(), incoming.peer_addr()), ("/chat", address.into()));
+    assert_eq!(incoming.local_addr(), None, "somebody else accepted it");
     toy.settle();
     assert!(client.take().0.is_empty());
     let connection = toy.block_on(async move { incoming.accept(Accept::new()).await }).unwrap();
