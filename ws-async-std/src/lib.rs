@@ -33,7 +33,7 @@
 //! | `http` | yes | [`Builder::on_request`]: ordinary HTTP on the same port, and `upgrade_http` behind hyper |
 //! | `tls` | yes | [`Builder::tls`] and `wss://` for clients, with rustls |
 //! | `deflate` | yes | permessage-deflate (RFC 7692), for those who ask for it |
-//! | `debug` | yes | [`Builder::debug`], which prints what happens |
+//! | `debug` | no | `Builder::debug`, which prints what happens |
 //! | `stream` | no | connections and their halves as `Stream` and `Sink` of the crate `futures` |
 #![deny(unsafe_code)]
 

@@ -40,7 +40,7 @@
 //! | `http` | yes | [`Builder::on_request`]: ordinary HTTP on the same port, and `upgrade_http` behind hyper |
 //! | `tls` | yes | [`Builder::tls`] and `wss://` for clients, with rustls |
 //! | `deflate` | yes | permessage-deflate (RFC 7692), for those who ask for it |
-//! | `debug` | no | [`Builder::debug`], which prints what happens |
+//! | `debug` | no | `Builder::debug`, which prints what happens |
 //! | `stream` | no | connections and their halves as `Stream` and `Sink` of the crate `futures` |
 //! | `futures-io` | no | `AsyncIo`: streams with the traits of futures-io, for `Server::handshake` |
 //! | `readiness` | no | `Readiness` and its streams, for runtimes whose reactor knows nothing else |
