@@ -157,8 +157,8 @@ impl<R: Runtime> Builder<R> {
 
     /// How many connections may be open at a time, handshakes and HTTP included. Further clients
     /// wait in the system's queue, which [`ServerError::Full`](crate::ServerError::Full) tells.
-    /// Default 16,384: beyond it the worst case of memory (16,384 messages of 1 MiB) should be a
-    /// decision.
+    /// Default 16,384: beyond it the worst case of memory should be a decision. It is about 24 GiB,
+    /// 16 of them in messages, see [`Limits::max_message`].
     pub fn max_connections(mut self, max: usize) -> Self {
         self.max_connections = max;
         self

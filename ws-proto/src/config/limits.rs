@@ -24,7 +24,10 @@ pub struct Limits {
     /// Fields in a head; over it: 431. Default 100, as common HTTP servers have it.
     pub max_headers: usize,
     /// A message, as the application receives it; over it: close code 1009. Default 1 MiB: far
-    /// above chat and telemetry, and 1,000 hostile peers together cost 1 GiB at most.
+    /// above chat and telemetry. A peer can make this side hold one of them, unfinished or waiting
+    /// to be taken, and what is in its buffers: with the defaults 1.5 MiB for long (1.75 MiB in
+    /// draft75 and draft76), and 1 MiB more while a thread moves the message to larger memory. So
+    /// 1,000 hostile peers hold 1.5 GiB, of which 1 GiB are messages.
     pub max_message: usize,
     /// A message that is handed out in pieces while it arrives, in all; over it: 1009. `None` is
     /// no limit. Default 1 GiB: nothing of it has to be held, so this is to end what has no end.
