@@ -1,18 +1,29 @@
 //! Pages and `WebSocket`s on the port of a hyper server: `cargo run --example hyper` in the folder
-//! of this crate, then connect to `ws://127.0.0.1:9001/echo`.
+//! of this crate, then connect to `ws://127.0.0.1:9001/echo`. Ctrl-C or a termination signal stops
+//! it without cutting anybody off.
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::time::Duration;
 
+use async_std::channel::{self, Receiver, Sender};
 use async_std::net::TcpListener;
-use async_std::task;
+use async_std::{future, task};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use ws_async_std::http::{HyperIo, HyperTimer, Request, Response};
-use ws_async_std::{Address, AsyncIo, AsyncStd, Bytes, Connection, Server};
+use ws_async_std::{Address, AsyncIo, AsyncStd, Bytes, CloseCode, Connection, Server};
+
+/// How long a client may take for the head of a request: the deadlines of the server begin when
+/// hyper has read it.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// How long clients may take to end when the program stops.
+const GRACE: Duration = Duration::from_secs(10);
 
 async fn echo(connection: Connection) {
     while let Some(Ok(message)) = connection.recv().await {
@@ -37,8 +48,14 @@ async fn route(
     Ok(answer.map(Full::new))
 }
 
-/// Serves every client of `listener`.
-pub(crate) async fn serve(server: Server, listener: TcpListener) -> ! {
+/// Serves every client of `listener`. When `stopped` is closed, the answer at hand is the last one
+/// of each. As long as one of them is served, `busy` is open.
+async fn accept(
+    server: Server,
+    listener: TcpListener,
+    stopped: Receiver<()>,
+    busy: Sender<()>,
+) -> Infallible {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -56,21 +73,51 @@ pub(crate) async fn serve(server: Server, listener: TcpListener) -> ! {
             service_fn(move |request| route(server.clone(), Address::from(peer), request));
         let connection = http1::Builder::new()
             .timer(HyperTimer(AsyncStd))
+            .header_read_timeout(HEAD)
             .serve_connection(HyperIo(AsyncIo(stream)), service)
             .with_upgrades();
+        let (stopped, busy) = (stopped.clone(), busy.clone());
         task::spawn(async move {
-            if let Err(error) = connection.await {
+            let _busy = busy;
+            let (mut connection, mut stop) = (pin!(connection), pin!(stopped.recv()));
+            let mut stopping = false;
+            let ended = poll_fn(|cx| {
+                if !stopping && stop.as_mut().poll(cx).is_ready() {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.as_mut().poll(cx)
+            });
+            if let Err(error) = ended.await {
                 eprintln!("{peer}: {error}");
             }
         });
     }
 }
 
+/// Serves every client of `listener` until `stopped` is closed, and lets what is open end.
+pub(crate) async fn serve(server: Server, listener: TcpListener, stopped: Receiver<()>) {
+    let (busy, idle) = channel::bounded(1);
+    let accepting = task::spawn(accept(server.clone(), listener, stopped.clone(), busy));
+    // Nothing is sent on either channel: this waits until it is closed.
+    let _ = stopped.recv().await;
+    accepting.cancel().await;
+    let end = server.shutdown(CloseCode::GOING_AWAY, GRACE).await;
+    println!("{} closed, {} aborted", end.closed, end.aborted);
+    // Answers of hyper that still go out.
+    let _ = future::timeout(GRACE, idle.recv()).await;
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
+    let (stop, stopped) = channel::bounded(1);
+    ctrlc::set_handler(move || {
+        stop.close();
+    })?;
     task::block_on(async {
         let server = Server::builder().build()?;
         let listener = TcpListener::bind("127.0.0.1:9001").await?;
         println!("listening on {}", listener.local_addr()?);
-        serve(server, listener).await
+        serve(server, listener, stopped).await;
+        Ok(())
     })
 }

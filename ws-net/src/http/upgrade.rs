@@ -23,6 +23,10 @@ impl<R: Runtime> Server<R> {
     /// (`set_nodelay`), which hyper leaves on: it keeps small messages back. This server needs no
     /// address: see [`Builder::build`](crate::Builder::build).
     ///
+    /// What comes before the request is that server's business: `max_connections`,
+    /// `max_handshakes` and the handshake timeout of this one begin here. So give hyper a timer,
+    /// without which it waits for ever for a head, and a `header_read_timeout`.
+    ///
     /// The request is judged by all rules of this server. Then choose who gets the connection:
     /// [`HttpUpgrade::serve`], [`HttpUpgrade::run`] or [`HttpUpgrade::incoming`]. Return the
     /// answer that each of them makes; when hyper has written it, hyper hands out the stream and
