@@ -15,13 +15,25 @@ use crate::{Server, Tokio};
 
 /// An extractor for handlers of GET routes. It takes every request; whether that asks for a
 /// WebSocket well is judged by [`on`](Self::on), [`run`](Self::run) and
-/// [`incoming`](Self::incoming). axum leaves Nagle's algorithm on, which keeps small messages back:
-/// its `ListenerExt::tap_io` is where to call `set_nodelay`.
+/// [`incoming`](Self::incoming).
+///
+/// axum leaves Nagle's algorithm on, which keeps small messages back: its `ListenerExt::tap_io` is
+/// where to call `set_nodelay`. `axum::serve` has no deadline for the head of a request, and those
+/// of [`Server`] begin behind it: put a proxy in front that has one, or serve the routes with hyper,
+/// as the example `axum` says.
+///
+/// A WebSocket comes over HTTP/1.1 alone. With axum's feature `http2`, `axum::serve` announces that
+/// it takes them over HTTP/2, too (RFC 8441), and browsers that are connected in that way ask there:
+/// a route by `get` answers 405, this extractor 505. So leave the feature off, or let TLS negotiate
+/// nothing but `http/1.1`. To have pages over HTTP/2 all the same, serve the routes with hyper and
+/// without `enable_connect_protocol`: then browsers open a connection of HTTP/1.1 for each
+/// WebSocket.
 ///
 /// ```no_run
 /// use std::net::SocketAddr;
 ///
 /// use axum::extract::{ConnectInfo, State};
+/// use axum::serve::ListenerExt;
 /// use axum::{Router, response::Response, routing::get};
 /// use ws_tokio::{Server, axum::Upgrade};
 ///
@@ -39,6 +51,7 @@ use crate::{Server, Tokio};
 /// # async fn f(listener: tokio::net::TcpListener) -> Result<(), Box<dyn std::error::Error>> {
 /// let server = Server::builder().build()?;
 /// let routes = Router::new().route("/chat", get(chat)).with_state(server);
+/// let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
 /// axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>()).await?;
 /// # Ok(())
 /// # }
