@@ -1,6 +1,15 @@
 //! Ordinary HTTP on the same port, served by hyper in the task of the connection.
 //!
 //! Without [`Builder::on_request`] such requests are answered with 426 and a hint.
+//!
+//! Some names are here, at the root of the crate, and in the crates that this is used with:
+//!
+//! | name | at the root | here | elsewhere |
+//! |---|---|---|---|
+//! | `Request` | [asks for a WebSocket](crate::Request), as the core read it | [the crate `http`'s](Request), which hyper and axum use | `axum::extract::Request`: the same with axum's body |
+//! | `Response` | [let a client of ours in](crate::Response), or not | [the crate `http`'s](Response) | `axum::response::Response`: the same with axum's body |
+//! | `Upgrade` | [a stream](crate::Upgrade) that the server takes over | [`HttpUpgrade`]: one whose request hyper has read | `ws_tokio::axum::Upgrade`: the extractor that makes such a one |
+//! | `Incoming` | [a request](crate::Incoming) that waits to be accepted or rejected | | `hyper::body::Incoming`: the body of a request, which [`RequestBody`] is here |
 
 use std::convert::Infallible;
 use std::error::Error;
