@@ -377,8 +377,15 @@ fn an_exchanged_receive_buffer_is_the_callers_fault_and_harms_nobody() {
 
 #[test]
 fn a_buffer_is_idle_when_a_connection_ends_inside_a_long_message() {
-    let ends: [fn(&mut Connection, Instant); 4] = [
+    let ends: [fn(&mut Connection, Instant); 5] = [
         Connection::handle_eof,
+        // While the close frame of this side waits for room.
+        |connection, now| {
+            connection.close(Close::normal(), now);
+            let mut nothing_new = RecvBuf::default();
+            while connection.poll_event(&mut nothing_new, now).is_some() {}
+            connection.handle_eof(now);
+        },
         Connection::handle_reset,
         |connection, _| connection.abort(),
         // The ping, and that no pong came.

@@ -21,7 +21,7 @@ impl Connection {
     pub fn poll_event(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Event> {
         self.now = now;
         if !self.has_news() {
-            if input.is_empty() {
+            if input.is_empty() && !input.is_lent() {
                 return None;
             }
             if let Some(message) = self.take_whole(input) {
