@@ -226,6 +226,16 @@ fn a_streamed_message_has_a_limit_of_its_own() {
             assert!(!passes || received == 5000);
         }
     }
+    // One that is there as a whole has it, too.
+    for cut in [0, 1, 999, 2000] {
+        let mut reader = Reader::new(Limits::new().max_streamed(1999));
+        reader.streaming(true);
+        let frame = frame(0x82, &[b'x'; 2000]);
+        let (start, rest) = frame.split_at(cut);
+        reader.feed(start);
+        reader.feed(rest);
+        assert_eq!(reader.connection.state(), State::Closing, "cut at {cut}");
+    }
     let mut reader = Reader::new(limits(None));
     reader.streaming(true);
     reader.feed(&[frame(0x02, b"x"), frame(0x00, b"x").repeat(20)].concat());

@@ -105,9 +105,11 @@ impl Decoder {
     #[inline]
     pub(crate) fn whole(&self, limits: &Limits) -> Option<Whole> {
         match self {
-            Self::Sentinel(decoder) => decoder.is_idle().then(|| Whole::text(limits)),
-            Self::Rfc6455 { role, busy, .. } => {
-                busy.is_none().then(|| Whole::frames(*role, limits))
+            Self::Sentinel(decoder) => {
+                decoder.is_idle().then(|| Whole::text(limits, decoder.is_streaming()))
+            }
+            Self::Rfc6455 { role, streaming, busy, .. } => {
+                busy.is_none().then(|| Whole::frames(*role, limits, *streaming))
             }
         }
     }

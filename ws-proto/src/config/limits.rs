@@ -139,6 +139,17 @@ impl Limits {
         self.max_frame.unwrap_or(self.max_message)
     }
 
+    /// The longest message that is handed out whole.
+    #[inline]
+    pub(crate) fn longest_message(&self, streaming: bool) -> usize {
+        match self.max_streamed {
+            Some(most) if streaming => {
+                usize::try_from(most).map_or(self.max_message, |most| most.min(self.max_message))
+            }
+            _ => self.max_message,
+        }
+    }
+
     /// The longest frame, where that is not left to `max_message`, which says nothing of what is
     /// compressed.
     pub(crate) fn longest_frame(&self, deflated: bool) -> Option<usize> {

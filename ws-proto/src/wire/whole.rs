@@ -12,13 +12,13 @@ pub(crate) enum Whole {
 }
 
 impl Whole {
-    pub(super) fn frames(role: Role, limits: &Limits) -> Self {
-        let most = limits.max_frame.unwrap_or(limits.max_message).min(limits.max_message);
-        Self::Frames { role, most }
+    pub(super) fn frames(role: Role, limits: &Limits, streaming: bool) -> Self {
+        let most = limits.longest_message(streaming);
+        Self::Frames { role, most: limits.max_frame.map_or(most, |frame| frame.min(most)) }
     }
 
-    pub(super) fn text(limits: &Limits) -> Self {
-        Self::Text { most: limits.max_message }
+    pub(super) fn text(limits: &Limits, streaming: bool) -> Self {
+        Self::Text { most: limits.longest_message(streaming) }
     }
 
     /// The next message.

@@ -52,7 +52,7 @@ impl Decoder {
         Some((Piece { part: Message::Text(text), is_first, is_last }, fault))
     }
 
-    pub(super) fn is_streaming(&self) -> bool {
+    pub(in crate::wire) fn is_streaming(&self) -> bool {
         self.pieces.as_ref().is_some_and(|pieces| pieces.is_active())
     }
 
