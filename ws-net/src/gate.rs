@@ -309,7 +309,7 @@ impl Permit {
     pub(crate) fn charge(&mut self, peer: Address, now: Instant) -> Result<(), Refused> {
         debug_assert!(self.source.is_none(), "it is in one share already");
         let Some(allowance) = self.gate.allowance(peer) else { return Ok(()) };
-        let has_room = self.gate.issued.update(|issued| {
+        let has_room = self.gate.issued.change(|issued| {
             let has_room = !issued.takings.is_used_up(&allowance);
             if has_room {
                 issued.takings.take(allowance.source);

@@ -125,7 +125,11 @@ async fn read_binary<S: Transport>(stream: &mut S) -> io::Result<Introduction> {
 
 fn parse_binary(family: u8, rest: &[u8]) -> Option<Introduction> {
     let (client, more) = match family {
-        0x00 => return Some(Introduction::default()),
+        // No addresses; what follows need not be additions.
+        0x00 => {
+            let secure = came_over_tls(rest).unwrap_or(false);
+            return Some(Introduction { client: None, secure });
+        }
         0x11 => {
             let (ip, rest) = rest.split_first_chunk::<4>()?;
             let (port, more) = behind_server::<4>(rest)?;

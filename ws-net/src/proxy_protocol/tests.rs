@@ -2,6 +2,10 @@ use std::io::IoSlice;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
 use super::*;
 
 /// A stream that has these bytes and no more, at most `step` of them for each read.
@@ -140,6 +144,8 @@ fn headers_of_version_2_tell_the_client() {
     let plain = all_ways(&binary(0x21, 0x11, &[&v4[..], &no_tls, &id].concat()));
     assert_eq!(plain, Ok(client("198.51.100.22:35646")));
 
+    let unknown = all_ways(&binary(0x21, 0x00, &tls));
+    assert_eq!(unknown, Ok(Introduction { client: None, secure: true }));
     let unnamed = Introduction { client: Some(Address::Unnamed), secure: false };
     assert_eq!(all_ways(&binary(0x21, 0x31, &[b'/'; 216])), Ok(unnamed));
     for own in [binary(0x20, 0x00, &[]), binary(0x20, 0x11, &v4), binary(0x21, 0x00, b"any")] {
@@ -165,6 +171,32 @@ fn other_headers_of_version_2_are_refused() {
     ] {
         let read = all_ways(&header);
         assert!(read.is_err(), "{header:?}: {read:?}");
+    }
+}
+
+proptest! {
+    /// Good headers with one byte changed, and whatever begins as a header does.
+    #[test]
+    fn nothing_breaks_it_and_cuts_change_nothing(
+        good in 0..4_usize,
+        at in any::<Index>(),
+        byte in any::<u8>(),
+        tail in vec(any::<u8>(), 0..64),
+        step in 1..20_usize,
+    ) {
+        let mut header = match good {
+            0 => b"PROXY TCP4 198.51.100.22 203.0.113.7 35646 80\r\n".to_vec(),
+            1 => b"PROXY TCP6 2001:db8::1 2001:db8::2 1234 443\r\n".to_vec(),
+            2 => binary(0x21, 0x11, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 1, 1]),
+            _ => binary(0x21, 0x21, &[7; 36]),
+        };
+        let at = at.index(header.len());
+        header[at] = byte;
+        header.extend(tail);
+        let (whole, left) = run(header.clone(), usize::MAX);
+        let (cut, left_then) = run(header, step);
+        let text = |read: io::Result<Introduction>| read.map_err(|error| error.to_string());
+        prop_assert_eq!((text(whole), left), (text(cut), left_then));
     }
 }
 
