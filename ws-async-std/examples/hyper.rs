@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_std::channel::{self, Receiver, Sender};
 use async_std::net::TcpListener;
@@ -102,10 +102,11 @@ pub(crate) async fn serve(server: Server, listener: TcpListener, stopped: Receiv
     // Nothing is sent on either channel: this waits until it is closed.
     let _ = stopped.recv().await;
     accepting.cancel().await;
+    let late = Instant::now() + GRACE;
     let end = server.shutdown(CloseCode::GOING_AWAY, GRACE).await;
     println!("{} closed, {} aborted", end.closed, end.aborted);
     // Answers of hyper that still go out.
-    let _ = future::timeout(GRACE, idle.recv()).await;
+    let _ = future::timeout(late.saturating_duration_since(Instant::now()), idle.recv()).await;
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

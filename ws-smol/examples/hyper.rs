@@ -103,6 +103,7 @@ pub(crate) async fn serve(server: Server, listener: TcpListener, stopped: Receiv
     // Nothing is sent on either channel: this waits until it is closed.
     let _ = stopped.recv().await;
     accepting.cancel().await;
+    let late = Timer::after(GRACE);
     let end = server.shutdown(CloseCode::GOING_AWAY, GRACE).await;
     println!("{} closed, {} aborted", end.closed, end.aborted);
     // Answers of hyper that still go out.
@@ -110,7 +111,7 @@ pub(crate) async fn serve(server: Server, listener: TcpListener, stopped: Receiv
         let _ = idle.recv().await;
     };
     let late = async {
-        Timer::after(GRACE).await;
+        late.await;
     };
     future::or(over, late).await;
 }
