@@ -174,6 +174,22 @@ fn who_takes_a_stream_over_says_how_it_is_accepted() {
     assert!(client.take().0.starts_with(b"HTTP/1.1 500 "));
 }
 
+#[cfg(feature = "http")]
+#[test]
+fn what_was_said_holds_behind_a_page_too() {
+    let page = |_| async { crate::http::Response::new(String::from("page")) };
+    let (toy, server) = server(move |builder| builder.on_request(page));
+    let (client, stream) = Pipe::pair();
+    let seat = Accept::new().header("X-Seat", "2").unwrap();
+    server.handshake(stream).accept_with(seat).run().unwrap();
+    client.send(&[b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", REQUEST].concat());
+    toy.settle();
+    let answers = String::from_utf8_lossy(&client.take().0).into_owned();
+    let (page, answer) = answers.split_once("page").unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 ") && answer.starts_with("HTTP/1.1 101 "), "{answers}");
+    assert!(!page.contains("x-seat") && answer.contains("x-seat: 2\r\n"), "{answers}");
+}
+
 #[test]
 fn listeners_hear_of_upgrades() {
     let (toy, server) = server(|builder| builder);
