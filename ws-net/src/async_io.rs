@@ -8,6 +8,9 @@ use crate::runtime::Transport;
 
 /// A stream with the traits of `futures-io` for [`Server::handshake`](crate::Server::handshake) and
 /// [`Server::upgrade`](crate::Server::upgrade): a socket of smol or async-std, TLS, a pipe in memory.
+///
+/// `poll_close` ends the outgoing direction. That of a `TcpStream` of async-std does nothing: its peer
+/// learns of the end when the socket is dropped, up to a second later.
 #[derive(Debug)]
 pub struct AsyncIo<T>(pub T);
 
