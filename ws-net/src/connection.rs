@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::Bytes;
-use tracing::{error, info};
 use ws_proto::{
     Close, CloseCode, Closed, Headers, Message, Reject, Request, Response, Role, SendError,
     SendErrorKind, SendStatus, State, Version,
@@ -13,6 +12,7 @@ use ws_proto::{
 
 use crate::backlog::Freed;
 use crate::burst;
+use crate::log;
 use crate::shared::{Inner, Reader, Shared, Wants};
 use crate::{Address, ConnectionId, LocalAddress, Storage};
 
@@ -200,13 +200,7 @@ impl Connection {
         });
         freed.release();
         if let (false, Some(reason)) = (late, reject.reason()) {
-            let (id, peer, status) = (self.id(), self.peer_addr(), reject.status());
-            // A fault of this side.
-            if status == 500 {
-                error!(target: "ws::server", %id, %peer, status, "rejected: {reason:?}");
-            } else {
-                info!(target: "ws::server", %id, %peer, status, "rejected: {reason:?}");
-            }
+            log::refused_because(self, reject.status(), reason);
         }
     }
 

@@ -1,7 +1,7 @@
 use std::io::{self, ErrorKind};
 
 use tracing::level_filters::LevelFilter;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use ws_proto::{Cause, Closed, Expired, HandshakeError};
 
 use crate::contain::catch;
@@ -11,12 +11,12 @@ use crate::shared::Common;
 use crate::tally::Fault;
 use crate::{Address, Connection, ConnectionId, Rejected, ServerError, StateChange};
 
-/// A warning if there is a number, which says how many there were since the last one; otherwise the
-/// same line for debugging.
-macro_rules! warn_seldom {
-    ($number:expr, $target:literal, $($line:tt)+) => {
+/// A line of this level if there is a number, which says how many there were since the last one;
+/// otherwise the same line for debugging.
+macro_rules! seldom {
+    ($level:ident, $number:expr, $target:literal, $($line:tt)+) => {
         match $number {
-            Some(number) => warn!(target: $target, number, $($line)+),
+            Some(number) => $level!(target: $target, number, $($line)+),
             None => debug!(target: $target, $($line)+),
         }
     };
@@ -97,7 +97,8 @@ fn tell_end(connection: &Connection, closed: &Closed) {
     let (id, peer) = (connection.id(), connection.peer_addr());
     let common = &connection.shared().common;
     match &closed.cause {
-        Cause::Protocol(error) => warn_seldom!(
+        Cause::Protocol(error) => seldom!(
+            warn,
             count(common, Fault::Protocol),
             "ws::protocol",
             %id, %peer,
@@ -110,7 +111,8 @@ fn tell_end(connection: &Connection, closed: &Closed) {
             debug!(target: "ws::connection", %id, %peer, "no connection: {error}");
         }
         Cause::Handshake(error) => broken_handshake(common, id, peer, error.status(), error),
-        Cause::Timeout(Expired::Decision) => warn_seldom!(
+        Cause::Timeout(Expired::Decision) => seldom!(
+            warn,
             count(common, Fault::Decision),
             "ws::server",
             %id, %peer,
@@ -127,12 +129,20 @@ fn tell_end(connection: &Connection, closed: &Closed) {
         {
             debug!(target: "ws::connection", %id, %peer, "it asked for nothing: {closed}");
         }
-        Cause::Timeout(_) | Cause::Eof => {
-            info!(target: "ws::connection", %id, %peer, "the peer was lost: {closed}");
-        }
-        Cause::Rejected(_) => {
-            info!(target: "ws::server", %id, %peer, "the application refused: {closed}");
-        }
+        Cause::Timeout(_) | Cause::Eof => seldom!(
+            info,
+            count(common, Fault::Lost),
+            "ws::connection",
+            %id, %peer,
+            "the peer was lost: {closed}",
+        ),
+        Cause::Rejected(_) => seldom!(
+            info,
+            count(common, Fault::Refused),
+            "ws::server",
+            %id, %peer,
+            "the application refused: {closed}",
+        ),
         _ => debug!(target: "ws::connection", %id, %peer, code = closed.code(), "over: {closed}"),
     }
 }
@@ -147,7 +157,8 @@ fn broken_handshake(
     error: &HandshakeError,
 ) {
     let warns = !matches!(error, HandshakeError::NoUpgrade);
-    warn_seldom!(
+    seldom!(
+        warn,
         if warns { count(common, Fault::Handshake) } else { None },
         "ws::protocol",
         %id, %peer,
@@ -162,7 +173,8 @@ fn broken_handshake(
 pub(crate) fn not_spoken(connection: &Connection, name: &str) {
     let (id, peer) = (connection.id(), connection.peer_addr());
     write(|| {
-        warn_seldom!(
+        seldom!(
+            warn,
             count(&connection.shared().common, Fault::Handshake),
             "ws::protocol",
             %id, %peer,
@@ -172,12 +184,40 @@ pub(crate) fn not_spoken(connection: &Connection, name: &str) {
     });
 }
 
+/// One line for why the application refused a client. That it could not decide is its own fault.
+pub(crate) fn refused_because(connection: &Connection, status: u16, reason: &str) {
+    let (id, peer) = (connection.id(), connection.peer_addr());
+    write(|| {
+        let number = count(&connection.shared().common, Fault::Reason);
+        if status == 500 {
+            seldom!(error, number, "ws::server", %id, %peer, status, "rejected: {reason:?}");
+        } else {
+            seldom!(info, number, "ws::server", %id, %peer, status, "rejected: {reason:?}");
+        }
+    });
+}
+
+/// One line for a handler that failed, and went on to close its own connection.
+pub(crate) fn handler_failed(connection: &Connection, words: &str) {
+    let (id, peer) = (connection.id(), connection.peer_addr());
+    write(|| {
+        seldom!(
+            error,
+            count(&connection.shared().common, Fault::Handler),
+            "ws::connection",
+            %id, %peer,
+            "the handler failed: {words:?}; this connection ends, the others go on",
+        );
+    });
+}
+
 /// One line for a socket that failed.
 pub(crate) fn socket_failed(connection: &Connection, error: &io::Error, action: &str) {
     let (id, peer) = (connection.id(), connection.peer_addr());
     write(|| {
         if error.kind() == ErrorKind::InvalidData {
-            return warn_seldom!(
+            return seldom!(
+                warn,
                 count(&connection.shared().common, Fault::Tls),
                 "ws::protocol",
                 %id, %peer,
@@ -214,7 +254,8 @@ pub(crate) fn has_its_share(refused: &Refused, peer: Address) {
 pub(crate) fn not_introduced(common: &Common, peer: Address, error: &io::Error) {
     write(|| {
         let warns = error.kind() == ErrorKind::InvalidData;
-        warn_seldom!(
+        seldom!(
+            warn,
             if warns { count(common, Fault::Handshake) } else { None },
             "ws::server",
             %peer,

@@ -1,7 +1,6 @@
 use std::error::Error;
 use std::iter::successors;
 
-use tracing::error;
 use ws_proto::{CloseCode, SendErrorKind, State};
 
 use crate::Connection;
@@ -98,15 +97,7 @@ fn fail(error: &(dyn Error + 'static), connection: &Connection) -> CloseCode {
     if is_the_end(error, connection) {
         return CloseCode::NORMAL;
     }
-    log::write(|| {
-        error!(
-            target: "ws::connection",
-            id = %connection.id(),
-            peer = %connection.peer_addr(),
-            "the handler failed: {:?}; this connection ends, the others go on",
-            whole(error),
-        );
-    });
+    log::handler_failed(connection, &whole(error));
     CloseCode::INTERNAL
 }
 
@@ -153,6 +144,7 @@ mod tests {
     use crate::Builder;
     use crate::runtime::Runtime;
     use crate::toy::Toy;
+    use crate::toy::lines::{Line, lines};
     use crate::toy::party::{REQUEST, join, listening, only, serving};
 
     /// What a client sees behind its handshake.
@@ -195,7 +187,10 @@ mod tests {
             }
         }
         impl Error for Rude {}
-        assert_eq!(seen(|_| async { Err(Rude) }), b"\x88\x02\x03\xF3");
+        let told = lines(|| assert_eq!(seen(|_| async { Err(Rude) }), b"\x88\x02\x03\xF3"));
+        let panicked =
+            |(_, _, line): &Line| line.contains("the handler panicked: \"asked to panic\"");
+        assert!(told.iter().any(panicked), "{told:?}");
     }
 
     /// An error of an application.
