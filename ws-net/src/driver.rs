@@ -549,7 +549,7 @@ fn discard<T>(listeners: Option<T>, connection: &Connection) {
 fn rejected(connection: &Connection, end: &Closed) -> Option<Rejected> {
     let status = match &end.cause {
         Cause::Rejected(status) => *status,
-        Cause::Handshake(error) => error.status()?,
+        Cause::Handshake(error) => error.status().unwrap_or(500),
         Cause::Timeout(Expired::Decision) | Cause::Unavailable => 503,
         _ => return None,
     };

@@ -81,7 +81,7 @@ impl Connection {
 
     /// Server: refuses the request that waits, because it broke a rule that the caller judges, such
     /// as [`OriginPolicy::judge`](crate::OriginPolicy::judge): answered and told as the rules that
-    /// are judged here.
+    /// are judged here. An error that only an answer can have is answered with 500.
     ///
     /// # Errors
     /// [`CommandError::NoRequest`] when no request waits.
