@@ -31,7 +31,7 @@ pub(super) struct Hop {
 
 /// Where `location` leads from the URL of `from`.
 pub(super) fn follow(from: &ClientRequest, location: &str) -> Result<Hop, RedirectError> {
-    // Some servers leave it to browsers to encode what no URL has.
+    // Browsers put up with characters that may be in no URL, so some servers send them.
     let url = resolve(&from.url(), &ClientRequest::encode(location));
     let next = ClientRequest::new(&url).map_err(RedirectError::Url)?;
     if from.is_secure() && !next.is_secure() {

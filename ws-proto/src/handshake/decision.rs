@@ -89,16 +89,19 @@ impl Accept {
 ///
 /// Where a function answers a `Result` with it, `?` makes one of every error, also of a boxed one,
 /// of those of `anyhow`, and of a text: a fault of this side, which the client must not read. It
-/// gets status 500, and [`reason`](Self::reason) has the words.
+/// gets status 500, and [`reason`](Self::reason) has the words. What the client did wrong needs a
+/// status that says so.
 ///
 /// ```
 /// use ws_proto::{Accept, Reject};
 ///
-/// fn decide(seat: &str) -> Result<Accept, Reject> {
-///     let seat: u8 = seat.parse()?;
-///     Ok(Accept::new().header("X-Seat", &seat.to_string())?)
+/// fn decide(seat: &str, plan: &str) -> Result<Accept, Reject> {
+///     let seat: usize = seat.parse().map_err(|_| Reject::new(400))?;
+///     let row = plan.lines().nth(seat).ok_or("the plan has too few rows")?;
+///     Ok(Accept::new().header("X-Row", row)?)
 /// }
-/// assert_eq!(decide("nine").unwrap_err().status(), 500);
+/// assert_eq!(decide("nine", "A").unwrap_err().status(), 400);
+/// assert_eq!(decide("9", "A").unwrap_err().status(), 500);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Reject {

@@ -84,7 +84,7 @@ fn spoken_here(versions: Versions) -> String {
 }
 
 /// What a status means, as the registry of statuses has it (RFC 9110 section 16.2.1). One that is not
-/// in it means what its class does (section 15).
+/// in it, or that nobody uses any more, means what its class does (section 15).
 const fn phrase(status: u16) -> &'static str {
     match status {
         300 => "Multiple Choices",
