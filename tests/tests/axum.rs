@@ -64,6 +64,12 @@ async fn axum_and_websockets_share_a_port() {
         assert_eq!(hear(&mut socket), "hi");
         assert_eq!(server.manager().len(), 1);
         close(&mut socket);
+        let mut plain = dial(address);
+        plain.write_all(&[ASK.as_bytes(), &frame(0x81, b"hi")].concat()).unwrap();
+        let (head, _) = read_answer(&mut plain, false);
+        assert!(head.starts_with("HTTP/1.1 101 ") && !head.contains("protocol"), "{head}");
+        assert_eq!(hear(&mut plain), "hi");
+        close(&mut plain);
         let mut bad = dial(address);
         bad.write_all(ASK.replace("Version: 13", "Version: 99").as_bytes()).unwrap();
         let answer = read_to_end(&mut bad);

@@ -130,8 +130,10 @@ impl<R: Runtime> Upgrade<R> {
     /// [`Builder::authorize`](crate::Builder::authorize) decides, as [`Accept::then`] joins them, and
     /// before [`Incoming::accept`]. Default: `Accept::new()`.
     ///
-    /// With [`serve`](Self::serve) and [`run`](Self::run) one that does not fit the request, as when
-    /// it chooses a subprotocol that was not offered, is logged as an error and answered with 500.
+    /// A subprotocol that the client did not offer is left out, since it was chosen before anybody
+    /// could know: then `authorize` or the [policy](crate::SubprotocolPolicy) chooses, and the client
+    /// connects without one if they choose none. (draft75 and draft76 clients that asked for one get
+    /// 400 in that case, since they would give up.)
     pub fn accept_with(mut self, accept: Accept) -> Self {
         self.choice = Some(Arc::new(accept));
         self

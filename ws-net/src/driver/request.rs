@@ -110,7 +110,14 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     ) -> Option<Event> {
         let connection = &self.membership.connection;
         let accept = match connection.shared().choice() {
-            Some(choice) => accept.then(choice),
+            Some(choice) => {
+                let choice = Accept::clone(choice);
+                accept.then(&match connection.request() {
+                    // Nobody had seen it.
+                    Some(request) => choice.if_offered(request),
+                    None => choice,
+                })
+            }
             None => accept,
         };
         let accept = self.door.request(connection, accept)?;

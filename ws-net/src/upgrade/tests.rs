@@ -3,13 +3,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use ws_proto::{Cause, Close, Config, Expired, Message, Reject, Version};
+use ws_proto::{Cause, Close, Config, Expired, Message, Reject, SubprotocolPolicy, Version};
 
 use super::*;
 use crate::toy::party::{REQUEST, echo};
 use crate::toy::{Pipe, Toy};
 use crate::waiters::lock;
-use crate::{Builder, ServerError};
+use crate::{Builder, Candidate, ServerError};
 
 const KEY3: &[u8; 8] = b"Tm[K T2u";
 
@@ -168,8 +168,9 @@ fn who_takes_a_stream_over_says_how_it_is_accepted() {
         assert!(answer.contains(&format!("Sec-WebSocket-Protocol: {protocol}\r\n")), "{answer}");
         assert!(answer.contains(seats), "{answer}");
     }
+    // Whoever decides has seen what is offered.
     let (client, asked) = upgrade(&server, Version::Rfc6455, Bytes::new());
-    asked.accept_with(Accept::new().subprotocol("unheard-of")).run().unwrap();
+    asked.run().unwrap();
     toy.settle();
     assert!(client.take().0.starts_with(b"HTTP/1.1 500 "));
 }
@@ -188,6 +189,60 @@ fn what_was_said_holds_behind_a_page_too() {
     let (page, answer) = answers.split_once("page").unwrap();
     assert!(page.starts_with("HTTP/1.1 200 ") && answer.starts_with("HTTP/1.1 101 "), "{answers}");
     assert!(!page.contains("x-seat") && answer.contains("x-seat: 2\r\n"), "{answers}");
+}
+
+#[test]
+fn a_subprotocol_that_was_chosen_before_the_request_was_read_binds_nobody() {
+    let news = |candidate: Candidate| async move {
+        let offered = candidate.request().subprotocols().any(|name| name == "news");
+        Ok(if offered { Accept::new().subprotocol("news") } else { Accept::new() })
+    };
+    let head = String::from_utf8_lossy(REQUEST).into_owned();
+    for (offer, chosen) in [
+        (None, None),
+        (Some("v2"), None),
+        (Some("v2, news"), Some("news")),
+        (Some("chat"), Some("chat")),
+    ] {
+        let (toy, server) = server(|builder| {
+            builder.subprotocols(SubprotocolPolicy::application()).authorize(news)
+        });
+        let asked = match offer {
+            Some(names) => {
+                head.replace("\r\n\r\n", &format!("\r\nSec-WebSocket-Protocol: {names}\r\n\r\n"))
+            }
+            None => head.clone(),
+        };
+        let chat = || Accept::new().subprotocol("chat").header("X-Seat", "1").unwrap();
+        for by_caller in [false, true] {
+            let (client, stream) = Pipe::pair();
+            let taken = server.handshake(stream).accept_with(chat());
+            client.send(asked.as_bytes());
+            if by_caller {
+                toy.block_on(async move { taken.accept(Accept::new()).await }).unwrap();
+            } else {
+                taken.serve(echo).unwrap();
+                toy.settle();
+            }
+            let answer = String::from_utf8_lossy(&client.take().0).into_owned();
+            assert!(answer.starts_with("HTTP/1.1 101 "), "{offer:?}: {answer}");
+            assert!(answer.contains("\r\nX-Seat: 1\r\n"), "{answer}");
+            let line =
+                answer.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Protocol: "));
+            assert_eq!(line, chosen, "{offer:?}");
+        }
+    }
+    // Such a client gives up without what it asked for.
+    let (toy, server) = server(|builder| builder.subprotocols(SubprotocolPolicy::application()));
+    let (client, stream) = Pipe::pair();
+    let taken = server.handshake(stream).accept_with(Accept::new().subprotocol("chat"));
+    taken.serve(echo).unwrap();
+    client.send(
+        b"GET / HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: a\r\n\
+          Origin: http://a\r\nWebSocket-Protocol: news\r\n\r\n",
+    );
+    toy.settle();
+    assert!(client.take().0.starts_with(b"HTTP/1.1 400 "));
 }
 
 #[test]

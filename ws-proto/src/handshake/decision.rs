@@ -8,6 +8,7 @@ use core::iter::successors;
 use bytes::Bytes;
 
 use super::extra_headers::{ExtraHeaders, InvalidHeader};
+use super::request::Request;
 
 /// How a request is accepted: with which subprotocol, and with which headers beside those of the
 /// handshake.
@@ -43,6 +44,26 @@ impl Accept {
     /// [`CommandError::NotOffered`](crate::CommandError::NotOffered).
     pub fn subprotocol(mut self, name: impl Into<Arc<str>>) -> Self {
         self.subprotocol = Chosen::This(name.into());
+        self
+    }
+
+    /// Leaves the subprotocol out again if `request` does not offer it: for one that was chosen
+    /// before anybody has seen the request. Then an [earlier](Self::then) decision chooses, or the
+    /// policy.
+    ///
+    /// ```
+    /// use ws_proto::{Accept, Request};
+    ///
+    /// fn decide(request: &Request) -> Accept {
+    ///     Accept::new().subprotocol("chat").if_offered(request)
+    /// }
+    /// ```
+    pub fn if_offered(mut self, request: &Request) -> Self {
+        if let Chosen::This(name) = &self.subprotocol
+            && !request.subprotocols().any(|offered| offered == &**name)
+        {
+            self.subprotocol = Chosen::ByPolicy;
+        }
         self
     }
 

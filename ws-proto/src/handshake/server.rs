@@ -216,6 +216,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_chosen_before_is_left_out_when_it_was_not_offered() {
+        for version in Version::ALL {
+            let config = config(SubprotocolPolicy::list(["chat"]));
+            let asked = serve(request(version), &config).unwrap();
+            let choice = |name: &str| Accept::new().subprotocol(name).if_offered(&asked);
+            for (choice, chosen) in [
+                (choice("chat"), Some("chat")),
+                (choice("other"), Some("chat")),
+                (Accept::new().no_subprotocol().if_offered(&asked), None),
+            ] {
+                let answered = choose_subprotocol(&asked, &choice, &config);
+                match answered {
+                    Err(CommandError::SubprotocolNeeded(_)) if !version.has_frames() => {
+                        assert_eq!(chosen, None);
+                    }
+                    answered => assert_eq!(answered.unwrap().as_deref(), chosen, "{version}"),
+                }
+            }
+        }
+    }
+
+    #[test]
     fn drafts_are_not_left_without_the_subprotocol_they_asked_for() {
         for version in Version::ALL {
             let expected = match version {
