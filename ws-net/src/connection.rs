@@ -351,6 +351,11 @@ impl Connection {
         self.shared.lock().core.role() == Role::Client
     }
 
+    /// Answers the request that waits, if there is one, with 503: the server is full or stops.
+    pub(crate) fn turn_away(&self) {
+        let _ = self.shared.command(|inner, now| inner.core.turn_away(now));
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

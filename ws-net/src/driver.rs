@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 use pin_project_lite::pin_project;
-use ws_proto::{Cause, CloseCode, Closed, Event, Expired, Instant, Message, Request, State};
+use ws_proto::{
+    Accept, Cause, CloseCode, Closed, Event, Expired, Instant, Message, Request, State,
+};
 
 use crate::burst;
 use crate::candidate::Verdict;
@@ -132,6 +134,19 @@ impl<R: Runtime, S: Transport, D: Door> Driver<R, S, D> {
             verdict: None,
             handler: None,
         }
+    }
+
+    /// Starts it in a task of its own, to be accepted as was chosen before, or to be refused where
+    /// that is clear already.
+    pub(crate) fn launch(self, choice: Option<Arc<Accept>>, refused: bool) -> Connection {
+        let connection = self.connection().clone();
+        connection.shared().choose(choice);
+        if refused {
+            connection.turn_away();
+        }
+        let runtime = self.runtime.clone();
+        runtime.spawn(self);
+        connection
     }
 
     /// The connection that it drives.

@@ -237,43 +237,28 @@ impl<R: Runtime> Upgrade<R> {
             }
             _ => (gate.admit_beyond(peer.address), true),
         };
-        let spawner = runtime.clone();
         // The gate is looked at when the driver is made: a shutdown that begins from then on sees
         // the connection.
         match taken {
             Taken::Asked(request, socket) => {
                 let driver =
                     Driver::upgraded(runtime, endpoint, door, permit, socket, peer, request);
-                launch(&spawner, driver, choice, full || !gate.is_open())
+                let refused = full || !gate.is_open();
+                let connection = driver.launch(choice, refused);
+                if refused { Err(AcceptError::Unavailable) } else { Ok(connection) }
             }
             Taken::Fresh(stream) => {
                 let peer = Peer { secure: peer.secure || stream.is_secure(), ..peer };
                 let socket = (Link::<R::Stream>::Other(stream), false);
                 let driver = Driver::server(runtime, endpoint, door, permit, socket, peer, now);
-                launch(&spawner, driver, choice, !gate.is_open())
+                if gate.is_open() {
+                    return Ok(driver.launch(choice, false));
+                }
+                gate.count_refused();
+                Err(AcceptError::Unavailable)
             }
         }
     }
-}
-
-/// Starts the driver, to refuse the client if that is to be.
-fn launch<R: Runtime, S: Transport, D: Door>(
-    runtime: &R,
-    driver: Driver<R, S, D>,
-    choice: Option<Arc<Accept>>,
-    refused: bool,
-) -> Result<Connection, AcceptError> {
-    let connection = driver.connection().clone();
-    connection.shared().choose(choice);
-    let started = if refused {
-        // It has just been made, so nobody has decided about it.
-        let _ = connection.shared().command(|inner, now| inner.core.turn_away(now));
-        Err(AcceptError::Unavailable)
-    } else {
-        Ok(connection)
-    };
-    runtime.spawn(driver);
-    started
 }
 
 /// Where the one request comes to; nobody takes it any more when this is dropped.

@@ -246,6 +246,26 @@ fn a_subprotocol_that_was_chosen_before_the_request_was_read_binds_nobody() {
 }
 
 #[test]
+fn a_closed_server_says_nothing_to_who_has_asked_for_nothing() {
+    let (toy, server) = server(|builder| builder);
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    server.on_rejected(move |_| {
+        count.fetch_add(1, Relaxed);
+    });
+    server.close();
+    let (client, stream) = Pipe::pair();
+    let refused = server.handshake(stream).serve(echo);
+    assert!(matches!(refused, Err(AcceptError::Unavailable)));
+    assert_eq!(toy.tasks(), 0, "nothing waits for its request");
+    assert!(client.take().0.is_empty() && client.ended());
+    assert_eq!((server.load().refused, server.load().connections, told.load(Relaxed)), (1, 0, 0));
+    let (_client, stream) = Pipe::pair();
+    let refused = toy.block_on(server.handshake(stream).incoming());
+    assert!(matches!(refused, Err(AcceptError::Unavailable)));
+}
+
+#[test]
 fn listeners_hear_of_upgrades() {
     let (toy, server) = server(|builder| builder);
     let told = Arc::new(Mutex::new(Vec::new()));
