@@ -249,6 +249,22 @@ fn a_request_may_be_rejected_before_it_was_read() {
 }
 
 #[test]
+fn nobody_is_turned_away_who_is_owed_no_answer() {
+    let now = Instant::from_nanos(0);
+    for begun in [&b""[..], b"GET / HT"] {
+        let mut connection = Connection::server(Arc::new(Config::default()), now);
+        let mut input = RecvBuf::default();
+        input.feed(begun);
+        while connection.poll_event(&mut input, now).is_some() {}
+        let state = connection.state();
+        assert_eq!(connection.turn_away(now), Err(CommandError::NoRequest(state)));
+        assert!(connection.poll_transmit().is_none());
+        connection.reject(&Reject::new(403), now).unwrap();
+        assert_eq!(connection.turn_away(now), Err(CommandError::NoRequest(State::Closing)));
+    }
+}
+
+#[test]
 fn a_client_that_leaves_before_the_answer_is_noticed() {
     for version in Version::ALL {
         let mut pair = Pair::new(version);

@@ -29,7 +29,8 @@ pub struct Rejected {
     /// Why: [`Cause::Rejected`] when the application refused, [`Cause::Handshake`] with the rule or
     /// the policy that did, [`Cause::Timeout`] with
     /// [`Expired::Decision`](crate::Expired::Decision) when nobody decided about the request in time,
-    /// and [`Cause::Unavailable`] when the server was full or closed, or the address had its share.
+    /// and [`Cause::Unavailable`] when the server was full or closed or shut down meanwhile, or the
+    /// address had its share.
     pub cause: Cause,
     /// What it asked for. `None` when the request itself was refused, by a rule or a policy
     /// that is no predicate.

@@ -166,6 +166,9 @@ impl<R: Runtime> Server<R> {
     /// Stops accepting, closes every connection with `close`, waits at most `grace` for them to
     /// end, and aborts the rest.
     ///
+    /// Requests that wait for an answer get 503, of which [`on_rejected`](Self::on_rejected) hears
+    /// with [`Cause::Unavailable`](crate::Cause::Unavailable).
+    ///
     /// A connection has ended when its closing handshake is over and its handler has returned.
     /// Handlers of aborted connections are not stopped; they see the end in `recv`.
     ///
@@ -271,6 +274,8 @@ impl<R: Runtime> Server<R> {
         let before = gate.connections();
         self.close();
         for connection in self.everybody() {
+            // Whoever waits for an answer is refused, which is told as such.
+            connection.turn_away();
             connection.close(close.clone());
         }
         let deadline = self.parts.runtime.now() + grace;

@@ -1,9 +1,24 @@
+use std::future::pending;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use ws_proto::Cause;
+
 use super::*;
 use crate::Bind;
-use crate::toy::party::{REQUEST, server};
+use crate::toy::Toy;
+use crate::toy::party::{REQUEST, running, server};
+
+/// Why clients are refused from now on.
+fn refusals(server: &Server<Toy>) -> Arc<Mutex<Vec<Cause>>> {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let out = Arc::clone(&told);
+    server.on_rejected(move |client| {
+        assert_eq!((client.status, client.request.is_some()), (503, true));
+        lock(&out).push(client.cause.clone());
+    });
+    told
+}
 
 fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
     future.poll(&mut Context::from_waker(Waker::noop()))
@@ -45,4 +60,29 @@ fn a_closed_server_listens_nowhere() {
     assert!(server.local_addrs().is_empty());
     let Poll::Ready(Err(error)) = poll(pin!(server.accept())) else { panic!("it waits") };
     assert_eq!(error.kind(), io::ErrorKind::Other, "{error}");
+}
+
+#[test]
+fn a_shutdown_tells_of_those_whose_request_is_being_decided() {
+    let (toy, server) = running(|builder| builder.authorize(|_| pending()));
+    let told = refusals(&server);
+    let [deciding, asking, silent] = [REQUEST, &REQUEST[..20], b""].map(|sent| {
+        let client = toy.dial();
+        client.send(sent);
+        client
+    });
+    toy.settle();
+    let stopping = server.clone();
+    toy.spawn(async move {
+        stopping.shutdown(Close::normal(), Duration::from_secs(1)).await;
+    });
+    toy.settle();
+    assert!(deciding.take().0.starts_with(b"HTTP/1.1 503 ") && deciding.ended());
+    drop(deciding);
+    for unasked in [asking, silent] {
+        assert!(unasked.take().0.is_empty() && unasked.ended());
+    }
+    toy.settle();
+    assert_eq!(*lock(&told), [Cause::Unavailable]);
+    assert_eq!(server.load().refused, 1);
 }

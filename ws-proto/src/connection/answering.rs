@@ -50,33 +50,34 @@ impl Connection {
     /// # Errors
     /// [`CommandError::NoRequest`] when no request waits or is being read.
     pub fn reject(&mut self, reject: &Reject, now: Instant) -> Result<(), CommandError> {
-        self.send_away(reject, Cause::Rejected(reject.status()), now)
-    }
-
-    /// Server: [rejects](Self::reject) the request with 503 because there is no room for another
-    /// connection, or none is to be opened any more. Nobody has decided about the request, which the
-    /// cause tells: [`Cause::Unavailable`].
-    ///
-    /// # Errors
-    /// [`CommandError::NoRequest`] when no request waits or is being read.
-    pub fn turn_away(&mut self, now: Instant) -> Result<(), CommandError> {
-        self.send_away(&Reject::new(503), Cause::Unavailable, now)
-    }
-
-    fn send_away(
-        &mut self,
-        reject: &Reject,
-        cause: Cause,
-        now: Instant,
-    ) -> Result<(), CommandError> {
         self.now = now;
         if !matches!(self.phase, Phase::Request(_) | Phase::Decide(_)) {
             return Err(CommandError::NoRequest(self.state()));
         }
+        self.send_away(reject, Cause::Rejected(reject.status()));
+        Ok(())
+    }
+
+    /// Server: answers the request that waits with 503 because there is no room for another
+    /// connection, or none is to be opened any more. It is not the application that refuses, which
+    /// the cause tells: [`Cause::Unavailable`]. One that is still being read is left alone, for it
+    /// is owed no answer.
+    ///
+    /// # Errors
+    /// [`CommandError::NoRequest`] when no request waits.
+    pub fn turn_away(&mut self, now: Instant) -> Result<(), CommandError> {
+        self.now = now;
+        if self.state() >= State::Closing || !self.is_unanswered() {
+            return Err(CommandError::NoRequest(self.state()));
+        }
+        self.send_away(&Reject::new(503), Cause::Unavailable);
+        Ok(())
+    }
+
+    fn send_away(&mut self, reject: &Reject, cause: Cause) {
         self.answer(|_, out| handshake::reject(reject, out));
         self.begin_closing(cause);
         self.end_stream();
-        Ok(())
     }
 
     /// Server: refuses the request that waits, because it broke a rule that the caller judges, such

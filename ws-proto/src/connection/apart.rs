@@ -177,7 +177,7 @@ mod tests {
             connection.handle_timeout(START + Duration::from_secs(3600));
         };
         let undecided = Cause::Timeout(Expired::Decision);
-        let ways: [(Step, u16, Cause); 8] = [
+        let ways: [(Step, u16, Cause); 9] = [
             (|connection| connection.turn_away(START).unwrap(), 503, Cause::Unavailable),
             (
                 |connection| connection.reject(&Reject::new(404), START).unwrap(),
@@ -198,6 +198,14 @@ mod tests {
             (|connection| connection.close(Close::normal(), START), 503, Cause::Local),
             (late, 503, undecided.clone()),
             // Accepted, but nobody has written that yet.
+            (
+                |connection| {
+                    connection.accept(&Accept::new(), START).unwrap();
+                    connection.turn_away(START).unwrap();
+                },
+                503,
+                Cause::Unavailable,
+            ),
             (
                 |connection| {
                     connection.accept(&Accept::new(), START).unwrap();
