@@ -89,8 +89,8 @@ pub(crate) struct HttpClient {
 
 /// The way from HTTP to the door of the server that a connection came to.
 pub(crate) trait Entrance: Send {
-    /// Starts a WebSocket that was asked for on this connection, unless the server is closed:
-    /// then the promise is dropped without an answer.
+    /// Starts a WebSocket that was asked for on this connection, or refuses it when the server is
+    /// closed.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only hyper leads here"))]
     fn enter(&self, request: Request, promise: Box<dyn Promise<BoxStream>>);
 

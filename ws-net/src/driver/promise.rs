@@ -121,15 +121,12 @@ impl<R: Runtime, D: Door> Entrance for Inside<R, D> {
         let (runtime, endpoint) = (self.runtime.clone(), Arc::clone(&self.endpoint));
         let (door, socket) = (self.door.clone(), Socket::Promised(promise));
         let driver = Driver::upgraded(runtime, endpoint, door, permit, socket, self.peer, request);
-        let shared = driver.connection().shared();
-        shared.choose(self.choice.clone());
         if let Some(certificates) = &self.certificates {
-            let _ = shared.rare().certificates.set(Arc::clone(certificates));
+            let rare = driver.connection().shared().rare();
+            let _ = rare.certificates.set(Arc::clone(certificates));
         }
         // A shutdown that began meanwhile has not seen it.
-        if gate.is_open() {
-            self.runtime.spawn(driver);
-        }
+        driver.launch(self.choice.clone(), !gate.is_open());
     }
 
     fn refuse(&self, refused: &Rejected) {

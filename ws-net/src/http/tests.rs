@@ -245,3 +245,26 @@ fn a_request_that_is_there_when_the_server_closes_is_answered() {
     let answer = String::from_utf8(client.take().0).unwrap();
     assert!(answer.ends_with("\r\n\r\npage") && client.ended(), "{answer}");
 }
+
+#[test]
+fn who_asks_behind_a_page_when_the_server_closes_is_told_of() {
+    let toy = Toy::default();
+    let page = |_: Request<RequestBody>| async { Response::new("page".to_owned()) };
+    let server = run(&toy, Builder::new(toy.clone()).on_request(page));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let out = Arc::clone(&told);
+    server.on_rejected(move |client| lock(&out).push((client.status, client.cause.clone())));
+    let client = toy.dial();
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    toy.settle();
+    assert!(client.take().0.ends_with(b"\r\n\r\npage"));
+    client.send(REQUEST);
+    server.close();
+    toy.settle();
+    let answer = String::from_utf8(client.take().0).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && client.ended(), "{answer}");
+    drop(client);
+    toy.settle();
+    assert_eq!(*lock(&told), [(503, Cause::Unavailable)]);
+    assert_eq!((server.load().refused, server.load().connections), (1, 0));
+}
