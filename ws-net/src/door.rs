@@ -125,8 +125,10 @@ impl Door for Queued {
             queue.incoming.push_back(incoming);
             ended
         });
-        // Dropping it is an answer.
-        drop(late);
+        if !connection.shared().common.gate.is_open() {
+            late.into_iter().for_each(Incoming::turn_away);
+        }
+        // Otherwise dropping it was an answer.
         None
     }
 }

@@ -52,6 +52,11 @@ impl Incoming {
         self.connection.reject(reject);
     }
 
+    /// Sends it away because the server stops, before anybody has decided.
+    pub(crate) fn turn_away(self) {
+        self.connection.turn_away();
+    }
+
     /// Whether nobody waits for the answer any more.
     pub(crate) fn has_ended(&self) -> bool {
         self.connection.state() >= State::Closing
@@ -95,16 +100,9 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        let shared = self.connection.shared();
-        let stopping = !shared.common.gate.is_open();
         // An answer that was given stands: there is no request to be rejected then.
-        let _ = shared.command(|inner, now| {
-            if stopping {
-                inner.core.turn_away(now)
-            } else {
-                inner.core.reject(&Reject::new(503), now)
-            }
-        });
+        let shared = self.connection.shared();
+        let _ = shared.command(|inner, now| inner.core.reject(&Reject::new(503), now));
     }
 }
 

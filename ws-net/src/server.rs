@@ -344,8 +344,7 @@ impl<R: Runtime> Parts<R> {
         });
         let sockets = lock(&self.sockets).close();
         contain("the end of a listening socket", || drop(sockets));
-        // Dropping them is an answer.
-        drop(unanswered);
+        unanswered.into_iter().for_each(Incoming::turn_away);
         if first {
             self.endpoint.listeners.tell_shutdown();
         }

@@ -2,9 +2,10 @@ use std::future::pending;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use ws_proto::Cause;
+use ws_proto::{Accept, Cause};
 
 use super::*;
+use crate::AcceptError;
 use crate::Bind;
 use crate::toy::Toy;
 use crate::toy::party::{REQUEST, running, server};
@@ -85,4 +86,50 @@ fn a_shutdown_tells_of_those_whose_request_is_being_decided() {
     toy.settle();
     assert_eq!(*lock(&told), [Cause::Unavailable]);
     assert_eq!(server.load().refused, 1);
+}
+
+#[test]
+fn what_the_application_does_with_a_request_is_its_own_also_when_the_server_stops() {
+    let (toy, server) = server(|builder| builder);
+    let told = refusals(&server);
+    let mut clients = Vec::new();
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut next = pin!(server.accept());
+        assert!(poll(next.as_mut()).is_pending());
+        let client = toy.dial();
+        client.send(REQUEST);
+        toy.settle();
+        clients.push(client);
+        let Poll::Ready(Ok(incoming)) = poll(next) else { panic!("it asked") };
+        held.push(incoming);
+    }
+    // One that waits to be taken, and one that has not asked yet.
+    for sent in [REQUEST, b""] {
+        let client = toy.dial();
+        client.send(sent);
+        toy.settle();
+        clients.push(client);
+    }
+    server.close();
+    toy.settle();
+    clients[3].send(REQUEST);
+    toy.settle();
+    for client in clients.drain(2..) {
+        assert!(client.take().0.starts_with(b"HTTP/1.1 503 "));
+    }
+    toy.settle();
+    assert_eq!(mem::take(&mut *lock(&told)), [Cause::Unavailable, Cause::Unavailable]);
+
+    drop(held.pop());
+    let unfit = held.pop().unwrap();
+    let accepting = async move { unfit.accept(Accept::new().subprotocol("unheard-of")).await };
+    let error = toy.block_on(accepting).unwrap_err();
+    assert!(matches!(error, AcceptError::Command(_)), "{error}");
+    toy.settle();
+    for client in clients.drain(..) {
+        assert!(client.take().0.starts_with(b"HTTP/1.1 503 "));
+    }
+    toy.settle();
+    assert_eq!(*lock(&told), [Cause::Rejected(503), Cause::Rejected(503)]);
 }
