@@ -187,8 +187,8 @@ impl Connection {
     /// As long as its request is being read or decided about, it is answered with the status,
     /// headers and body of `reject`; listeners and [`Builder::authorize`](crate::Builder::authorize)
     /// run so early. Later the connection is closed with code 1008 (policy). The reason in `reject`
-    /// is logged, with status 500 as an error, and never sent. Does nothing when the connection is
-    /// closing already.
+    /// is logged, with status 500 as an error, one a second and the others for debugging, and never
+    /// sent. Does nothing when the connection is closing already.
     pub fn reject(&self, reject: &Reject) {
         let mut freed = Freed::default();
         let late = self.shared.command(|inner, now| {
@@ -354,6 +354,18 @@ impl Connection {
     /// Answers the request that waits, if there is one, with 503: the server is full or stops.
     pub(crate) fn turn_away(&self) {
         let _ = self.shared.command(|inner, now| inner.core.turn_away(now));
+    }
+
+    /// The same, and [closes](Self::close) where no request waits: in one step, so that none comes
+    /// in between.
+    pub(crate) fn turn_away_or_close(&self, close: Close) {
+        let mut freed = Freed::default();
+        self.shared.command(|inner, now| {
+            if inner.core.turn_away(now).is_err() {
+                inner.close(close, now, &mut freed);
+            }
+        });
+        freed.release();
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -275,8 +275,7 @@ impl<R: Runtime> Server<R> {
         self.close();
         for connection in self.everybody() {
             // Whoever waits for an answer is refused, which is told as such.
-            connection.turn_away();
-            connection.close(close.clone());
+            connection.turn_away_or_close(close.clone());
         }
         let deadline = self.parts.runtime.now() + grace;
         let mut emptied = pin!(gate.emptied());

@@ -132,8 +132,9 @@ impl<R: Runtime> Upgrade<R> {
     ///
     /// A subprotocol that the client did not offer is left out, since it was chosen before anybody
     /// could know: then `authorize` or the [policy](crate::SubprotocolPolicy) chooses, and the client
-    /// connects without one if they choose none. (draft75 and draft76 clients that asked for one get
-    /// 400 in that case, since they would give up.)
+    /// connects without one if they choose none. (draft75 and draft76 clients that asked for one would
+    /// give up: with [`serve`](Self::serve) and [`run`](Self::run) they get 400 in that case, otherwise
+    /// see [`Incoming::accept`].)
     pub fn accept_with(mut self, accept: Accept) -> Self {
         self.choice = Some(Arc::new(accept));
         self

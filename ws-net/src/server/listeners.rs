@@ -55,9 +55,9 @@ impl<R: Runtime> Server<R> {
     }
 
     /// Calls `f` with every client that was refused, by a rule, a policy or the application, because
-    /// nobody decided about it in time, or because the server was full or closed or its address had
-    /// its share when it came as an [`Upgrade`](crate::Upgrade), after the state of its connection
-    /// became 6 (closed).
+    /// nobody decided about it in time, because the server stopped while its request waited for an
+    /// answer, or because the server was full or closed or its address had its share when it came as
+    /// an [`Upgrade`](crate::Upgrade), after the state of its connection became 6 (closed).
     /// Clients that leave during their handshake, or are too slow in it themselves, are seen by
     /// `on_state_change` alone.
     pub fn on_rejected(&self, f: impl Fn(&Rejected) + Send + Sync + 'static) -> ListenerId {
