@@ -41,7 +41,7 @@ fn every_component_says_in_lines_of_its_own_what_it_does(name: &str) {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     for expected in [
         " INFO ws::server: listening address=127.0.0.1:",
-        " INFO ws::server: rejected: \"no seat for you\" id=",
+        " INFO ws::server: rejected: \"no seat for you\" number=1 id=",
         " INFO ws::server: shut down closed=",
         "DEBUG ws::connection: handshaking -> connected",
         "DEBUG ws::connection: connected -> closing",

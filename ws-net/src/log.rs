@@ -2,7 +2,7 @@ use std::io::{self, ErrorKind};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, error, info, warn};
-use ws_proto::{Cause, Closed, Expired, HandshakeError};
+use ws_proto::{Cause, Closed, CommandError, Expired, HandshakeError};
 
 use crate::contain::catch;
 use crate::gate::Refused;
@@ -188,12 +188,28 @@ pub(crate) fn not_spoken(connection: &Connection, name: &str) {
 pub(crate) fn refused_because(connection: &Connection, status: u16, reason: &str) {
     let (id, peer) = (connection.id(), connection.peer_addr());
     write(|| {
-        let number = count(&connection.shared().common, Fault::Reason);
+        let common = &connection.shared().common;
         if status == 500 {
+            let number = count(common, Fault::Failure);
             seldom!(error, number, "ws::server", %id, %peer, status, "rejected: {reason:?}");
         } else {
+            let number = count(common, Fault::Reason);
             seldom!(info, number, "ws::server", %id, %peer, status, "rejected: {reason:?}");
         }
+    });
+}
+
+/// One line for a decision that does not fit its request.
+pub(crate) fn does_not_fit(connection: &Connection, error: &CommandError) {
+    let (id, peer) = (connection.id(), connection.peer_addr());
+    write(|| {
+        seldom!(
+            error,
+            count(&connection.shared().common, Fault::Failure),
+            "ws::server",
+            %id, %peer,
+            "the application accepted a request in a way that does not fit it: {error}",
+        );
     });
 }
 

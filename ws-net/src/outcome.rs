@@ -10,8 +10,8 @@ use crate::log;
 /// `?` can be used in it.
 ///
 /// `Ok` closes the connection as nothing does, with code 1000. `Err` is a fault of this side: it is
-/// logged as an error under `ws::connection` with the connection's id, and closes with 1011, if the
-/// connection is still open; nothing of it is sent. One that says no more than that the connection
+/// logged as an error under `ws::connection` with the connection's id, one a second and the others
+/// for debugging, and closes with 1011, if the connection is still open; nothing of it is sent. One that says no more than that the connection
 /// is over, when it is, is no fault: what [`recv`](Connection::recv) or [`send`](Connection::send)
 /// answered, passed on by `?`, also inside of an error of your own that names it as its source.
 ///

@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Refused,
     /// It has said why.
     Reason,
+    /// It could not decide.
+    Failure,
     /// A handler failed.
     Handler,
     /// A client is gone without a word.
@@ -28,13 +30,14 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Handshake,
         Self::Protocol,
         Self::Tls,
         Self::Decision,
         Self::Refused,
         Self::Reason,
+        Self::Failure,
         Self::Handler,
         Self::Lost,
     ];

@@ -3,7 +3,7 @@
 use std::mem;
 use std::task::{Context, Poll};
 
-use tracing::{debug, error};
+use tracing::debug;
 use ws_proto::{Accept, CommandError, Event, Instant, Reject, Request, State};
 
 use super::{DriverProjection, Socket, passes};
@@ -149,11 +149,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 connection.reject(&Reject::new(400).body(text));
             }
             _ => {
-                error!(
-                    target: "ws::server",
-                    %id, %peer,
-                    "the application accepted a request in a way that does not fit it: {error}",
-                );
+                log::does_not_fit(connection, error);
                 connection.reject(&Reject::new(500));
             }
         }

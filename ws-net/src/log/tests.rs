@@ -2,9 +2,11 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use crate::runtime::Runtime;
 use crate::toy::Toy;
 use crate::toy::lines::{Line, lines};
-use crate::toy::party::{REQUEST, join, running};
+use crate::toy::party::{REQUEST, join, listening, running};
+use crate::{Builder, Candidate, Reject};
 
 const UNKNOWN_VERSION: &[u8] =
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -61,6 +63,58 @@ fn broken_frames_are_one_warning_a_second() {
     let (warn, debug) = ((Level::WARN, Some(1)), (Level::DEBUG, None));
     assert_eq!(told(&lines, "the peer broke the protocol"), [warn, debug, debug], "{lines:?}");
     assert_eq!(told(&lines, "the peer's handshake was refused"), [warn], "a kind of its own");
+}
+
+#[test]
+fn lost_peers_are_one_line_a_second() {
+    let (toy, _server) = running(|builder| builder);
+    let lines = lines(|| {
+        for _ in 0..2 {
+            drop(join(&toy));
+            toy.settle();
+        }
+    });
+    let expected = [(Level::INFO, Some(1)), (Level::DEBUG, None)];
+    assert_eq!(told(&lines, "the peer was lost"), expected, "{lines:?}");
+}
+
+#[test]
+fn handlers_that_fail_are_one_error_a_second() {
+    let toy = Toy::default();
+    let server = listening(Builder::new(toy.clone()));
+    toy.spawn(async move { server.serve(|_| async { Err("no room") }).await.unwrap() });
+    let lines = lines(|| {
+        for _ in 0..2 {
+            visit(&toy, REQUEST);
+        }
+    });
+    let expected = [(Level::ERROR, Some(1)), (Level::DEBUG, None)];
+    assert_eq!(told(&lines, "the handler failed: \"no room\""), expected, "{lines:?}");
+}
+
+/// Whoever is refused for a reason does not hide that there is a fault.
+#[test]
+fn refusals_are_one_line_a_second_and_failures_another() {
+    let answer = |candidate: Candidate| async move {
+        if candidate.request().path() == "/broken" {
+            return Err(Reject::from("the table is locked"));
+        }
+        Err(Reject::new(403).because("unknown"))
+    };
+    let (toy, _server) = running(|builder| builder.authorize(answer));
+    let broken = String::from_utf8_lossy(REQUEST).replacen("/chat", "/broken", 1);
+    assert_ne!(broken.as_bytes(), REQUEST);
+    let lines = lines(|| {
+        for _ in 0..2 {
+            visit(&toy, REQUEST);
+            visit(&toy, broken.as_bytes());
+        }
+    });
+    let [info, error] = [Level::INFO, Level::ERROR].map(|level| (level, Some(1)));
+    let debug = (Level::DEBUG, None);
+    assert_eq!(told(&lines, "rejected: \"unknown\""), [info, debug], "{lines:?}");
+    assert_eq!(told(&lines, "rejected: \"the table is locked\""), [error, debug], "{lines:?}");
+    assert_eq!(told(&lines, "the application refused"), [info, debug, debug, debug]);
 }
 
 #[test]
