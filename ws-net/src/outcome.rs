@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::iter::successors;
 
-use ws_proto::{CloseCode, SendErrorKind, State};
+use ws_proto::{CloseCode, Reject, SendErrorKind, State};
 
 use crate::Connection;
 use crate::log;
@@ -11,9 +11,10 @@ use crate::log;
 ///
 /// `Ok` closes the connection as nothing does, with code 1000. `Err` is a fault of this side: it is
 /// logged as an error under `ws::connection` with the connection's id, one a second and the others
-/// for debugging, and closes with 1011, if the connection is still open; nothing of it is sent. One that says no more than that the connection
-/// is over, when it is, is no fault: what [`recv`](Connection::recv) or [`send`](Connection::send)
-/// answered, passed on by `?`, also inside of an error of your own that names it as its source.
+/// for debugging, and closes with 1011, if the connection is still open; nothing of it is sent. One
+/// that says no more than that the connection is over, when it is, is no fault: what
+/// [`recv`](Connection::recv) or [`send`](Connection::send) answered, passed on by `?`, also inside
+/// of an error of your own that names it as its source.
 ///
 /// An error is what becomes a `Box<dyn Error + Send + Sync>`: a type of your own, such a box, those
 /// of `anyhow` and `eyre`, a text.
@@ -74,7 +75,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> Settle for Result<(), E> {
     fn settle(self, connection: &Connection) -> CloseCode {
         match self {
             Ok(()) => CloseCode::NORMAL,
-            Err(error) => fail(&*error.into(), connection),
+            Err(error) => fail(error.into(), connection),
         }
     }
 }
@@ -93,11 +94,13 @@ impl Settle for Never {
 
 /// The handler failed (RFC 6455 section 7.4.1: 1011), unless its connection did.
 #[cold]
-fn fail(error: &(dyn Error + 'static), connection: &Connection) -> CloseCode {
-    if is_the_end(error, connection) {
+fn fail(error: Box<dyn Error + Send + Sync>, connection: &Connection) -> CloseCode {
+    if is_the_end(&*error, connection) {
         return CloseCode::NORMAL;
     }
-    log::handler_failed(connection, &whole(error));
+    // It puts an error and what is behind it into words.
+    let reject = Reject::from(error);
+    log::handler_failed(connection, reject.reason().unwrap_or_default());
     CloseCode::INTERNAL
 }
 
@@ -113,23 +116,8 @@ fn is_the_end(error: &(dyn Error + 'static), connection: &Connection) -> bool {
     let refusals = [State::Closing, State::Closed].map(SendErrorKind::NotConnected);
     let mut words: Vec<_> = refusals.iter().map(ToString::to_string).collect();
     words.extend(end.map(|end| end.to_string()));
-    causes(error).any(|error| words.contains(&error.to_string()))
-}
-
-/// An error, and what is behind it.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    successors(Some(error), |&error| error.source())
-}
-
-/// An error and what is behind it, unless it has said that itself.
-fn whole(error: &(dyn Error + 'static)) -> String {
-    let mut said = error.to_string();
-    for words in causes(error).skip(1).map(ToString::to_string) {
-        if !said.ends_with(&words) {
-            said = format!("{said}: {words}");
-        }
-    }
-    said
+    let mut causes = successors(Some(error), |&error| error.source());
+    causes.any(|error| words.contains(&error.to_string()))
 }
 
 #[cfg(test)]
@@ -213,19 +201,19 @@ mod tests {
             message: Message::text("late"),
             kind: SendErrorKind::NotConnected(State::Closing),
         };
-        assert_eq!(fail(&refused(), &connection), CloseCode::INTERNAL, "it is open");
+        assert_eq!(fail(refused().into(), &connection), CloseCode::INTERNAL, "it is open");
         connection.close(Close::normal());
         assert_eq!(connection.try_send("late").unwrap_err().to_string(), refused().to_string());
         for no_fault in [Own::Lost(refused()), Own::Passed(refused())] {
-            assert_eq!(fail(&no_fault, &connection), CloseCode::NORMAL);
+            assert_eq!(fail(no_fault.into(), &connection), CloseCode::NORMAL);
         }
         drop(client);
         let end = toy.block_on(async move {
             let end = connection.closed().await;
-            assert_eq!(fail(&*end, &connection), CloseCode::NORMAL);
-            assert_eq!(fail(&end, &connection), CloseCode::NORMAL);
-            assert_eq!(fail(&refused(), &connection), CloseCode::NORMAL);
-            fail(&Own::Disk, &connection)
+            assert_eq!(fail(ws_proto::Closed::clone(&end).into(), &connection), CloseCode::NORMAL);
+            assert_eq!(fail(end.into(), &connection), CloseCode::NORMAL);
+            assert_eq!(fail(refused().into(), &connection), CloseCode::NORMAL);
+            fail(Own::Disk.into(), &connection)
         });
         assert_eq!(end, CloseCode::INTERNAL);
     }
@@ -234,12 +222,12 @@ mod tests {
     fn what_is_behind_an_error_is_told_once() {
         let refused = SendError { message: Message::text(""), kind: SendErrorKind::TextOnly };
         assert_eq!(
-            whole(&Own::Lost(refused)),
+            Reject::from(Own::Lost(refused)).reason().unwrap(),
             "the last message was lost: draft75 and draft76 carry text only"
         );
         let end = ws_proto::Closed::new(ws_proto::Cause::Eof);
         let words = end.to_string();
-        assert_eq!(whole(&crate::AcceptError::Closed(end.into())), {
+        assert_eq!(Reject::from(crate::AcceptError::Closed(end.into())).reason().unwrap(), {
             format!("the connection ended before it was open: {words}")
         });
     }
