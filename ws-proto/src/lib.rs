@@ -163,6 +163,7 @@ pub use piece::Piece;
 mod prepared;
 pub use prepared::Prepared;
 
+mod unchecked;
 mod utf8_bytes;
 pub use utf8_bytes::Utf8Bytes;
 
