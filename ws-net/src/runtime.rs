@@ -133,6 +133,7 @@ pub trait Transport: Send + Unpin + 'static {
 
     /// The same by way of a slice, for a [`poll_fill`](Self::poll_fill) that cannot append just now.
     /// There is no reason to write another.
+    #[inline]
     fn poll_fill_slice(
         &mut self,
         cx: &mut Context<'_>,

@@ -31,14 +31,17 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
+    #[inline]
     fn add(self, duration: Duration) -> Self {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+        let nanos = seconds.saturating_add(u64::from(duration.subsec_nanos()));
         Self(self.0.saturating_add(nanos))
     }
 }
 
 /// The time since the start chosen by the caller.
 impl From<Duration> for Instant {
+    #[inline]
     fn from(since_start: Duration) -> Self {
         Self::from_nanos(0) + since_start
     }

@@ -33,21 +33,28 @@ macro_rules! either {
     };
 }
 
+impl TokioStream {
+    /// Reads straight into a message.
+    fn append(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
+        let Some(mut message) = input.message_mut() else { return Poll::Ready(Ok(0)) };
+        let n = ready!(either!(self, socket => pin!(socket.read_buf(&mut message)).poll(cx)))?;
+        input.filled(n);
+        Poll::Ready(Ok(n))
+    }
+}
+
 impl Transport for TokioStream {
     // Tokio notes by itself that a short read left nothing behind.
+    #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
         ready!(either!(self, socket => Pin::new(socket).poll_read(cx, &mut buf)))?;
         Poll::Ready(Ok(buf.filled().len()))
     }
 
+    #[inline]
     fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
-        let Some(mut message) = input.message_mut() else {
-            return self.poll_fill_slice(cx, input);
-        };
-        let n = ready!(either!(self, socket => pin!(socket.read_buf(&mut message)).poll(cx)))?;
-        input.filled(n);
-        Poll::Ready(Ok(n))
+        if input.is_lent() { self.append(cx, input) } else { self.poll_fill_slice(cx, input) }
     }
 
     fn poll_write_vectored(

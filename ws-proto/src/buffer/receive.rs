@@ -62,13 +62,22 @@ impl RecvBuf {
     ///
     /// Empty only when the buffer is full of bytes that no event was taken of, or without a chunk,
     /// see [`take_chunk`](Self::take_chunk).
+    #[inline]
     pub fn spare_mut(&mut self) -> &mut [u8] {
+        if self.message.is_some() || self.start != self.end {
+            return self.spare_behind();
+        }
+        (self.start, self.end) = (0, 0);
+        &mut self.chunk
+    }
+
+    /// The same behind what is there already.
+    #[inline(never)]
+    fn spare_behind(&mut self) -> &mut [u8] {
         if let Some(target) = &mut self.message {
             return target.spare_mut();
         }
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        } else if self.end == self.chunk.len() {
+        if self.end == self.chunk.len() {
             self.chunk.copy_within(self.start.., 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
@@ -86,11 +95,13 @@ impl RecvBuf {
     }
 
     /// Whether the next bytes go straight into the message that is under construction.
+    #[inline]
     pub fn is_lent(&self) -> bool {
         self.message.is_some()
     }
 
     /// Whether [`spare_mut`](Self::spare_mut) is not empty.
+    #[inline]
     pub fn has_room(&self) -> bool {
         match &self.message {
             Some(target) => target.room() > 0,
@@ -100,6 +111,7 @@ impl RecvBuf {
 
     /// Says that the first `n` bytes of [`spare_mut`](Self::spare_mut) were received, or that `n`
     /// bytes were appended to [`message_mut`](Self::message_mut). More than there are counts as all.
+    #[inline]
     pub fn filled(&mut self, n: usize) {
         match &mut self.message {
             Some(target) => target.filled(n),
@@ -153,16 +165,19 @@ impl RecvBuf {
     }
 
     /// Number of received bytes that were not parsed yet.
+    #[inline]
     pub fn len(&self) -> usize {
         self.end - self.start + self.message.as_ref().map_or(0, Target::len)
     }
 
     /// Whether every received byte was parsed.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whether the buffer holds nothing of its connection, so that it may be used for another.
+    #[inline]
     pub fn is_idle(&self) -> bool {
         self.start == self.end && self.message.is_none()
     }

@@ -8,6 +8,7 @@ impl Connection {
     /// The next deadline; call [`handle_timeout`](Self::handle_timeout) when it has come. It
     /// does not move with each message: receiving only notes the time, and sending sets the stall
     /// deadline at most once in its own length.
+    #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }

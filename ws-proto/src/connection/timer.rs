@@ -64,6 +64,7 @@ impl Timers {
     }
 
     /// Sets the deadline unless one stands.
+    #[inline]
     pub(crate) fn set_if_stopped(&mut self, timer: Timer, deadline: impl FnOnce() -> Instant) {
         if self.of(timer).is_none() {
             self.set(timer, deadline());
@@ -81,6 +82,7 @@ impl Timers {
     }
 
     /// The earliest deadline.
+    #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
         let two = earlier(self.shared, self.stall);
         let Some(rare) = &self.rare else { return two };
@@ -102,6 +104,7 @@ impl Timers {
         Some(expired)
     }
 
+    #[inline]
     fn of(&self, timer: Timer) -> Option<Instant> {
         match timer {
             Timer::Stall => self.stall,
@@ -126,6 +129,7 @@ impl Timers {
     }
 }
 
+#[inline]
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
