@@ -1,8 +1,13 @@
 //! Batches: messages that are framed and parsed while somebody else may have the connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ws_proto::{Accept, Batch, Close, Event, Message, RecvBuf, State, Timeouts, Version};
+use bytes::{Buf, Bytes};
+use ws_proto::{
+    Accept, Batch, Close, Config, Connection, Deflate, Event, Instant, Message, RecvBuf, State,
+    Timeouts, Transmit, Version,
+};
 use ws_tests::pair::{Pair, written};
 
 #[test]
@@ -147,4 +152,93 @@ fn a_batch_parses_nothing_while_something_has_to_be_told() {
     }
     server.begin_batch(&mut batch, 1000);
     assert_eq!(batch.poll_message(&mut input, pair.now), Some("hi".into()));
+}
+
+/// What happens to a server.
+type Step = fn(&mut Connection);
+
+/// All that shows what became of a batch: what was handed out at its end and behind that, what was
+/// buffered in between, the deadline, and what will not be sent.
+type Facts = (Bytes, usize, Option<Instant>, Vec<u8>, usize, Option<usize>);
+
+/// Ends a batch of this many messages in one way or the other.
+fn end_batch(
+    (version, config): (Version, &Arc<Config>),
+    (before, meanwhile): (Step, Step),
+    messages: usize,
+    transmits: bool,
+) -> Facts {
+    let mut pair = Pair::with_config(version, config);
+    pair.drive();
+    let server = &mut pair.server.connection;
+    let mut batch = Batch::new();
+    before(server);
+    server.begin_batch(&mut batch, 1000);
+    for i in 0..messages {
+        assert!(batch.take(&mut format!("message {i} {}", "x".repeat(50)).into()));
+    }
+    meanwhile(server);
+    let transmit = if transmits {
+        server.transmit_batch(&mut batch)
+    } else {
+        server.end_batch(&mut batch);
+        server.poll_transmit()
+    };
+    assert!(batch.is_empty() && !batch.take(&mut "late".into()));
+    let bytes = match transmit {
+        Some(Transmit::Data(mut data)) => data.copy_to_bytes(data.remaining()),
+        _ => Bytes::new(),
+    };
+    let (buffered, deadline) = (server.buffered_amount(), server.poll_timeout());
+    server.handle_transmitted(bytes.len());
+    let rest = written(server);
+    let unsent = server.take_unsent().map(|unsent| unsent.remaining());
+    (bytes, buffered, deadline, rest, server.buffered_amount(), unsent)
+}
+
+#[test]
+fn a_batch_that_is_transmitted_is_ended_and_handed_out() {
+    const NOW: Instant = Instant::from_nanos(9);
+    let steps: [Step; 6] = [
+        |_| {},
+        |server| assert!(server.send("queued".into()).is_ok()),
+        |server| {
+            assert!(server.send("handed out".into()).is_ok());
+            // It is not reported as written, unless the batch goes first.
+            let _ = server.poll_transmit();
+        },
+        |server| {
+            let mut input = RecvBuf::with_capacity(1000);
+            input.feed(&b"\x89\x80\0\0\0\0".repeat(20));
+            let drafts = !server.version().is_some_and(Version::has_frames);
+            while !drafts && server.poll_event(&mut input, NOW).is_some() {}
+        },
+        |server| server.close(Close::normal(), NOW),
+        Connection::abort,
+    ];
+    let deflate = || Deflate::new().server_no_context_takeover(false);
+    let configs = [
+        Config::default(),
+        Config::builder().deflate(Deflate::new()).build().unwrap(),
+        Config::builder().deflate(deflate()).build().unwrap(),
+    ]
+    .map(Arc::new);
+    for (version, config) in
+        Version::ALL.into_iter().flat_map(|v| configs.each_ref().map(|c| (v, c)))
+    {
+        for (before, meanwhile) in (0..3).flat_map(|before| (0..6).map(move |then| (before, then)))
+        {
+            for messages in [0, 2] {
+                let run = |transmits| {
+                    let (before, meanwhile) = (steps[before], steps[meanwhile]);
+                    end_batch((version, config), (before, meanwhile), messages, transmits)
+                };
+                let transmitted = run(true);
+                let case = format!("{version}, {before}, {meanwhile}, {messages} messages");
+                assert_eq!(transmitted, run(false), "{case}");
+                let sent = transmitted.0.len() >= 20 * messages;
+                assert!(sent || transmitted.5.is_some(), "{case}: {transmitted:?}");
+            }
+        }
+    }
 }

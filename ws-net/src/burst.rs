@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Waker};
 use ws_proto::{Batch, Instant, Message, RecvBuf, SendBuf};
 
 use crate::loan::Loan;
+use crate::outbox::Outbox;
 use crate::shared::{Activity, Inner, Reader, Shared};
 use crate::streaming::Reading;
 
@@ -118,6 +119,7 @@ pub(crate) fn begin(shared: &Shared) {
 
 /// It runs no more. What is lent still goes back when the lock is taken next, which the driver
 /// does before anything else.
+#[inline]
 pub(crate) fn end(shared: &Shared) {
     let _ = BURST.try_with(|burst| {
         if burst.runs.get() == shared.serial {
@@ -194,6 +196,7 @@ pub(crate) fn send(shared: &Shared, message: &mut Message) -> bool {
 }
 
 /// Keeps the memory of what was sent for the next batch.
+#[inline]
 pub(crate) fn recycle(sent: SendBuf) {
     let _ = BURST.try_with(|burst| burst.lent.borrow_mut().batch.recycle(sent));
 }
@@ -231,6 +234,71 @@ impl Inner {
             begin(shared);
             self.lend(shared);
         }
+    }
+
+    /// Begins a burst for the handler or the listeners of a connection on which there is nothing but
+    /// the messages in `input`. They come back when this thread is in another burst.
+    #[inline]
+    pub(crate) fn lend_straight(
+        &mut self,
+        shared: &Shared,
+        input: Box<RecvBuf>,
+        now: Instant,
+    ) -> Result<(), Box<RecvBuf>> {
+        let mut input = Some(input);
+        let _ = BURST.try_with(|burst| {
+            if burst.runs.get() != 0 || burst.lender.get() != 0 {
+                return;
+            }
+            burst.runs.set(shared.serial);
+            burst.lender.set(shared.serial);
+            burst.drained.set(true);
+            let waker = self.waker.as_ref().map(identity);
+            burst.waker.set(waker.unwrap_or((ptr::null(), ptr::null())));
+            shared.contested.store(false, Ordering::Relaxed);
+            self.loan.lent = true;
+            self.loan.drained = true;
+            let mut lent = burst.lent.borrow_mut();
+            self.core.begin_batch(&mut lent.batch, BYTES);
+            lent.now = now;
+            lent.input = input.take();
+        });
+        input.map_or(Ok(()), Err)
+    }
+
+    /// Ends it, if all messages were taken, puts what is to be written in `outbox`, and answers the
+    /// memory of the input. Otherwise nothing was done.
+    #[inline]
+    pub(crate) fn settle_straight(
+        &mut self,
+        shared: &Shared,
+        outbox: &mut Outbox,
+    ) -> Option<Box<RecvBuf>> {
+        let is_used_up = |input: &mut Box<RecvBuf>| input.is_idle() && input.has_room();
+        let settle = |burst: &Burst| {
+            let (input, transmit);
+            if burst.lender.get() == shared.serial {
+                let mut lent = burst.lent.borrow_mut();
+                if lent.slot.is_some() {
+                    return None;
+                }
+                input = lent.input.take_if(is_used_up)?;
+                burst.lender.set(0);
+                transmit = self.core.transmit_batch(&mut lent.batch);
+            } else {
+                // Somebody has taken the lock meanwhile, and with it what was lent.
+                let given = self.input.take_if(|input| !self.loan.lent && is_used_up(input));
+                input = given?;
+                transmit = self.core.poll_transmit();
+            }
+            burst.runs.set(0);
+            self.loan = Loan { handler_takes: self.loan.handler_takes, ..Loan::default() };
+            if let Some(transmit) = transmit {
+                outbox.put(transmit);
+            }
+            Some(input)
+        };
+        BURST.try_with(settle).ok().flatten()
     }
 
     /// The driver is gone, and with it what was lent.

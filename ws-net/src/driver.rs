@@ -1,24 +1,24 @@
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use pin_project_lite::pin_project;
-use ws_proto::{
-    Accept, Cause, CloseCode, Closed, Event, Expired, Instant, Message, Request, State,
-};
+use ws_proto::{Accept, CloseCode, Event, Instant, Request, State};
 
+use crate::Connection;
 use crate::burst;
 use crate::candidate::Verdict;
 use crate::contain::attempt;
 use crate::door::Door;
 use crate::endpoint::{BoxFuture, Endpoint, HttpClient, Promise};
 use crate::gate::Permit;
-use crate::guard::{close_after_panic, guard, guard_or_close};
-use crate::listeners::{Known, Listeners, Own, Table};
+use crate::guard::{close_after_panic, guard};
+use crate::listeners::{Known, Listeners, Table};
 use crate::log;
 use crate::membership::Membership;
 use crate::outbox::Outbox;
@@ -26,13 +26,14 @@ use crate::outcome::Settle;
 use crate::relay::pass;
 use crate::runtime::{Runtime, Transport};
 use crate::shared::{Activity, Peer, Shared};
-use crate::turn::{BUDGET, Rest, StreamEnd, Turn, Work};
+use crate::turn::{COST_OF_READ, Rest, StreamEnd, Turn, Work};
 use crate::waiters::Spare;
-use crate::{Connection, Descriptor, Rejected, StateChange};
 
 mod panics;
 mod promise;
 mod request;
+mod straight;
+mod telling;
 
 pin_project! {
     /// One connection: a future that moves bytes between the socket and the core, tells what
@@ -175,15 +176,28 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         if pass::run(self.membership.connection.shared()) {
             cx.waker().wake_by_ref();
         }
-        let mut turn = Turn::begin(self.rest, self.runtime.now());
+        let now = self.runtime.now();
+        let watch = burst::Watch::over(self.membership.connection.shared());
+        let poll = match self.go_straight(now, cx) {
+            Ok(deadline) => {
+                self.keep_deadline(deadline, now, cx);
+                Poll::Pending
+            }
+            Err(turn) => self.go_round(turn, cx),
+        };
+        mem::forget(watch);
+        poll
+    }
+
+    /// Any turn, from where it stands.
+    #[inline(never)]
+    fn go_round(&mut self, mut turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+        let now = turn.now;
         let summoned = self.membership.connection.shared().summoned.load(Ordering::Relaxed);
         if turn.reads_first(self.rest, summoned) {
             self.transfer(&mut turn, true, cx);
         }
-        let watch = burst::Watch::over(self.membership.connection.shared());
         let deadline = self.work(&mut turn, cx);
-        mem::forget(watch);
-        let now = turn.now;
         if turn.moved.unwrap_or(true) {
             // Before the turn can end early, and forget it.
             self.membership.renew_alarm();
@@ -206,18 +220,21 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             Socket::Gone if self.handler.is_none() => return Poll::Ready(()),
             _ => {}
         }
+        self.keep_deadline(deadline, now, cx);
+        Poll::Pending
+    }
+
+    fn keep_deadline(&mut self, deadline: Option<Instant>, now: Instant, cx: &mut Context<'_>) {
         if self.membership.poll_alarm(deadline, (self.runtime, now), cx).is_ready() {
             cx.waker().wake_by_ref();
         }
-        Poll::Pending
     }
 
     /// Works until there is nothing to do before the deadline that it answers. Pending when the
     /// turn was long enough before that.
     fn work(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
-        let mut budget = BUDGET;
-        while budget > 0 {
-            budget -= 1;
+        while turn.budget > 0 {
+            turn.budget -= 1;
             match self.next_work(turn, cx.waker()) {
                 Work::Event(event) => {
                     let is_last = matches!(event, Event::Closed(_));
@@ -230,15 +247,15 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                         }
                     }
                 }
-                Work::Message(message) => self.deliver(message, turn, &mut budget),
+                Work::Message(message) => self.deliver(message, turn),
                 Work::Handler => {
                     if self.serve(turn, cx) {
                         return Poll::Ready(None);
                     }
                 }
-                Work::Transfer => self.transfer_for(&mut budget, turn, cx),
+                Work::Transfer => self.transfer_in_turn(turn, cx),
                 Work::TransferAndSleep(deadline) => {
-                    self.transfer_for(&mut budget, turn, cx);
+                    self.transfer_in_turn(turn, cx);
                     let shared = self.membership.connection.shared();
                     if turn.has_settled() && shared.note_written(turn.written) {
                         return Poll::Ready(deadline);
@@ -258,8 +275,13 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     /// can happen any more; the chunk goes back to the thread then.
     fn serve(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let returned = self.poll_handler(turn.now, cx);
+        burst::end(self.membership.connection.shared());
+        self.end_handler(returned, turn)
+    }
+
+    /// What follows from the handler's having returned, if it did.
+    fn end_handler(&mut self, returned: Option<CloseCode>, turn: &mut Turn) -> bool {
         let shared = self.membership.connection.shared();
-        burst::end(shared);
         let gone = self.handler.is_none() && matches!(self.socket, Socket::Gone);
         if returned.is_none() && !gone {
             return false;
@@ -307,23 +329,38 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             return turn.end = Some(StreamEnd::Lost);
         };
         if !turn.blocked.write {
-            match turn.outbox.poll_write(socket, cx, &mut turn.written) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => {
-                    // The peer may have sent its last words before it went.
-                    log::socket_failed(&self.membership.connection, &error, "write to");
-                    turn.freed.put_unsent(Some(turn.outbox.break_off()));
-                    turn.end = Some(StreamEnd::Unwritable);
-                    // That is told before whatever the next read brings.
-                    return;
-                }
-                Poll::Pending => turn.blocked.write = true,
+            let result = turn.outbox.poll_write(socket, cx, &mut turn.written);
+            if !self.note_write(turn, result) {
+                return;
             }
         }
+        let Socket::Open(socket) = self.socket else { return };
         let Some(input) = turn.input.as_mut().filter(|_| reads) else { return };
-        turn.asked = true;
         let direct = input.is_lent();
-        match socket.poll_fill(cx, input) {
+        let result = socket.poll_fill(cx, input);
+        self.note_read(turn, result, direct);
+    }
+
+    /// Notes what became of a write. `false` when that is told before whatever the next read brings.
+    fn note_write(&mut self, turn: &mut Turn, result: Poll<io::Result<()>>) -> bool {
+        match result {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => {
+                // The peer may have sent its last words before it went.
+                log::socket_failed(&self.membership.connection, &error, "write to");
+                turn.freed.put_unsent(Some(turn.outbox.break_off()));
+                turn.end = Some(StreamEnd::Unwritable);
+                return false;
+            }
+            Poll::Pending => turn.blocked.write = true,
+        }
+        true
+    }
+
+    /// Notes what became of a read, which went straight into a message if it was `direct`.
+    fn note_read(&mut self, turn: &mut Turn, result: Poll<io::Result<usize>>, direct: bool) {
+        turn.asked = true;
+        match result {
             Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),
             Poll::Ready(Ok(n)) => turn.has_read(n, direct),
             Poll::Ready(Err(error)) => {
@@ -337,122 +374,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
 
     /// The same at the expense of the turn. At its end it reads no more: what it read would lie in
     /// its chunk while others have their turns.
-    fn transfer_for(&mut self, budget: &mut usize, turn: &mut Turn, cx: &mut Context<'_>) {
-        *budget = budget.saturating_sub(turn.cost_of_transfer());
-        self.transfer(turn, *budget > 0, cx);
-    }
-
-    /// Tells an event, and what follows from it at once.
-    fn tell(&mut self, event: Event, turn: &mut Turn) {
-        let mut next = Some(event);
-        while let Some(event) = next.take() {
-            self.renew_listeners();
-            let own = turn.listeners.take();
-            match event {
-                Event::State { from, to } => {
-                    self.tell_state(StateChange { from, to }, own.as_ref(), turn);
-                }
-                Event::Request(request) => next = self.tell_request(request, turn),
-                Event::Http(received) => self.hand_over(received),
-                Event::Closed(closed) => self.finish(Arc::from(closed), own.as_ref(), turn),
-                Event::Pong(payload) => self.tell_pong(&payload, own.as_ref(), turn.now),
-                // Pings are answered by the core.
-                _ => {}
-            }
-            discard(own, &self.membership.connection);
-        }
-    }
-
-    fn renew_listeners(&mut self) {
-        let old = self.endpoint.listeners.renew(self.listeners);
-        discard(old, &self.membership.connection);
-    }
-
-    fn tell_state(&mut self, change: StateChange, own: Own<'_>, turn: &mut Turn) {
-        let connection = &self.membership.connection;
-        log::stepped(connection, change);
-        match change.to {
-            State::Connected => self.membership.attach(),
-            State::Closing => self.give_up_verdict(),
-            State::Closed => self.membership.detach(),
-            _ => {}
-        }
-        let connection = &self.membership.connection;
-        for (_, listener) in self.listeners.with(own, |table| &table.state_change) {
-            let tell = || listener(connection, change);
-            guard_or_close("a state listener", connection, turn.now, tell);
-        }
-        match change.to {
-            State::Opening => self.tell_known_request(turn),
-            State::Connected => {
-                let started = self.open(turn);
-                let direct = match &self.socket {
-                    Socket::Open(socket) => socket.descriptor().map(Descriptor::within),
-                    _ => None,
-                };
-                let shared = self.membership.connection.shared();
-                shared.visit(|inner| {
-                    inner.direct = direct;
-                    inner.announce(started, shared, &mut turn.freed);
-                });
-            }
-            // Who waits for the handshake's end waits for this one or for the end of all.
-            _ => {}
-        }
-    }
-
-    /// Tells the connection listeners, then starts the handler, if there is one.
-    fn open(&mut self, turn: &mut Turn) -> bool {
-        let connection = &self.membership.connection;
-        log::opened(connection);
-        for (_, listener) in &self.listeners.connection {
-            guard_or_close("a connection listener", connection, turn.now, || listener(connection));
-        }
-        let start = || self.door.open(connection);
-        let handler = guard_or_close("the handler", connection, turn.now, start).flatten();
-        let started = handler.is_some();
-        if started {
-            self.handler.set(handler);
-            turn.handler_due = true;
-        }
-        started
-    }
-
-    /// Tells the message listeners of `first`, and of what was lent behind it.
-    fn deliver(&mut self, first: Message, turn: &mut Turn, budget: &mut usize) {
-        let own = turn.listeners.take();
-        let mut next = Some(first);
-        while let Some(message) = next {
-            self.renew_listeners();
-            self.tell_message(message, own.as_ref(), turn.now);
-            *budget = budget.saturating_sub(1);
-            next =
-                if *budget > 0 { burst::next(self.membership.connection.shared()) } else { None };
-        }
-        burst::end(self.membership.connection.shared());
-        discard(own, &self.membership.connection);
-    }
-
-    fn tell_message(&self, message: Message, own: Own<'_>, now: Instant) {
-        let connection = &self.membership.connection;
-        let tell = || {
-            let listeners = self.listeners.with(own, |table| &table.message);
-            let mut listeners = listeners.peekable();
-            while let Some((_, listener)) = listeners.next() {
-                if listeners.peek().is_none() {
-                    return listener(connection, message);
-                }
-                listener(connection, message.clone());
-            }
-        };
-        guard_or_close("a message listener", connection, now, tell);
-    }
-
-    fn tell_pong(&self, payload: &Bytes, own: Own<'_>, now: Instant) {
-        let connection = &self.membership.connection;
-        for (_, listener) in self.listeners.with(own, |table| &table.pong) {
-            guard_or_close("a pong listener", connection, now, || listener(connection, payload));
-        }
+    fn transfer_in_turn(&mut self, turn: &mut Turn, cx: &mut Context<'_>) {
+        turn.budget = turn.budget.saturating_sub(turn.cost_of_transfer());
+        self.transfer(turn, turn.budget >= COST_OF_READ, cx);
     }
 
     /// Polls the handler; answers what to close with when it has returned now.
@@ -493,40 +417,6 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         self.membership.leave_to_http();
     }
 
-    /// The connection is over and nothing more will happen to it.
-    fn finish(&mut self, end: Arc<Closed>, own: Own<'_>, turn: &mut Turn) {
-        self.pass_answer();
-        // Unless that was done when the state was told.
-        self.membership.detach();
-        let connection = &self.membership.connection;
-        log::closed(connection, &end);
-        if self.membership.was_open() {
-            for (_, listener) in self.listeners.with(own, |table| &table.close) {
-                guard("a close listener", connection, || listener(connection, &end));
-            }
-        } else if let Some(rejected) = rejected(connection, &end) {
-            self.endpoint.common.gate.count_refused();
-            for (_, listener) in self.listeners.with(own, |table| &table.rejected) {
-                guard("a listener for refusals", connection, || listener(&rejected));
-            }
-        }
-        let unsent = mem::take(&mut turn.outbox).into_sent();
-        turn.freed.put_unsent(unsent.has_remaining().then_some(unsent));
-        let mut inner = connection.shared().lock();
-        inner.end = Some(end);
-        inner.direct = None;
-        inner.waiters.take(|_| true, &mut turn.freed);
-        let own = inner.listeners.take();
-        inner.drop_backlog(&mut turn.freed);
-        turn.freed.put_unsent(inner.core.take_unsent());
-        drop(inner);
-        if !matches!(self.socket, Socket::Http(_)) {
-            guard("the end of a stream", connection, || *self.socket = Socket::Gone);
-        }
-        discard(own, connection);
-        guard("the end of a store", connection, || connection.shared().close_storage());
-    }
-
     fn poll_http(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Socket::Http(http) = self.socket else { return Poll::Ready(()) };
         let connection = &self.membership.connection;
@@ -550,32 +440,6 @@ fn passes<'a>(
         };
         !concerns && !log::tells_steps() && newest.hears_no_steps(known)
     }
-}
-
-/// Drops listeners, which is code of users.
-#[inline]
-fn discard<T>(listeners: Option<T>, connection: &Connection) {
-    if listeners.is_some() {
-        guard("a listener's end", connection, || drop(listeners));
-    }
-}
-
-/// What to tell when the client was refused.
-fn rejected(connection: &Connection, end: &Closed) -> Option<Rejected> {
-    let status = match &end.cause {
-        Cause::Rejected(status) => *status,
-        Cause::Handshake(error) => error.status().unwrap_or(500),
-        Cause::Timeout(Expired::Decision) | Cause::Unavailable => 503,
-        _ => return None,
-    };
-    Some(Rejected {
-        id: connection.id(),
-        peer: connection.peer_addr(),
-        secure: connection.is_secure(),
-        status,
-        cause: end.cause.clone(),
-        request: connection.request().cloned(),
-    })
 }
 
 #[cfg(test)]

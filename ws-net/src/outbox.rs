@@ -43,6 +43,7 @@ pub(crate) fn are_small(pieces: &[IoSlice<'_>]) -> bool {
 impl Outbox {
     /// Takes what the core handed out. Bytes are taken only while none are left. They come back
     /// when the socket takes none any more.
+    #[inline]
     pub(crate) fn put(&mut self, transmit: Transmit) -> Option<SendBuf> {
         match transmit {
             Transmit::Data(bytes) if self.stage == Stage::Broken => return Some(bytes),
@@ -67,6 +68,7 @@ impl Outbox {
     }
 
     /// Whether bytes are left.
+    #[inline]
     pub(crate) fn has_bytes(&self) -> bool {
         self.bytes.has_remaining()
     }
@@ -82,6 +84,7 @@ impl Outbox {
     }
 
     /// Writes until nothing is left or the socket takes no more, and adds to `written`.
+    #[inline]
     pub(crate) fn poll_write(
         &mut self,
         socket: &mut impl Transport,

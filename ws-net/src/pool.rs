@@ -6,9 +6,9 @@ use std::mem;
 
 use ws_proto::RecvBuf;
 
-/// Chunks that a thread keeps for its next reads: one is in use at a time unless connections stop
-/// in the middle of their input, and four hold 256 KiB.
-const KEPT: usize = 4;
+/// Chunks that a thread keeps beside the one for its next read: one is in use at a time unless
+/// connections stop in the middle of their input, and four hold 256 KiB.
+const KEPT: usize = 3;
 
 /// What a chunk takes that is used instead when reads fill the usual one: the socket of a peer that
 /// is ahead holds that much, and each read and write less is saved. With room for some headers
@@ -29,8 +29,6 @@ struct Chunks {
     /// they and the runtime need meanwhile lie there then. Above or among the messages a single one
     /// that stays would keep an allocator that grows upwards from giving back all of that.
     ballast: Vec<u8>,
-    /// Reads since the last of a long message, up to [`CALM`].
-    calm: u32,
     /// The wide one is made before the thread reads for the first time: it is not touched until it
     /// is used, and made then, among large messages, it would keep an allocator that grows upwards
     /// from giving back what lies below it. It is made twice, because glibc takes the end of the
@@ -40,12 +38,17 @@ struct Chunks {
 }
 
 thread_local! {
+    /// The chunk for the next read, where the way to it is shortest.
+    static NEXT: Cell<Option<Box<RecvBuf>>> = const { Cell::new(None) };
+
+    /// Reads since the last of a long message, up to [`CALM`].
+    static READS: Cell<u32> = const { Cell::new(0) };
+
     static CHUNKS: RefCell<Chunks> = const {
         RefCell::new(Chunks {
             usual: Vec::new(),
             wide: None,
             ballast: Vec::new(),
-            calm: 0,
             begun: false,
         })
     };
@@ -56,22 +59,13 @@ thread_local! {
 impl Chunks {
     fn take_ballast(&mut self) {
         self.ballast = Vec::with_capacity(BALLAST);
-        self.calm = CALM;
+        READS.set(CALM);
     }
 
     /// A long message comes.
     fn drop_ballast(&mut self) {
         self.ballast = Vec::new();
-        self.calm = 0;
-    }
-
-    fn note_calm(&mut self) {
-        if self.calm < CALM {
-            self.calm += 1;
-            if self.calm == CALM {
-                self.take_ballast();
-            }
-        }
+        READS.set(0);
     }
 }
 
@@ -110,6 +104,18 @@ pub(crate) fn copy(pieces: &[IoSlice<'_>], bytes: &mut Vec<u8>) {
 
 /// A chunk of this thread, or a new one.
 pub(crate) fn take(wide: bool) -> Box<RecvBuf> {
+    if wide { take_other(true) } else { take_usual() }
+}
+
+/// The same that is not wide.
+#[inline]
+pub(crate) fn take_usual() -> Box<RecvBuf> {
+    // The thread's storage is gone while the thread ends.
+    NEXT.try_with(Cell::take).ok().flatten().unwrap_or_else(|| take_other(false))
+}
+
+#[inline(never)]
+fn take_other(wide: bool) -> Box<RecvBuf> {
     let take = |chunks: &RefCell<Chunks>| {
         let mut chunks = chunks.borrow_mut();
         if !mem::replace(&mut chunks.begun, true) {
@@ -119,7 +125,6 @@ pub(crate) fn take(wide: bool) -> Box<RecvBuf> {
         }
         if wide { chunks.wide.take() } else { chunks.usual.pop() }
     };
-    // The thread's storage is gone while the thread ends.
     let kept = CHUNKS.try_with(take).ok().flatten();
     kept.unwrap_or_else(|| make(wide))
 }
@@ -167,13 +172,35 @@ pub(crate) fn with_room(input: Box<RecvBuf>, wide: bool) -> Box<RecvBuf> {
     take(wide)
 }
 
+/// Keeps a chunk from [`take_usual`] that is idle and has room.
+#[inline]
+pub(crate) fn keep_usual(chunk: Box<RecvBuf>) {
+    if READS.get() < CALM {
+        return keep(chunk);
+    }
+    if let Ok(Some(other)) = NEXT.try_with(|next| next.replace(Some(chunk))) {
+        keep_other(other);
+    }
+}
+
 fn keep(chunk: Box<RecvBuf>) {
     if !chunk.has_room() {
         return;
     }
+    let reads = READS.get();
+    if reads < CALM {
+        READS.set(reads + 1);
+        if reads + 1 == CALM {
+            let _ = CHUNKS.try_with(|chunks| chunks.borrow_mut().take_ballast());
+        }
+    }
+    keep_other(chunk);
+}
+
+#[inline(never)]
+fn keep_other(chunk: Box<RecvBuf>) {
     let _ = CHUNKS.try_with(|chunks| {
         let mut chunks = chunks.borrow_mut();
-        chunks.note_calm();
         if chunk.capacity() >= WIDE {
             chunks.wide = Some(chunk);
         } else if chunks.usual.len() < KEPT && chunk.capacity() <= RecvBuf::DEFAULT_CAPACITY {

@@ -377,7 +377,8 @@ impl Shared {
         inner
     }
 
-    /// The same, with what waits in a relay left there, for who writes it.
+    /// The same, with what waits in a relay left there, for who writes it, and what is lent where it
+    /// is: for leaders, who visit those who sleep, and for the driver where it looks at both itself.
     pub(crate) fn lock_as_leader(&self) -> MutexGuard<'_, Inner> {
         let mut inner = lock(&self.inner);
         // What was written is with the system before somebody else writes.
@@ -390,8 +391,8 @@ impl Shared {
     }
 
     /// Says what was written without taking the lock: whoever takes it next tells the core. Only the
-    /// driver calls this, at the end of a turn in which it had the lock. `false` when it is too much
-    /// to be noted.
+    /// driver calls this, once behind each time that it had the lock. `false` when it is too much to
+    /// be noted.
     pub(crate) fn note_written(&self, n: usize) -> bool {
         let written = u32::try_from(n);
         self.written.store(written.unwrap_or(0), Ordering::Release);

@@ -54,6 +54,11 @@ impl Streaming {
         self.0 = self.0 & !WRITING | (writing as u8) << 2;
     }
 
+    /// Whether messages are taken as wholes, and none is being sent in pieces.
+    pub(crate) fn is_idle(self) -> bool {
+        self.0 & (READING | WRITING) == 0
+    }
+
     /// Notes that the end is told as an error. Answers whether it was before.
     pub(crate) fn tell_end(&mut self) -> bool {
         let told = self.0 & END_TOLD != 0;

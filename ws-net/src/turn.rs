@@ -18,8 +18,14 @@ use crate::waiters::Spare;
 /// handler, or 16 reads, or 8 wide ones.
 pub(crate) const BUDGET: usize = 1024;
 
+/// What a usual read costs of that.
+pub(crate) const COST_OF_READ: usize = BUDGET / 16;
+
 /// The longest header of a frame (RFC 6455 section 5.2).
 const HEADER_MAX: usize = 14;
+
+/// A read of more has filled the usual chunk.
+const LONG: usize = RecvBuf::DEFAULT_CAPACITY - HEADER_MAX;
 
 /// What the driver does next. It is decided under the connection's lock and done without it.
 pub(crate) enum Work {
@@ -42,6 +48,8 @@ pub(crate) enum Work {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Turn {
     pub(crate) now: Instant,
+    /// What is left of [`BUDGET`].
+    pub(crate) budget: usize,
     /// Where the next bytes are read to, when the connection has lent it.
     pub(crate) input: Option<Box<RecvBuf>>,
     pub(crate) outbox: Outbox,
@@ -113,6 +121,21 @@ impl Rest {
         Self { reads_first: true, fresh: true, ..Self::default() }
     }
 
+    /// Whether the connection was waiting for bytes and for nothing else.
+    #[inline]
+    pub(crate) fn is_calm(&self) -> bool {
+        self.reads_first
+            && !self.wide
+            && !self.fresh
+            && self.input.is_none()
+            && self.outbox.is_none()
+    }
+
+    /// From now on a turn looks at the connection before it reads.
+    pub(crate) fn look_first(&mut self) {
+        self.reads_first = false;
+    }
+
     /// Whether this is the first look at the connection, which does not know the task's waker then.
     pub(crate) fn begins(&mut self) -> bool {
         mem::take(&mut self.fresh)
@@ -124,6 +147,7 @@ impl Turn {
     pub(crate) fn begin(rest: &mut Rest, now: Instant) -> Self {
         Self {
             now,
+            budget: BUDGET,
             input: rest.input.take().map(pool::complete),
             outbox: rest.outbox.take().map(|outbox| *outbox).unwrap_or_default(),
             written: 0,
@@ -154,14 +178,19 @@ impl Turn {
     /// message speaks against a wide chunk, since the next message is probably as long, and what
     /// comes of it in the chunk is copied.
     pub(crate) fn has_read(&mut self, n: usize, direct: bool) {
-        self.wide = !direct && n > RecvBuf::DEFAULT_CAPACITY - HEADER_MAX;
+        self.wide = !direct && n > LONG;
+    }
+
+    /// Whether a read took something, and less than a usual chunk has room for.
+    pub(crate) fn is_short(n: usize) -> bool {
+        (1..=LONG).contains(&n)
     }
 
     /// What reading and writing costs of [`BUDGET`]. A read straight into a message costs no more
     /// than a usual one: a turn that is cut short there leaves a large message unfinished in memory.
     pub(crate) fn cost_of_transfer(&self) -> usize {
         let into_chunk = self.input.as_ref().is_some_and(|input| !input.is_lent());
-        if self.wide && into_chunk { BUDGET / 8 } else { BUDGET / 16 }
+        if self.wide && into_chunk { 2 * COST_OF_READ } else { COST_OF_READ }
     }
 
     /// Whether a transfer has left nothing to look at but how much was written.
@@ -172,7 +201,7 @@ impl Turn {
     /// The connection counts as asleep, and there is something to look at.
     pub(crate) fn go_on(&mut self, rest: &mut Rest) {
         self.goes_on = true;
-        rest.reads_first = false;
+        rest.look_first();
     }
 
     /// Keeps what has to be kept. The chunk goes back to the thread.

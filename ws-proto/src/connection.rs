@@ -179,14 +179,20 @@ impl Connection {
             return None;
         };
         if self.state() == State::Connected {
-            let deadline = || self.now + self.config.timeouts.stall;
-            self.timers.set_if_stopped(Timer::Stall, deadline);
+            self.watch_for_stall();
         }
         if matches!(transmit, Transmit::Shutdown) {
             self.timers.set_sooner(Timer::Close, self.now + self.config.timeouts.linger);
             self.finish_if_over();
         }
         Some(transmit)
+    }
+
+    /// From now on the peer has to take what waits for it.
+    #[inline]
+    fn watch_for_stall(&mut self) {
+        let deadline = || self.now + self.config.timeouts.stall;
+        self.timers.set_if_stopped(Timer::Stall, deadline);
     }
 
     /// Says that `n` bytes from [`poll_transmit`](Self::poll_transmit) were written.

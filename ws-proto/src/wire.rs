@@ -114,6 +114,15 @@ impl Decoder {
         }
     }
 
+    /// Whether the next message in `input` seems to be one for that.
+    #[inline]
+    pub(crate) fn has_whole(&self, input: &RecvBuf) -> bool {
+        match self {
+            Self::Sentinel(decoder) => decoder.is_idle() && sentinel::begins_whole(input),
+            Self::Rfc6455 { busy, .. } => busy.is_none() && rfc6455::begins_whole(input),
+        }
+    }
+
     /// Whether no frame and no message is unfinished.
     pub(crate) fn is_at_boundary(&self) -> bool {
         match self {

@@ -21,6 +21,7 @@ mod flow;
 mod panics;
 mod payloads;
 mod requests;
+mod straight;
 #[cfg(feature = "stream")]
 mod stream;
 mod streams;

@@ -198,13 +198,23 @@ impl SendBuf {
             && self.each_shared().zip(other.each_shared()).all(same)
     }
 
-    /// How much can be copied here without an allocation while this is empty.
-    pub(crate) fn capacity(&self) -> usize {
-        self.copied.capacity()
+    /// Takes over the memory of `sent`, if nothing is in either and that is more, but no more than
+    /// `most`.
+    #[inline]
+    pub(crate) fn recycle(&mut self, mut sent: Self, most: usize) {
+        let larger = self.copied.capacity() < sent.copied.capacity();
+        let fits = sent.copied.capacity() <= most;
+        if larger && fits && !self.has_remaining() && !sent.has_remaining() {
+            if sent.shared.is_some() {
+                sent.trim();
+            }
+            *self = sent;
+        }
     }
 
     /// Gives back the room for large payloads if it is more than for a few.
-    pub(crate) fn trim(&mut self) {
+    #[cold]
+    fn trim(&mut self) {
         self.shared.take_if(|shared| shared.queue.capacity() > FEW);
     }
 
@@ -237,7 +247,8 @@ impl Buf for SendBuf {
 
     #[inline]
     fn has_remaining(&self) -> bool {
-        self.gone < self.copied.len() || self.remaining() > 0
+        self.gone < self.copied.len()
+            || self.shared.as_ref().is_some_and(|shared| shared.remaining > 0)
     }
 
     #[inline]
@@ -259,9 +270,10 @@ impl Buf for SendBuf {
     /// More than [`remaining`](Buf::remaining) counts as all of it.
     #[inline]
     fn advance(&mut self, n: usize) {
-        let n = n.min(self.remaining());
-        self.gone += if self.shared.is_some() { self.advance_shared(n) } else { n };
-        if !self.has_remaining() {
+        let n = if self.shared.is_some() { self.advance_shared(n) } else { n };
+        if n < self.copied.len() - self.gone {
+            self.gone += n;
+        } else if self.shared.as_ref().is_none_or(|shared| shared.remaining == 0) {
             // The memory is left for what comes next, if that is soon.
             self.gone = 0;
             self.copied.clear();

@@ -3,7 +3,7 @@ use alloc::boxed::Box;
 use bytes::Buf;
 
 use super::Connection;
-use super::outbound::{put_deflated, put_text, put_unmasked};
+use super::outbound::{Transmit, put_deflated, put_text, put_unmasked};
 use crate::buffer::SendBuf;
 use crate::deflate::Deflater;
 use crate::wire::Whole;
@@ -13,14 +13,14 @@ use crate::{Instant, Message, RecvBuf, Role, State};
 /// Messages that are framed, or parsed, while their [`Connection`] is not at hand, such as behind a
 /// lock that would have to be taken for each of them.
 ///
-/// [`Connection::begin_batch`] says what it may take, [`Connection::end_batch`] queues what it
-/// took. In between the connection may be used as always, but hands out nothing to be written: the
-/// messages of the batch go before whatever was queued meanwhile. Who parses with
-/// [`poll_message`](Self::poll_message) passes the connection's receive buffer to nothing else until
-/// then, and judges no deadline, for the connection does not know yet that its peer is alive. One
-/// batch can serve many connections in turn. What it took, and a context of compression that it
-/// was lent, are lost with one that is dropped before it ended, and the connection that began it
-/// can only be aborted then.
+/// [`Connection::begin_batch`] says what it may take, [`Connection::end_batch`] queues what it took,
+/// [`Connection::transmit_batch`] hands it out as well. In between the connection may be used as
+/// always, but hands out nothing to be written: the messages of the batch go before whatever was
+/// queued meanwhile. Who parses with [`poll_message`](Self::poll_message) passes the connection's
+/// receive buffer to nothing else until then, and judges no deadline, for the connection does not
+/// know yet that its peer is alive. One batch can serve many connections in turn. What it took, and a
+/// context of compression that it was lent, are lost with one that is dropped before it ended, and
+/// the connection that began it can only be aborted then.
 #[derive(Debug, Default)]
 pub struct Batch {
     buf: SendBuf,
@@ -127,12 +127,9 @@ impl Batch {
 
     /// Takes over the memory of what was sent, for the next messages, up to 64 KiB and room for 64
     /// large payloads.
-    pub fn recycle(&mut self, mut sent: SendBuf) {
-        let larger = self.buf.capacity() < sent.capacity() && sent.capacity() <= MOST_KEPT;
-        if larger && self.is_empty() && !sent.has_remaining() {
-            sent.trim();
-            self.buf = sent;
-        }
+    #[inline]
+    pub fn recycle(&mut self, sent: SendBuf) {
+        self.buf.recycle(sent, MOST_KEPT);
     }
 }
 
@@ -143,6 +140,7 @@ impl Connection {
     /// ended. What was received can be parsed with it while the connection is open, unless a message
     /// is unfinished or something has to be told first. With context takeover it is the batch that
     /// compresses until [`end_batch`](Self::end_batch): what is queued meanwhile is sent as it is.
+    #[inline]
     pub fn begin_batch(&mut self, batch: &mut Batch, most: usize) {
         debug_assert!(batch.framing == Framing::Closed, "it was not ended");
         if batch.framing != Framing::Closed {
@@ -161,8 +159,8 @@ impl Connection {
         batch.room = batch.room.min(most);
         if batch.framing != Framing::Closed {
             batch.before = self.out.lend(&mut batch.buf);
-            (batch.deflater, batch.twin) = self.out.lend_deflater();
-            if batch.deflater.is_some() || batch.twin.is_some() {
+            if self.out.is_compressed() {
+                (batch.deflater, batch.twin) = self.out.lend_deflater();
                 batch.framing = Framing::Deflated;
             }
         }
@@ -172,21 +170,52 @@ impl Connection {
     /// [`begin_batch`](Self::begin_batch). When the connection is over it is not sent, see
     /// [`take_unsent`](Self::take_unsent).
     pub fn end_batch(&mut self, batch: &mut Batch) {
+        self.note_batch(batch);
+        let framing = core::mem::take(&mut batch.framing);
+        if framing == Framing::Closed {
+            return;
+        }
+        let before = core::mem::take(&mut batch.before);
+        if framing == Framing::Deflated {
+            batch.twin = None;
+            let deflater = batch.deflater.take();
+            if self.state() != State::Closed {
+                self.out.deflate_with(deflater);
+            }
+        }
+        if self.state() != State::Closed {
+            self.out.take_back(&mut batch.buf, before);
+        } else if !batch.is_empty() {
+            self.keep_unsent(core::mem::take(&mut batch.buf));
+        }
+    }
+
+    /// [`end_batch`](Self::end_batch) and then [`poll_transmit`](Self::poll_transmit), which takes
+    /// less where nothing else waits to be written. What comes is
+    /// [reported](Self::handle_transmitted) as ever, and `poll_transmit` may have more behind it.
+    #[inline]
+    #[must_use]
+    pub fn transmit_batch(&mut self, batch: &mut Batch) -> Option<Transmit> {
+        let plain = matches!(batch.framing, Framing::Frames | Framing::Text);
+        if !plain || self.state() != State::Connected || !self.out.has_only_lent() {
+            self.end_batch(batch);
+            return self.poll_transmit();
+        }
+        self.note_batch(batch);
+        batch.framing = Framing::Closed;
+        batch.before = 0;
+        let bytes = self.out.hand_out_lent(&mut batch.buf)?;
+        self.watch_for_stall();
+        Some(Transmit::Data(bytes))
+    }
+
+    /// Notes when messages were taken with it.
+    #[inline]
+    fn note_batch(&mut self, batch: &mut Batch) {
         batch.whole = None;
         if let Some(received) = batch.received.take() {
             self.now = self.now.max(received);
             self.last_received = self.last_received.max(received);
-        }
-        if core::mem::take(&mut batch.framing) == Framing::Closed {
-            return;
-        }
-        let before = core::mem::take(&mut batch.before);
-        let deflater = batch.deflater.take();
-        if self.state() != State::Closed {
-            self.out.deflate_with(deflater);
-            self.out.take_back(&mut batch.buf, before);
-        } else if !batch.is_empty() {
-            self.keep_unsent(core::mem::take(&mut batch.buf));
         }
     }
 }

@@ -31,6 +31,16 @@ impl Connection {
         self.pull(input)
     }
 
+    /// Whether the connection is open and `input` seems to begin with a message that
+    /// [`Batch::poll_message`](crate::Batch::poll_message) takes: only the ends are looked at, in
+    /// draft75 and draft76 those of all that is in `input`. `false` says no more than that
+    /// [`poll_event`](Self::poll_event) has to be asked.
+    #[inline]
+    pub fn has_whole(&self, input: &RecvBuf) -> bool {
+        let Phase::Open(decoder) = &self.phase else { return false };
+        self.state() == State::Connected && decoder.has_whole(input)
+    }
+
     /// There is something to parse, and nothing to be told before it.
     #[inline]
     fn take_whole(&mut self, input: &mut RecvBuf) -> Option<Message> {

@@ -295,6 +295,31 @@ impl Outbound {
         }
     }
 
+    /// Whether messages are compressed.
+    #[inline]
+    pub(super) fn is_compressed(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.deflater.is_some())
+    }
+
+    /// Whether all that there is to write is with a batch that was given nothing, and nothing is
+    /// under way.
+    #[inline]
+    pub(super) fn has_only_lent(&self) -> bool {
+        self.lent && self.in_flight == 0 && self.rare.is_none() && !self.buf.has_remaining()
+    }
+
+    /// Takes what was lent back and hands it out, where there is nothing else.
+    #[inline]
+    pub(super) fn hand_out_lent(&mut self, bytes: &mut SendBuf) -> Option<SendBuf> {
+        self.lent = false;
+        let n = bytes.remaining();
+        if n == 0 {
+            return None;
+        }
+        self.in_flight = n;
+        Some(bytes.hand_out())
+    }
+
     /// Whether what goes first is with a batch.
     pub(super) fn is_lent(&self) -> bool {
         self.lent

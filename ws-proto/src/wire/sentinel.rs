@@ -59,6 +59,12 @@ enum Frame {
     Skip { remaining: usize },
 }
 
+/// Whether texts come first, the last of which is there to its end.
+#[inline]
+pub(super) fn begins_whole(input: &RecvBuf) -> bool {
+    matches!(input.unread(), [START, .., END])
+}
+
 /// Text that was received whole, of up to `most` bytes, and keeps every rule.
 #[inline]
 pub(super) fn take_whole(input: &mut RecvBuf, most: usize) -> Option<Message> {

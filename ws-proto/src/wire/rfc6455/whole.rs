@@ -12,6 +12,20 @@ const TEXT: u8 = 0x81;
 /// FIN and the opcode of binary.
 const BINARY: u8 = 0x82;
 
+/// Whether what comes first is an unfragmented frame of less than 64 KiB that is there to its end.
+#[inline]
+pub(crate) fn begins_whole(input: &RecvBuf) -> bool {
+    let unread = input.unread();
+    let [TEXT | BINARY, second, rest @ ..] = unread else { return false };
+    let needed = match (second & 0x7F, rest) {
+        (LENGTH_16, [high, low, ..]) => 4 + usize::from(u16::from_be_bytes([*high, *low])),
+        (LENGTH_16 | LENGTH_64, _) => return false,
+        (len, _) => 2 + usize::from(len),
+    };
+    let key = if second & 0x80 == 0 { 0 } else { 4 };
+    needed + key <= unread.len()
+}
+
 /// A message in one unfragmented frame that was received whole, of up to `most` bytes, and keeps
 /// every rule.
 #[inline]

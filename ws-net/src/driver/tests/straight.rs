@@ -1,0 +1,305 @@
+//! Turns in which nothing happens but messages, and those in which something else does.
+
+use proptest::prelude::*;
+
+use super::super::straight::DONE;
+use super::*;
+
+/// What a client sends.
+#[derive(Clone, Debug)]
+enum Sent {
+    Message(u8, usize),
+    InTwo(usize),
+    Ping,
+}
+
+impl Sent {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Message(first, len) => frame(*first, &vec![b'm'; *len]),
+            Self::InTwo(len) => {
+                [frame(0x02, &vec![b'f'; *len]), frame(0x80, &vec![b'f'; *len])].concat()
+            }
+            Self::Ping => frame(0x89, b"ping"),
+        }
+    }
+
+    /// What comes back.
+    fn answer(&self) -> Vec<u8> {
+        let masked = match self {
+            Self::Message(..) => self.bytes(),
+            Self::InTwo(len) => frame(0x82, &vec![b'f'; 2 * len]),
+            Self::Ping => frame(0x8A, b"ping"),
+        };
+        let length = match masked[1] {
+            0xFE => 4,
+            0xFF => 10,
+            _ => 2,
+        };
+        let mut answer = masked[..length].to_vec();
+        answer[1] &= 0x7F;
+        answer.extend(&masked[length + 4..]);
+        answer
+    }
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let kind = prop_oneof![Just(0x81), Just(0x82)];
+    let len = prop_oneof![5 => 0..300_usize, 1 => 60_000..70_000_usize];
+    prop_oneof![
+        8 => (kind, len).prop_map(|(first, len)| Sent::Message(first, len)),
+        1 => (1..200_usize).prop_map(Sent::InTwo),
+        1 => Just(Sent::Ping),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 64 }))]
+
+    /// However what comes is cut, and however little the socket takes.
+    #[test]
+    fn every_message_is_answered_in_its_turn(
+        on_message: bool,
+        all in prop::collection::vec(sent(), 1..12),
+        cuts in prop::collection::vec(1..5000_usize, 1..20),
+        rooms in prop::collection::vec(prop_oneof![Just(usize::MAX), 0..200_usize], 1..20),
+    ) {
+        let (toy, _server) = echoing(on_message);
+        let client = join(&toy);
+        let bytes: Vec<u8> = all.iter().flat_map(Sent::bytes).collect();
+        let mut rest = bytes.as_slice();
+        for (cut, room) in cuts.iter().cycle().zip(rooms.iter().cycle()) {
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, behind) = rest.split_at(rest.len().min(*cut));
+            client.set_room(*room);
+            client.send(piece);
+            toy.settle();
+            rest = behind;
+        }
+        client.set_room(usize::MAX);
+        toy.settle();
+        let expected: Vec<u8> = all.iter().flat_map(Sent::answer).collect();
+        prop_assert!(client.take().0 == expected);
+    }
+}
+
+#[test]
+fn what_happens_during_the_write_is_not_missed() {
+    type Event = fn(&Connection, &Pipe);
+    let cases: [(Event, &[u8]); 4] = [
+        (|connection, _| drop(connection.try_send("x")), b"\x81\x01m\x81\x01x\x81\x01n"),
+        (|_, client| client.send(&frame(0x81, b"y")), b"\x81\x01m\x81\x01y\x81\x01n"),
+        (|_, client| client.send(&frame(0x89, b"p")), b"\x81\x01m\x8A\x01p\x81\x01n"),
+        (|connection, _| connection.close(Close::normal()), b"\x81\x01m\x88\x02\x03\xE8"),
+    ];
+    for on_message in [false, true] {
+        for (event, expected) in &cases {
+            let (toy, server) = echoing(on_message);
+            let client = Arc::new(join(&toy));
+            let (connection, event) = (only(&server), *event);
+            // The first turn shows who takes the messages.
+            client.send(&frame(0x81, b"f"));
+            toy.settle();
+            client.take();
+            let also = Arc::clone(&client);
+            client.meanwhile(move || event(&connection, &also));
+            client.send(&frame(0x81, b"m"));
+            toy.settle();
+            client.send(&frame(0x81, b"n"));
+            toy.settle();
+            assert_eq!(client.take().0, *expected, "on_message: {on_message}");
+        }
+    }
+}
+
+/// Turns that were gone straight through since the last call.
+fn straight() -> usize {
+    DONE.replace(0)
+}
+
+#[test]
+fn only_a_turn_of_messages_goes_straight() {
+    for on_message in [false, true] {
+        let (toy, server) = echoing(on_message);
+        let client = join(&toy);
+        // The first turn shows who takes the messages.
+        client.send(&frame(0x81, b"first"));
+        toy.settle();
+        straight();
+        let goes = |bytes: &[u8]| {
+            client.send(bytes);
+            assert_eq!(toy.settle(), 1);
+            straight() == 1
+        };
+        for i in 1..5 {
+            assert!(goes(&frame(0x81, b"message").repeat(i)), "on_message: {on_message}");
+            assert!(goes(&frame(0x82, &vec![7; 50_000])));
+        }
+        let message = frame(0x81, b"in two");
+        let (beginning, end) = message.split_at(7);
+        assert!(!goes(beginning) && !goes(end), "half a message");
+        assert!(goes(&message));
+        assert!(!goes(&frame(0x89, b"ping")));
+        assert!(!goes(&[frame(0x81, b"message"), frame(0x89, b"")].concat()), "and a ping");
+        assert!(!goes(&[frame(0x01, b"frag"), frame(0x80, b"ment")].concat()));
+        assert!(goes(&message));
+        let connection = only(&server);
+        connection.pause();
+        toy.settle();
+        assert!(!goes(&message));
+        connection.resume();
+        toy.settle();
+        assert!(goes(&message));
+        connection.on_message(|_, _| {});
+        assert_eq!(goes(&message), !on_message, "it has listeners of its own");
+    }
+}
+
+#[test]
+fn the_deadline_of_a_message_is_judged() {
+    for on_message in [false, true] {
+        let (toy, _server) = echoing(on_message);
+        let client = join(&toy);
+        client.send(&frame(0x81, b"first"));
+        toy.settle();
+        client.take();
+        straight();
+        // The ping is due, and the message has come before it was sent.
+        toy.sleep(Duration::from_secs(3600));
+        client.send(&frame(0x81, b"late"));
+        toy.settle();
+        assert_eq!((straight(), client.take().0), (0, b"\x81\x04late".to_vec()));
+        client.send(&frame(0x81, b"next"));
+        toy.settle();
+        assert_eq!((straight(), client.take().0), (1, b"\x81\x04next".to_vec()));
+    }
+}
+
+#[test]
+fn a_listener_that_takes_the_lock_gets_every_message() {
+    for pieces in [1, 2] {
+        let (toy, server) = running(|builder| builder);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&told);
+        server.on_message(move |connection, message| {
+            assert_eq!(connection.state(), State::Connected);
+            lock(&all).push(message.as_text().unwrap().parse::<usize>().unwrap());
+        });
+        let client = join(&toy);
+        let message = |i: usize| {
+            let text = format!("{i:04}");
+            if pieces == 1 {
+                return frame(0x81, text.as_bytes());
+            }
+            let (beginning, end) = text.split_at(2);
+            [frame(0x01, beginning.as_bytes()), frame(0x80, end.as_bytes())].concat()
+        };
+        client.send(&frame(0x81, b"0"));
+        let mut from = 1;
+        for count in [3000, 1, 33, 34, 35, 500, 501] {
+            client.send(&(from..from + count).flat_map(message).collect::<Vec<_>>());
+            toy.settle();
+            from += count;
+        }
+        assert!(*lock(&told) == (0..from).collect::<Vec<_>>(), "in {pieces}");
+    }
+}
+
+#[test]
+fn listeners_are_told_nothing_while_the_buffer_is_full() {
+    let mut limits = Limits::default();
+    (limits.outbound_high, limits.outbound_low) = (1000, 100);
+    let (toy, server) = running(|builder| builder.limits(limits));
+    server.on_message(|connection, message| {
+        connection.try_send(message).unwrap();
+    });
+    let client = Arc::new(join(&toy));
+    client.send(&frame(0x81, b"f"));
+    toy.settle();
+    client.take();
+    let (connection, also) = (only(&server), Arc::clone(&client));
+    client.meanwhile(move || {
+        connection.try_send(vec![b'x'; 2000]).unwrap();
+        also.send(&frame(0x81, b"n"));
+    });
+    client.send(&frame(0x81, b"m"));
+    toy.settle();
+    let long = [&[0x82, 126, 0x07, 0xD0][..], &[b'x'; 2000]].concat();
+    assert_eq!(client.take().0, [b"\x81\x01m", &long[..], b"\x81\x01n"].concat());
+}
+
+#[test]
+fn what_came_before_the_end_is_told_before_it() {
+    for on_message in [false, true] {
+        let (toy, server) = if on_message {
+            running(|builder| builder)
+        } else {
+            serving(move |connection| async move {
+                while let Some(Ok(message)) = connection.recv().await {
+                    connection.data::<Told>().unwrap().note(message);
+                    connection.try_send("heard").unwrap();
+                }
+            })
+        };
+        let told = Told::default();
+        let [heard, ended, given] = [told.clone(), told.clone(), told.clone()];
+        server.on_connection(move |connection| drop(connection.set_data(given.clone())));
+        server.on_message(move |connection, message| {
+            heard.note(message);
+            connection.try_send("heard").unwrap();
+        });
+        server.on_close(move |_, closed| ended.note(format!("{:?}", closed.cause)));
+        let client = Arc::new(join(&toy));
+        client.send(&frame(0x81, b"first"));
+        toy.settle();
+        client.send(&frame(0x81, b"second"));
+        client.meanwhile({
+            let also = Arc::clone(&client);
+            move || {
+                also.send(&frame(0x81, b"third"));
+                also.hear_no_more();
+            }
+        });
+        toy.settle();
+        client.fail();
+        toy.settle();
+        let all = lock(&told.0).clone();
+        assert_eq!(all.len(), 4, "{all:?}");
+        assert_eq!(all[..3], ["first", "second", "third"], "on_message: {on_message}");
+    }
+}
+
+/// What was told, as text.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    fn note(&self, what: impl Into<Message>) {
+        let text = what.into().as_text().unwrap().to_owned();
+        lock(&self.0).push(text);
+    }
+}
+
+#[test]
+fn a_peer_that_is_always_ahead_gets_no_more_than_its_turn() {
+    fn feed(client: &Arc<Pipe>, left: usize) {
+        client.send(&frame(0x81, b"again"));
+        if left > 0 {
+            let also = Arc::clone(client);
+            client.meanwhile(move || feed(&also, left - 1));
+        }
+    }
+    for on_message in [false, true] {
+        let (toy, _server) = echoing(on_message);
+        let client = Arc::new(join(&toy));
+        client.send(&frame(0x81, b"first"));
+        toy.settle();
+        client.take();
+        feed(&client, 63);
+        let turns = toy.settle();
+        assert!((4..=8).contains(&turns), "{turns} turns for 64 reads");
+        assert_eq!(client.take(), (b"\x81\x05again".repeat(64), 64));
+    }
+}
