@@ -29,6 +29,13 @@ struct Shape<'a> {
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+/// With more bytes in flight a turn lasts long enough to be measured by itself, and servers hold what
+/// others need.
+const MUCH_IN_FLIGHT: usize = 1 << 26;
+
+/// The same for connections.
+const MANY: usize = 10_000;
+
 /// Where the runner chooses, no connection waits so long for its turn that its server pings it.
 const MOST_IN_FLIGHT: usize = 1 << 30;
 
@@ -40,6 +47,23 @@ impl Cell {
 
     fn bytes_in_flight(self) -> usize {
         self.size * self.connections * self.in_flight
+    }
+
+    /// Whether a server has all of its turns in one process, so that what it does once, as compiling
+    /// or growing, is not measured in each of them.
+    pub(crate) fn keeps_servers(self) -> bool {
+        let small = self.bytes_in_flight() <= MUCH_IN_FLIGHT && self.connections < MANY;
+        self.kind != Kind::Idle && small
+    }
+
+    /// How many rounds there are: a third where turns are long, one where the figure does not depend
+    /// on what else the machine does.
+    pub(crate) fn rounds(self, options: &Options) -> usize {
+        match self.kind {
+            Kind::Idle => 1,
+            _ if self.keeps_servers() => options.rounds,
+            _ => options.rounds.div_ceil(3),
+        }
     }
 
     pub(crate) fn work(self) -> Work {

@@ -135,15 +135,16 @@ fn build(options: &Options, skipped: &mut Vec<String>) -> io::Result<Vec<Built>>
 fn measure(options: &Options, cell: Cell, servers: &[Built], results: &mut Results) {
     let able: Vec<_> = servers.iter().filter(|built| built.server.does(cell.kind)).collect();
     let mut rounds = vec![Vec::new(); able.len()];
-    // Memory does not depend on what else the machine does.
-    let count = if cell.kind == Kind::Idle { 1 } else { options.rounds };
+    let mut running: Vec<_> = able.iter().map(|_| None).collect();
+    let count = cell.rounds(options);
     for round in 1..=count {
         eprintln!("{cell}: round {round} of {count}");
-        for (built, reports) in able.iter().zip(&mut rounds) {
-            let report = turn::take(built, cell, options);
+        for ((built, reports), runs) in able.iter().zip(&mut rounds).zip(&mut running) {
+            let report = turn::take(built, cell, options, runs);
             reports.push(noted(report, built.server, cell, &mut results.skipped));
         }
     }
+    drop(running);
     for (built, reports) in able.iter().zip(rounds) {
         let Some(mut row) = Row::new(cell, built.server, reports) else { continue };
         if options.syscalls && cell.kind != Kind::Idle {

@@ -36,11 +36,12 @@ pub(crate) struct Options {
     /// echo. About two hours.
     #[arg(long)]
     pub(crate) full: bool,
-    /// Rounds; every server has its turn in each of them. Idle work has one.
-    #[arg(long, default_value_t = 3)]
+    /// Rounds; every server has its turn in each of them. A third of them where turns are long: with
+    /// more than 64 MiB in flight, or 10,000 connections. Idle work has one.
+    #[arg(long, default_value_t = 9)]
     pub(crate) rounds: usize,
     /// Seconds that are measured in each turn at least.
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = 0.1)]
     pub(crate) seconds: f64,
     /// Seconds before that, in which nothing is counted.
     #[arg(long, default_value_t = 0.1)]

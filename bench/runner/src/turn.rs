@@ -35,10 +35,14 @@ const MANY: u64 = 1000;
 const ENDING: Duration = Duration::from_secs(10);
 
 /// A server process, which ends with this value.
-struct Process(Child);
+pub(crate) struct Process {
+    child: Child,
+    address: SocketAddr,
+}
 
 impl Process {
-    fn start(built: &Built, args: &[String], address: SocketAddr) -> io::Result<Self> {
+    fn start(built: &Built, args: &[String]) -> io::Result<Self> {
+        let address = free_address()?;
         let Built { server, command } = built;
         let child = Command::new(&command[0])
             .args(&command[1..])
@@ -51,10 +55,10 @@ impl Process {
             // Servers log that the generator closes; it would fill the terminal.
             .stderr(Stdio::null())
             .spawn()?;
-        let mut process = Self(child);
+        let mut process = Self { child, address };
         let deadline = Instant::now() + START;
         while TcpStream::connect(address).is_err() {
-            if let Some(status) = process.0.try_wait()? {
+            if let Some(status) = process.child.try_wait()? {
                 // Not in the error, which may go into the documentation.
                 eprintln!("by hand: {}", command.join(" "));
                 return Err(io::Error::other(format!("the server ended with {status}")));
@@ -71,20 +75,26 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-/// Starts a server, puts the load on it, and stops it.
+/// Puts the load on a server, which is started unless it `runs`. It runs on if the field keeps its
+/// servers; one that was not answered as it should be is stopped.
 ///
 /// # Errors
 /// The server does not start, or the generator was not answered as it should be.
-pub(crate) fn take(built: &Built, cell: Cell, options: &Options) -> io::Result<Report> {
-    let (process, generator) = prepare(built, cell, options)?;
-    let report = loadgen::run(&generator);
-    drop(process);
-    report
+pub(crate) fn take(
+    built: &Built,
+    cell: Cell,
+    options: &Options,
+    runs: &mut Option<Process>,
+) -> io::Result<Report> {
+    let (process, generator) = prepare(built, cell, options, runs.take())?;
+    let report = loadgen::run(&generator)?;
+    *runs = cell.keeps_servers().then_some(process);
+    Ok(report)
 }
 
 /// The same, to count the system calls of the server for each message.
@@ -92,7 +102,7 @@ pub(crate) fn take(built: &Built, cell: Cell, options: &Options) -> io::Result<R
 /// # Errors
 /// As for [`take`], or perf may not count.
 pub(crate) fn count_system_calls(built: &Built, cell: Cell, options: &Options) -> io::Result<f64> {
-    let (process, mut generator) = prepare(built, cell, options)?;
+    let (process, mut generator) = prepare(built, cell, options, None)?;
     // perf counts from the first connection on, so no message may go uncounted.
     generator.warm_up = Duration::ZERO;
     let (calls, messages) = counted(&process, &generator)?;
@@ -122,7 +132,7 @@ fn opening(work: Work) -> Option<Work> {
 fn counted(process: &Process, generator: &Generator) -> io::Result<(f64, u64)> {
     let perf = Command::new("perf")
         .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p"])
-        .arg(process.0.id().to_string())
+        .arg(process.child.id().to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -155,9 +165,13 @@ fn end(mut perf: Child) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn prepare(built: &Built, cell: Cell, options: &Options) -> io::Result<(Process, Generator)> {
+fn prepare(
+    built: &Built,
+    cell: Cell,
+    options: &Options,
+    runs: Option<Process>,
+) -> io::Result<(Process, Generator)> {
     let mut generator = options.generator(cell);
-    generator.connect = free_address()?;
     let mut kind = cell.kind;
     if built.server.is_floor() {
         generator.protocol = Protocol::Raw;
@@ -171,9 +185,12 @@ fn prepare(built: &Built, cell: Cell, options: &Options) -> io::Result<(Process,
     }
     // The child has the cores of who starts it; the generator moves to its own afterwards.
     loadgen::pin_to(&cores)?;
-    let args = kind.args(&make::certificate()?);
-    let process = Process::start(built, &args, generator.connect)?;
-    generator.server_pid = Some(process.0.id().cast_signed());
+    let process = match runs {
+        Some(process) => process,
+        None => Process::start(built, &kind.args(&make::certificate()?))?,
+    };
+    generator.connect = process.address;
+    generator.server_pid = Some(process.child.id().cast_signed());
     Ok((process, generator))
 }
 
