@@ -178,12 +178,17 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
         let now = self.runtime.now();
         let watch = burst::Watch::over(self.membership.connection.shared());
-        let poll = match self.go_straight(now, cx) {
-            Ok(deadline) => {
-                self.keep_deadline(deadline, now, cx);
-                Poll::Pending
+        let poll = if self.is_calm() {
+            match self.go_straight(now, cx) {
+                Ok(deadline) => {
+                    self.keep_deadline(deadline, now, cx);
+                    Poll::Pending
+                }
+                Err(turn) => self.go_round(turn, cx),
             }
-            Err(turn) => self.go_round(turn, cx),
+        } else {
+            let turn = Turn::begin(self.rest, now);
+            self.go_round(turn, cx)
         };
         mem::forget(watch);
         poll

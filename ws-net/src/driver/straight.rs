@@ -27,7 +27,15 @@ thread_local! {
 }
 
 impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
-    /// Does all of a turn, and answers until when to sleep. The connection counts as asleep whenever
+    /// Whether what comes next is probably messages.
+    #[inline]
+    pub(super) fn is_calm(&self) -> bool {
+        let summoned = self.membership.connection.shared().summoned.load(Ordering::Relaxed);
+        let taken = self.handler.is_some() || D::READER == Reader::Listeners;
+        !summoned && taken && self.rest.is_calm() && self.verdict.is_none()
+    }
+
+    /// Does all of a turn that is calm, and answers until when to sleep. The connection counts as asleep whenever
     /// the socket is read.
     ///
     /// # Errors
@@ -38,11 +46,6 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Result<Option<Instant>, Turn> {
-        let summoned = self.membership.connection.shared().summoned.load(Ordering::Relaxed);
-        let taken = self.handler.is_some() || D::READER == Reader::Listeners;
-        if summoned || !taken || !self.rest.is_calm() || self.verdict.is_some() {
-            return Err(Turn::begin(self.rest, now));
-        }
         let mut input = pool::take_usual();
         let (mut sleeps, mut budget) = (None, BUDGET);
         while budget >= 2 * COST_OF_READ {
