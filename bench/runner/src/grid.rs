@@ -49,8 +49,8 @@ impl Cell {
         self.size * self.connections * self.in_flight
     }
 
-    /// Whether a server has all of its turns in one process, so that what it does once, as compiling
-    /// or growing, is not measured in each of them.
+    /// Whether a server has several turns in one process, so that what it does once, as compiling or
+    /// growing, is not measured in each of them.
     pub(crate) fn keeps_servers(self) -> bool {
         let small = self.bytes_in_flight() <= MUCH_IN_FLIGHT && self.connections < MANY;
         self.kind != Kind::Idle && small

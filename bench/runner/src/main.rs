@@ -27,6 +27,9 @@ use options::{Kind, Options};
 use results::{Results, Row, floor_of};
 use servers::{ALL, Server};
 
+/// How many turns a server has in one process, where it goes on.
+const TURNS: usize = 3;
+
 fn main() -> ExitCode {
     let options = Options::parse();
     if options.list {
@@ -139,6 +142,10 @@ fn measure(options: &Options, cell: Cell, servers: &[Built], results: &mut Resul
     let count = cell.rounds(options);
     for round in 1..=count {
         eprintln!("{cell}: round {round} of {count}");
+        if round % TURNS == 1 {
+            // The luck of one start would be in all.
+            running.fill_with(|| None);
+        }
         for ((built, reports), runs) in able.iter().zip(&mut rounds).zip(&mut running) {
             let report = turn::take(built, cell, options, runs);
             reports.push(noted(report, built.server, cell, &mut results.skipped));

@@ -35,8 +35,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         !summoned && taken && self.rest.is_calm() && self.verdict.is_none()
     }
 
-    /// Does all of a turn that is calm, and answers until when to sleep. The connection counts as asleep whenever
-    /// the socket is read.
+    /// Does all of a turn that is calm, and answers until when to sleep. The connection counts as
+    /// asleep whenever the socket is read.
     ///
     /// # Errors
     /// Something is unusual: the turn, from where it stands.

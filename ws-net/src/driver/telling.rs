@@ -101,8 +101,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         discard(own, &self.membership.connection);
     }
 
-    /// Tells them of `first`, whatever is left of the budget, and of what was lent behind it, as far as
-    /// that goes.
+    /// Tells them of `first`, whatever is left of the budget, and of what was lent behind it, as far
+    /// as that goes.
     pub(super) fn tell_messages(
         &mut self,
         first: Option<Message>,

@@ -200,10 +200,33 @@ fn a_listener_that_takes_the_lock_gets_every_message() {
         let mut from = 1;
         for count in [3000, 1, 33, 34, 35, 500, 501] {
             client.send(&(from..from + count).flat_map(message).collect::<Vec<_>>());
+            straight();
             toy.settle();
+            assert_eq!(straight() == 1, (count, pieces) == (1, 1), "{count} in {pieces}");
             from += count;
         }
         assert!(*lock(&told) == (0..from).collect::<Vec<_>>(), "in {pieces}");
+    }
+}
+
+#[test]
+fn a_handler_may_take_the_lock_and_still_goes_straight() {
+    let (toy, _server) = serving(|connection| async move {
+        while let Some(Ok(message)) = connection.recv().await {
+            assert_eq!(connection.state(), State::Connected);
+            connection.send(message).await.unwrap();
+            assert!(connection.buffered_amount() > 0);
+        }
+    });
+    let client = join(&toy);
+    client.send(&frame(0x81, b"f"));
+    toy.settle();
+    for count in [1, 1, 5, 1] {
+        client.take();
+        straight();
+        client.send(&frame(0x81, b"m").repeat(count));
+        toy.settle();
+        assert_eq!((straight(), client.take().0), (1, b"\x81\x01m".repeat(count)));
     }
 }
 
