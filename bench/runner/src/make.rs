@@ -40,6 +40,8 @@ pub(crate) fn build(server: &'static Server) -> Result<Built, String> {
 pub(crate) fn certificate() -> io::Result<[String; 2]> {
     let files = ["certificate.pem", "key.pem"].map(|name| home().join("target").join(name));
     if !files.iter().all(|file| file.exists()) {
+        // Cargo may have another one.
+        fs::create_dir_all(home().join("target"))?;
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
         let pair = pair.map_err(io::Error::other)?;
         fs::write(&files[0], pair.cert.pem())?;
