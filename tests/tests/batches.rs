@@ -216,11 +216,11 @@ fn a_batch_that_is_transmitted_is_ended_and_handed_out() {
         |server| server.close(Close::normal(), NOW),
         Connection::abort,
     ];
-    let deflate = || Deflate::new().server_no_context_takeover(false);
+    let takeover = Deflate::new().server_no_context_takeover(false);
     let configs = [
         Config::default(),
         Config::builder().deflate(Deflate::new()).build().unwrap(),
-        Config::builder().deflate(deflate()).build().unwrap(),
+        Config::builder().deflate(takeover).build().unwrap(),
     ]
     .map(Arc::new);
     for (version, config) in

@@ -91,14 +91,19 @@ impl Burst {
         {
             return;
         }
+        self.begin_loan(shared, inner);
+        let drained = inner.lend_to(&mut self.lent.borrow_mut());
+        self.drained.set(drained);
+        inner.loan.drained |= drained && !inner.paused;
+    }
+
+    #[inline]
+    fn begin_loan(&self, shared: &Shared, inner: &mut Inner) {
         self.lender.set(shared.serial);
         inner.loan.lent = true;
         shared.contested.store(false, Ordering::Relaxed);
         let waker = inner.waker.as_ref().map(identity);
         self.waker.set(waker.unwrap_or((ptr::null(), ptr::null())));
-        let drained = inner.lend_to(&mut self.lent.borrow_mut());
-        self.drained.set(drained);
-        inner.loan.drained |= drained && !inner.paused;
     }
 
     fn settle(&self, inner: &mut Inner) {
@@ -251,12 +256,8 @@ impl Inner {
                 return;
             }
             burst.runs.set(shared.serial);
-            burst.lender.set(shared.serial);
+            burst.begin_loan(shared, self);
             burst.drained.set(true);
-            let waker = self.waker.as_ref().map(identity);
-            burst.waker.set(waker.unwrap_or((ptr::null(), ptr::null())));
-            shared.contested.store(false, Ordering::Relaxed);
-            self.loan.lent = true;
             self.loan.drained = true;
             let mut lent = burst.lent.borrow_mut();
             self.core.begin_batch(&mut lent.batch, BYTES);

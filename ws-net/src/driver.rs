@@ -1,5 +1,4 @@
 use std::future::Future;
-use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +20,6 @@ use crate::guard::{close_after_panic, guard};
 use crate::listeners::{Known, Listeners, Table};
 use crate::log;
 use crate::membership::Membership;
-use crate::outbox::Outbox;
 use crate::outcome::Settle;
 use crate::relay::pass;
 use crate::runtime::{Runtime, Transport};
@@ -333,48 +331,17 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let Socket::Open(socket) = self.socket else {
             return turn.end = Some(StreamEnd::Lost);
         };
+        let connection = &self.membership.connection;
         if !turn.blocked.write {
             let result = turn.outbox.poll_write(socket, cx, &mut turn.written);
-            if !self.note_write(turn, result) {
+            if !turn.note_write(connection, result) {
                 return;
             }
         }
-        let Socket::Open(socket) = self.socket else { return };
         let Some(input) = turn.input.as_mut().filter(|_| reads) else { return };
         let direct = input.is_lent();
         let result = socket.poll_fill(cx, input);
-        self.note_read(turn, result, direct);
-    }
-
-    /// Notes what became of a write. `false` when that is told before whatever the next read brings.
-    fn note_write(&mut self, turn: &mut Turn, result: Poll<io::Result<()>>) -> bool {
-        match result {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => {
-                // The peer may have sent its last words before it went.
-                log::socket_failed(&self.membership.connection, &error, "write to");
-                turn.freed.put_unsent(Some(turn.outbox.break_off()));
-                turn.end = Some(StreamEnd::Unwritable);
-                return false;
-            }
-            Poll::Pending => turn.blocked.write = true,
-        }
-        true
-    }
-
-    /// Notes what became of a read, which went straight into a message if it was `direct`.
-    fn note_read(&mut self, turn: &mut Turn, result: Poll<io::Result<usize>>, direct: bool) {
-        turn.asked = true;
-        match result {
-            Poll::Ready(Ok(0)) => turn.end = Some(StreamEnd::Eof),
-            Poll::Ready(Ok(n)) => turn.has_read(n, direct),
-            Poll::Ready(Err(error)) => {
-                log::socket_failed(&self.membership.connection, &error, "read from");
-                turn.end = Some(StreamEnd::Lost);
-                turn.outbox = Outbox::default();
-            }
-            Poll::Pending => turn.blocked.read = true,
-        }
+        turn.note_read(connection, result, direct);
     }
 
     /// The same at the expense of the turn. At its end it reads no more: what it read would lie in

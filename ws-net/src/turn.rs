@@ -1,13 +1,16 @@
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use bytes::Buf;
 use ws_proto::{Event, Instant, Message, RecvBuf, State};
 
+use crate::Connection;
 use crate::backlog::Freed;
 use crate::burst;
+use crate::log;
 use crate::outbox::Outbox;
 use crate::pool;
 use crate::shared::{Activity, Attached, Common, Inner, Owner, Reader, Shared, Wants};
@@ -177,8 +180,48 @@ impl Turn {
     /// beginning of a header that may have been left in it, or less. One that went straight into a
     /// message speaks against a wide chunk, since the next message is probably as long, and what
     /// comes of it in the chunk is copied.
-    pub(crate) fn has_read(&mut self, n: usize, direct: bool) {
+    fn has_read(&mut self, n: usize, direct: bool) {
         self.wide = !direct && n > LONG;
+    }
+
+    /// Notes what became of a write. `false` when that is told before whatever the next read brings.
+    pub(crate) fn note_write(
+        &mut self,
+        connection: &Connection,
+        result: Poll<io::Result<()>>,
+    ) -> bool {
+        match result {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => {
+                // The peer may have sent its last words before it went.
+                log::socket_failed(connection, &error, "write to");
+                self.freed.put_unsent(Some(self.outbox.break_off()));
+                self.end = Some(StreamEnd::Unwritable);
+                return false;
+            }
+            Poll::Pending => self.blocked.write = true,
+        }
+        true
+    }
+
+    /// Notes what became of a read, which went straight into a message if it was `direct`.
+    pub(crate) fn note_read(
+        &mut self,
+        connection: &Connection,
+        result: Poll<io::Result<usize>>,
+        direct: bool,
+    ) {
+        self.asked = true;
+        match result {
+            Poll::Ready(Ok(0)) => self.end = Some(StreamEnd::Eof),
+            Poll::Ready(Ok(n)) => self.has_read(n, direct),
+            Poll::Ready(Err(error)) => {
+                log::socket_failed(connection, &error, "read from");
+                self.end = Some(StreamEnd::Lost);
+                self.outbox = Outbox::default();
+            }
+            Poll::Pending => self.blocked.read = true,
+        }
     }
 
     /// Whether a read took something, and less than a usual chunk has room for.

@@ -34,9 +34,9 @@ macro_rules! either {
 }
 
 impl TokioStream {
-    /// Reads straight into a message.
+    /// Reads straight into a message, if one is lent.
     fn append(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
-        let Some(mut message) = input.message_mut() else { return Poll::Ready(Ok(0)) };
+        let Some(mut message) = input.message_mut() else { return self.poll_fill_slice(cx, input) };
         let n = ready!(either!(self, socket => pin!(socket.read_buf(&mut message)).poll(cx)))?;
         input.filled(n);
         Poll::Ready(Ok(n))

@@ -29,7 +29,7 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1,16")]
     pub(crate) in_flight: Vec<usize>,
     /// Each kind of work in the shapes that the README shows, instead of the three above. About
-    /// three quarters of an hour.
+    /// an hour.
     #[arg(long)]
     pub(crate) main: bool,
     /// The same with all shapes: six sizes, 1, 32 and 500 connections, 1 and 16 in flight for

@@ -112,7 +112,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         let mut turn = self.leave(Some(input), (now, *budget));
         turn.outbox = outbox;
         turn.written = written;
-        self.note_write(&mut turn, result);
+        turn.note_write(&self.membership.connection, result);
         Err(turn)
     }
 
@@ -124,7 +124,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         rest: (Instant, usize),
     ) -> Turn {
         let mut turn = self.leave(Some(input), rest);
-        self.note_read(&mut turn, result, false);
+        turn.note_read(&self.membership.connection, result, false);
         turn
     }
 

@@ -171,19 +171,14 @@ impl Connection {
     /// [`take_unsent`](Self::take_unsent).
     pub fn end_batch(&mut self, batch: &mut Batch) {
         self.note_batch(batch);
-        let framing = core::mem::take(&mut batch.framing);
-        if framing == Framing::Closed {
+        if core::mem::take(&mut batch.framing) == Framing::Closed {
             return;
         }
         let before = core::mem::take(&mut batch.before);
-        if framing == Framing::Deflated {
-            batch.twin = None;
-            let deflater = batch.deflater.take();
-            if self.state() != State::Closed {
-                self.out.deflate_with(deflater);
-            }
-        }
+        let deflater = batch.deflater.take();
+        batch.twin = None;
         if self.state() != State::Closed {
+            self.out.deflate_with(deflater);
             self.out.take_back(&mut batch.buf, before);
         } else if !batch.is_empty() {
             self.keep_unsent(core::mem::take(&mut batch.buf));

@@ -85,6 +85,21 @@ proptest! {
     }
 }
 
+/// Turns that were gone straight through since the last call.
+fn straight() -> usize {
+    DONE.replace(0)
+}
+
+/// A client whose first message is answered: that turn shows who takes the messages.
+fn heard(toy: &Toy) -> Arc<Pipe> {
+    let client = join(toy);
+    client.send(&frame(0x81, b"0"));
+    toy.settle();
+    client.take();
+    straight();
+    Arc::new(client)
+}
+
 #[test]
 fn what_happens_during_the_write_is_not_missed() {
     type Event = fn(&Connection, &Pipe);
@@ -97,12 +112,8 @@ fn what_happens_during_the_write_is_not_missed() {
     for on_message in [false, true] {
         for (event, expected) in &cases {
             let (toy, server) = echoing(on_message);
-            let client = Arc::new(join(&toy));
+            let client = heard(&toy);
             let (connection, event) = (only(&server), *event);
-            // The first turn shows who takes the messages.
-            client.send(&frame(0x81, b"f"));
-            toy.settle();
-            client.take();
             let also = Arc::clone(&client);
             client.meanwhile(move || event(&connection, &also));
             client.send(&frame(0x81, b"m"));
@@ -114,20 +125,11 @@ fn what_happens_during_the_write_is_not_missed() {
     }
 }
 
-/// Turns that were gone straight through since the last call.
-fn straight() -> usize {
-    DONE.replace(0)
-}
-
 #[test]
 fn only_a_turn_of_messages_goes_straight() {
     for on_message in [false, true] {
         let (toy, server) = echoing(on_message);
-        let client = join(&toy);
-        // The first turn shows who takes the messages.
-        client.send(&frame(0x81, b"first"));
-        toy.settle();
-        straight();
+        let client = heard(&toy);
         let goes = |bytes: &[u8]| {
             client.send(bytes);
             assert_eq!(toy.settle(), 1);
@@ -161,11 +163,7 @@ fn only_a_turn_of_messages_goes_straight() {
 fn the_deadline_of_a_message_is_judged() {
     for on_message in [false, true] {
         let (toy, _server) = echoing(on_message);
-        let client = join(&toy);
-        client.send(&frame(0x81, b"first"));
-        toy.settle();
-        client.take();
-        straight();
+        let client = heard(&toy);
         // The ping is due, and the message has come before it was sent.
         toy.sleep(Duration::from_secs(3600));
         client.send(&frame(0x81, b"late"));
@@ -218,9 +216,7 @@ fn a_handler_may_take_the_lock_and_still_goes_straight() {
             assert!(connection.buffered_amount() > 0);
         }
     });
-    let client = join(&toy);
-    client.send(&frame(0x81, b"f"));
-    toy.settle();
+    let client = heard(&toy);
     for count in [1, 1, 5, 1] {
         client.take();
         straight();
@@ -238,10 +234,7 @@ fn listeners_are_told_nothing_while_the_buffer_is_full() {
     server.on_message(|connection, message| {
         connection.try_send(message).unwrap();
     });
-    let client = Arc::new(join(&toy));
-    client.send(&frame(0x81, b"f"));
-    toy.settle();
-    client.take();
+    let client = heard(&toy);
     let (connection, also) = (only(&server), Arc::clone(&client));
     client.meanwhile(move || {
         connection.try_send(vec![b'x'; 2000]).unwrap();
@@ -316,10 +309,7 @@ fn a_peer_that_is_always_ahead_gets_no_more_than_its_turn() {
     }
     for on_message in [false, true] {
         let (toy, _server) = echoing(on_message);
-        let client = Arc::new(join(&toy));
-        client.send(&frame(0x81, b"first"));
-        toy.settle();
-        client.take();
+        let client = heard(&toy);
         feed(&client, 63);
         let turns = toy.settle();
         assert!((4..=8).contains(&turns), "{turns} turns for 64 reads");
