@@ -295,7 +295,7 @@ impl Inner {
             burst.runs.set(0);
             self.loan = Loan { handler_takes: self.loan.handler_takes, ..Loan::default() };
             if let Some(transmit) = transmit {
-                outbox.put(transmit);
+                outbox.put(transmit, false);
             }
             Some(input)
         };

@@ -16,7 +16,7 @@ mod unix {
 
     use socket2::SockRef;
 
-    use crate::send::send;
+    use crate::send::{send, send_last};
 
     /// The descriptor of the socket that an `S` owns: others than its owner may write to it as long
     /// as it is there, see [`Transport::descriptor`](crate::Transport::descriptor).
@@ -53,10 +53,20 @@ mod unix {
         /// Writes some of `bufs`, in order, and answers how many bytes the system took. Does not
         /// wait.
         pub(crate) fn write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-            // SAFETY: who made this says that the descriptor is open until its transport is dropped;
-            // the driver, which owns that, forgets this before, under the lock that is held here.
-            let socket = unsafe { BorrowedFd::borrow_raw(!self.inverted.get()) };
-            send(&SockRef::from(&socket), bufs)
+            send(&SockRef::from(&self.socket()), bufs)
+        }
+
+        /// Writes some of `buf`, which the end of the stream follows at once: both may leave
+        /// together. Does not wait.
+        pub(crate) fn write_last(&self, buf: &[u8]) -> io::Result<usize> {
+            send_last(&SockRef::from(&self.socket()), buf)
+        }
+
+        fn socket(&self) -> BorrowedFd<'_> {
+            // SAFETY: who made this says that the descriptor is open until its transport is dropped.
+            // The driver, which owns that, makes one just to write with it; those that others have
+            // it forgets before, under the lock that they hold here.
+            unsafe { BorrowedFd::borrow_raw(!self.inverted.get()) }
         }
     }
 }
@@ -79,6 +89,10 @@ mod elsewhere {
 
     impl Descriptor<()> {
         pub(crate) fn write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+            match self.0 {}
+        }
+
+        pub(crate) fn write_last(&self, _: &[u8]) -> io::Result<usize> {
             match self.0 {}
         }
     }
@@ -113,6 +127,34 @@ mod tests {
         assert_eq!(&read, b"onetwo");
         drop(socket);
         assert_eq!(peer.read(&mut read).unwrap(), 0);
+    }
+
+    /// Elsewhere both leave one behind the other, and Miri has no system that would wait.
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(miri)))]
+    #[test]
+    fn the_last_bytes_leave_with_the_end() {
+        use std::io::ErrorKind;
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // The system waits 200 ms at the most, which may pass between two lines of a test.
+        for last in 1.. {
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (socket, _) = listener.accept().unwrap();
+            socket.set_nonblocking(true).unwrap();
+            peer.set_nonblocking(true).unwrap();
+            let descriptor: Descriptor<()> = of::<TcpStream>(&socket).within();
+            assert_eq!(descriptor.write_last(b"last").unwrap(), 4);
+            let mut read = [0; 8];
+            match peer.read(&mut read) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                _ if last < 10 => continue,
+                early => panic!("they did not wait: {early:?}"),
+            }
+            drop(socket);
+            assert_eq!(peer.read(&mut read).unwrap(), 4);
+            assert_eq!(peer.read(&mut read).unwrap(), 0, "the end came with them");
+            break;
+        }
     }
 
     /// Miri knows no vectored writes to sockets.

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 use ws_proto::{SendBuf, Transmit};
 
+use crate::Descriptor;
 use crate::pool;
 use crate::runtime::Transport;
 
@@ -20,6 +21,8 @@ const SMALL: usize = 4 << 10;
 pub(crate) struct Outbox {
     bytes: SendBuf,
     stage: Stage,
+    /// The end of the stream follows `bytes`, so that both may leave together.
+    last: bool,
 }
 
 #[derive(Default, PartialEq)]
@@ -41,16 +44,17 @@ pub(crate) fn are_small(pieces: &[IoSlice<'_>]) -> bool {
 }
 
 impl Outbox {
-    /// Takes what the core handed out. Bytes are taken only while none are left. They come back
-    /// when the socket takes none any more.
+    /// Takes what the core handed out, and whether the stream ends behind it. Bytes are taken only
+    /// while none are left. They come back when the socket takes none any more.
     #[inline]
-    pub(crate) fn put(&mut self, transmit: Transmit) -> Option<SendBuf> {
+    pub(crate) fn put(&mut self, transmit: Transmit, last: bool) -> Option<SendBuf> {
         match transmit {
             Transmit::Data(bytes) if self.stage == Stage::Broken => return Some(bytes),
             Transmit::Shutdown if self.stage == Stage::Broken => {}
             Transmit::Data(bytes) => {
                 debug_assert!(!self.has_bytes());
                 self.bytes = bytes;
+                self.last = last;
             }
             Transmit::Shutdown => self.stage = Stage::Ending,
         }
@@ -59,7 +63,7 @@ impl Outbox {
 
     /// Writing failed: takes nothing from now on, and answers what was not written.
     pub(crate) fn break_off(&mut self) -> SendBuf {
-        mem::replace(self, Self { bytes: SendBuf::default(), stage: Stage::Broken }).bytes
+        mem::replace(self, Self { stage: Stage::Broken, ..Self::default() }).bytes
     }
 
     /// What was written last, for its memory.
@@ -120,6 +124,11 @@ impl Outbox {
     ) -> Poll<io::Result<usize>> {
         let first = self.bytes.chunk();
         if first.len() == self.bytes.remaining() {
+            if self.last
+                && let Some(result) = write_last(socket, first)
+            {
+                return Poll::Ready(result);
+            }
             return socket.poll_write_vectored(cx, &[IoSlice::new(first)]);
         }
         let mut slices = [IoSlice::new(&[]); PIECES];
@@ -132,4 +141,16 @@ impl Outbox {
         }
         socket.poll_write_vectored(cx, pieces)
     }
+}
+
+/// Writes what the end of the stream follows at once, so that both leave in one packet, which costs
+/// half. `None` when it is to be written as anything else: this cannot wait.
+#[cold]
+fn write_last(socket: &impl Transport, bytes: &[u8]) -> Option<io::Result<usize>> {
+    let descriptor: Descriptor<()> = socket.descriptor()?.within();
+    let result = descriptor.write_last(bytes);
+    let not_now = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    };
+    if result.as_ref().is_err_and(not_now) { None } else { Some(result) }
 }

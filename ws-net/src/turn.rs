@@ -284,7 +284,7 @@ impl Inner {
         }
         while !turn.outbox.has_bytes() {
             let Some(transmit) = self.core.poll_transmit() else { break };
-            if let Some(unsent) = turn.outbox.put(transmit) {
+            if let Some(unsent) = turn.outbox.put(transmit, self.core.ends_next()) {
                 self.core.handle_transmitted(unsent.remaining());
                 turn.freed.put_unsent(Some(unsent));
             }

@@ -1,7 +1,10 @@
 //! The end of a server.
 
 use std::future::pending;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::pin::pin;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use ws_net::{Builder, Close, CloseCode, Runtime, Version};
@@ -84,4 +87,39 @@ pub async fn shutdown_ends_handshakes<R: Runtime>(runtime: R) {
     let answer = aside(move || read_to_end(&mut socket)).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert_eq!(shutdown.await.aborted, 0);
+}
+
+/// In one packet, where the system can wait for the end with what comes before it.
+pub async fn the_last_frame_leaves_with_the_end<R: Runtime>(runtime: R) {
+    let server = Running::bind(&runtime, |builder| builder).await;
+    let watched = Arc::new(Mutex::new(None::<TcpStream>));
+    let (post, waited) = mpsc::channel();
+    let socket = Arc::clone(&watched);
+    // It is told when all is written, and the socket is there still.
+    server.on_close(move |_, _| {
+        let socket = socket.lock().expect("no panic before").take().expect("it is there");
+        socket.set_nonblocking(true).expect("a socket");
+        let peeked = socket.peek(&mut [0]);
+        socket.set_nonblocking(false).expect("a socket");
+        let waits = matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock);
+        post.send(waits).expect("the case waits for it");
+    });
+    server.start_running(&runtime);
+    let address = server.address;
+    aside(move || {
+        // The system waits 200 ms, which may pass on a busy machine.
+        let has_waited = (0..5).any(|_| {
+            let mut client = shake_hands(address);
+            *watched.lock().expect("no panic before") = client.try_clone().ok();
+            client.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8]).expect("a server");
+            // Nothing is read before the listener has looked.
+            let waits = waited.recv().expect("the listener has told");
+            let mut last = Vec::new();
+            client.read_to_end(&mut last).expect("a proper end");
+            assert_eq!(last, [0x88, 2, 0x03, 0xE8]);
+            waits
+        });
+        assert!(has_waited || !cfg!(target_os = "linux"));
+    })
+    .await;
 }

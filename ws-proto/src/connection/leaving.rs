@@ -22,6 +22,14 @@ impl Connection {
         self.lingers = true;
     }
 
+    /// Whether the end of this side of the stream follows what was handed out last, with nothing in
+    /// between: the next [`poll_transmit`](Self::poll_transmit) is the order to end it, or the
+    /// connection is over as soon as that is written. A system that is told so, as Linux by
+    /// `MSG_MORE`, sends both in one packet.
+    pub fn ends_next(&self) -> bool {
+        self.out.ends_next()
+    }
+
     /// Ends the connection if all has been said and written. Answers whether that was so.
     pub(super) fn leave(&mut self) -> bool {
         let leaves = self.ends_when_dropped
@@ -48,7 +56,7 @@ mod tests {
     use bytes::Buf;
 
     use super::*;
-    use crate::{Accept, Close, Config, Event, Instant, RecvBuf, Transmit};
+    use crate::{Accept, Close, Config, Event, Instant, Message, RecvBuf, Transmit};
 
     /// A close frame with the code 1000, masked with zeros.
     const CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8];
@@ -110,6 +118,33 @@ mod tests {
         assert_eq!(peer.feed(&[]), Some(true));
         assert_eq!(peer.server.state(), State::Closed);
         assert_eq!(peer.server.poll_timeout(), None);
+    }
+
+    #[test]
+    fn the_end_is_known_when_the_last_bytes_are_handed_out() {
+        for drops in [true, false] {
+            let mut peer = Peer::open();
+            peer.server.set_ends_when_dropped(drops);
+            peer.server.send(Message::text("x")).unwrap();
+            assert!(!peer.server.ends_next());
+            let Some(Transmit::Data(first)) = peer.server.poll_transmit() else {
+                panic!("a frame")
+            };
+            assert!(!peer.server.ends_next(), "more may be sent");
+            assert_eq!(peer.feed(&CLOSE), None);
+            assert!(!peer.server.ends_next(), "the close frame is queued");
+            let Some(Transmit::Data(last)) = peer.server.poll_transmit() else { panic!("a frame") };
+            assert!(peer.server.ends_next());
+            peer.server.handle_transmitted(first.remaining());
+            assert!(peer.server.ends_next(), "nothing can come in between any more");
+            peer.server.handle_transmitted(last.remaining());
+            match peer.server.poll_transmit() {
+                None => assert_eq!((drops, peer.feed(&[])), (true, Some(true))),
+                Some(Transmit::Shutdown) => assert!(!drops),
+                Some(Transmit::Data(_)) => panic!("more was written"),
+            }
+            assert!(!peer.server.ends_next(), "it has ended");
+        }
     }
 
     #[test]

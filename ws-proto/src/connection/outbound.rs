@@ -392,6 +392,11 @@ impl Outbound {
         }
     }
 
+    /// Whether the stream ends behind what was handed out.
+    pub(crate) fn ends_next(&self) -> bool {
+        self.end == End::Due && !self.buf.has_remaining()
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
         self.end == End::Told
     }
