@@ -9,6 +9,8 @@ mod headers;
 pub use headers::Headers;
 pub(crate) use headers::is_same;
 
+mod lines;
+
 mod reader;
 pub(crate) use reader::{Head, HeadReader};
 

@@ -9,7 +9,7 @@ use crate::{Config, HandshakeError, Version};
 /// Whether the request asks for a WebSocket of any version, well or badly. In HTTP/1.0 none does:
 /// there servers are to ignore `Upgrade` (RFC 9110 section 7.8).
 pub(super) fn asks_for_websocket(head: &Head<RequestLine>) -> bool {
-    head.line.http.minor > 0 && (rfc6455::has_upgrade(&head.headers) || has_own_header(head))
+    head.line.http.minor > 0 && (rfc6455::has_upgrade(head) || has_own_header(head))
 }
 
 /// Whether a header is there that only such requests have.
@@ -20,7 +20,7 @@ fn has_own_header(head: &Head<RequestLine>) -> bool {
 /// The one validator for requests of all versions: whatever is refused is refused here.
 pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request, HandshakeError> {
     let host = check_host(&head)?;
-    let has_upgrade = rfc6455::has_upgrade(&head.headers);
+    let has_upgrade = rfc6455::has_upgrade(&head);
     if !has_upgrade && !has_own_header(&head) {
         return Err(HandshakeError::NoUpgrade);
     }
@@ -80,7 +80,7 @@ fn detect(head: &Head<RequestLine>) -> Result<Version, HandshakeError> {
 pub(super) fn check_host(
     head: &Head<RequestLine>,
 ) -> Result<Option<Authority<'_>>, HandshakeError> {
-    let Some(host) = head.headers.single("Host")? else {
+    let Some(host) = head.single("Host")? else {
         let may_lack = head.line.http.minor == 0;
         return if may_lack { Ok(None) } else { Err(HandshakeError::Missing("Host")) };
     };

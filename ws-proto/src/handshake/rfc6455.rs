@@ -16,7 +16,7 @@ use super::request::Request;
 use crate::deflate::{Deflate, DeflateParams};
 use crate::http::first_line::{RequestLine, StatusLine};
 use crate::http::grammar::{excerpt, is_token, list};
-use crate::http::{Head, Headers, is_same, write_field};
+use crate::http::{Head, is_same, write_field};
 use crate::{Entropy, HandshakeError, Version};
 
 /// The base64 of a SHA-1 digest.
@@ -41,11 +41,10 @@ pub(super) fn check_request(
     head: &Head<RequestLine>,
     version: Version,
 ) -> Result<(), HandshakeError> {
-    let headers = &head.headers;
-    if !has_member(headers, "Connection", "Upgrade") {
+    if !has_member(head, "Connection", "Upgrade") {
         return Err(HandshakeError::ConnectionMissing);
     }
-    let key = headers.required("Sec-WebSocket-Key")?;
+    let key = head.required("Sec-WebSocket-Key")?;
     let good = match version {
         Version::Rfc6455 => is_key(key),
         // Some clients of that time sent 15 bytes, and nothing hangs on the length.
@@ -129,23 +128,22 @@ pub(super) fn check_answer(
     accept: &AcceptHash,
     deflate: Option<&Deflate>,
 ) -> Result<Agreed, HandshakeError> {
-    let headers = &head.headers;
     if head.line.http.minor == 0 {
         return Err(head.line.http.refused());
     }
-    let upgrade = headers.required("Upgrade")?;
+    let upgrade = head.required("Upgrade")?;
     if !upgrade.eq_ignore_ascii_case(b"websocket") {
         return Err(HandshakeError::WrongUpgrade(excerpt(upgrade)));
     }
-    if !has_member(headers, "Connection", "Upgrade") {
-        let connection = headers.get("Connection").unwrap_or_default();
+    if !has_member(head, "Connection", "Upgrade") {
+        let connection = head.headers.get("Connection").unwrap_or_default();
         return Err(HandshakeError::WrongConnection(excerpt(connection)));
     }
-    if headers.required("Sec-WebSocket-Accept")? != accept {
+    if head.required("Sec-WebSocket-Accept")? != accept {
         return Err(HandshakeError::WrongAccept);
     }
     let deflate = check_extensions(head, deflate)?;
-    let subprotocol = match headers.single("Sec-WebSocket-Protocol")? {
+    let subprotocol = match head.single("Sec-WebSocket-Protocol")? {
         None => None,
         Some(answered) => {
             let offered = request.subprotocols().iter().find(|name| name.as_bytes() == answered);
@@ -197,15 +195,15 @@ const fn is_base64(byte: u8) -> bool {
 }
 
 /// Whether this asks for this protocol, as requests of these versions have to.
-pub(super) fn has_upgrade(headers: &Headers) -> bool {
-    has_member(headers, "Upgrade", "websocket")
+pub(super) fn has_upgrade(head: &Head<RequestLine>) -> bool {
+    has_member(head, "Upgrade", "websocket")
 }
 
 /// Whether one of the lists under this name has this member, in any case.
-fn has_member(headers: &Headers, name: &str, member: &str) -> bool {
+fn has_member<L>(head: &Head<L>, name: &str, member: &str) -> bool {
     let is_it = |found: &[u8]| is_same(found, member.as_bytes());
     // Most lists have one member.
-    headers.get_all(name).any(|value| is_it(value) || list(value).any(is_it))
+    head.get_all(name).any(|value| is_it(value) || list(value).any(is_it))
 }
 
 #[cfg(test)]

@@ -46,18 +46,32 @@ pub(crate) fn token_len(bytes: &[u8]) -> usize {
 /// Whether the bytes may be the value of a field: no control byte but the tab (RFC 9110 section
 /// 5.5). Carriage return, line feed and NUL are control bytes, so nothing can be smuggled in.
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
-    let is_wrong = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-    // Eight bytes at a time, since most values are short. Those with a tab are looked at again.
-    let (words, rest) = bytes.as_chunks();
-    let wrong = words.iter().fold(0, |wrong, word| wrong | controls(u64::from_ne_bytes(*word)));
-    (wrong == 0 || !words.as_flattened().iter().any(is_wrong)) && !rest.iter().any(is_wrong)
+    value_len(bytes) == bytes.len()
 }
 
-/// Not zero when one of eight bytes is a control byte.
+/// How many bytes in front may be in the value of a field.
+pub(crate) fn value_len(bytes: &[u8]) -> usize {
+    // Eight bytes at a time, since most values are short, up to the first control byte.
+    let (words, rest) = bytes.as_chunks();
+    let mut start = bytes.len() - rest.len();
+    for (number, word) in words.iter().enumerate() {
+        let marks = controls(u64::from_le_bytes(*word));
+        if marks != 0 {
+            start = 8 * number + marks.trailing_zeros() as usize / 8;
+            break;
+        }
+    }
+    let rest = bytes.get(start..).unwrap_or_default();
+    let is_wrong = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    start + rest.iter().position(is_wrong).unwrap_or(rest.len())
+}
+
+/// Marks the control bytes among eight with their highest bit: the lowest one exactly, of those
+/// above it some more.
 const fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xFF;
     // The lowest byte that borrows, and has no high bit itself, is below the blank; or it is the
-    // delete, which is zero then. Bytes above it may be marked because of it.
+    // delete, which is zero then.
     let below = word.wrapping_sub(ONES * 0x20) & !word;
     let delete = word ^ (ONES * 0x7F);
     let delete = delete.wrapping_sub(ONES) & !delete;

@@ -1,10 +1,10 @@
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, iter};
 
 use memchr::memchr;
 
+use super::lines::Starts;
 use crate::HandshakeError;
 
 /// The fields of an HTTP head as they were received: in order, with names and values untouched.
@@ -25,16 +25,26 @@ const LINE_END: &[u8; 2] = b"\r\n";
 impl Headers {
     /// Takes a head, and where its lines start: those of the fields, each checked to have a token
     /// and a colon in front, and the blank line behind them.
-    pub(super) fn new(head: &[u8], starts: &[u32]) -> Self {
-        let starts = starts.iter().copied().map(u32::to_le_bytes);
+    pub(super) fn new(head: &[u8], starts: &Starts) -> Self {
         let len = head.len() + starts.len() * size_of::<u32>() + 2;
         let zeros = zeros_behind(len);
-        let mut piece = Vec::with_capacity(len + zeros);
-        piece.extend_from_slice(head);
-        piece.extend(starts.flatten());
-        piece.resize(len + zeros - 2, 0);
-        piece.extend([zeros as u8, 0]);
-        Self { piece: piece.into() }
+        // Filled where it stays: in a vector it would be allocated twice.
+        let mut piece: Arc<[u8]> = iter::repeat_n(0, len + zeros).collect();
+        if let Some(piece) = Arc::get_mut(&mut piece) {
+            let [few, more] = starts.parts();
+            let mut at = 0;
+            for part in [head, few.as_flattened(), more.as_flattened()] {
+                let end = at + part.len();
+                if let Some(place) = piece.get_mut(at..end) {
+                    place.copy_from_slice(part);
+                }
+                at = end;
+            }
+            if let [.., count, _mark] = piece {
+                *count = zeros as u8;
+            }
+        }
+        Self { piece }
     }
 
     /// Notes a fact about the head beside it. Nothing else shares the head yet.
@@ -113,16 +123,15 @@ impl Headers {
     /// The values of all fields with this name, with the blanks around them.
     pub(crate) fn raw<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let (head, starts) = self.parts();
-        starts.iter().zip(starts.get(1..).unwrap_or_default()).filter_map(move |(start, next)| {
-            let (start, colon) = (offset(*start), offset(*start) + name.len());
-            // Most lines are passed over here. What is no colon of this line, but of a later one,
-            // has a line end before it, and so the value would end before it began.
-            if head.get(colon) != Some(&b':') {
-                return None;
-            }
-            let same = is_same(head.get(start..colon)?, name.as_bytes());
-            if same { head.get(colon + 1..offset(*next) - LINE_END.len()) } else { None }
-        })
+        let lines = starts.iter().zip(starts.get(1..).unwrap_or_default());
+        lines.filter_map(move |(start, next)| value(head, (*start, *next), name.as_bytes()))
+    }
+
+    /// The value of the field at `index`, if it has this name, without the blanks around it.
+    pub(super) fn at(&self, index: usize, name: &str) -> Option<&[u8]> {
+        let (head, starts) = self.parts();
+        let line = (*starts.get(index)?, *starts.get(index + 1)?);
+        value(head, line, name.as_bytes()).map(trim)
     }
 
     /// The whole head, from the first line to the blank line.
@@ -148,26 +157,30 @@ impl Headers {
     }
 }
 
-/// Which names a head may have: a bit for the length and the first letter of each, so that most
-/// that are not there need not be looked for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Names(u64);
-
-impl Names {
-    /// Adds a name.
-    pub(super) fn add(&mut self, name: &[u8]) {
-        self.0 |= Self::bit(name);
+/// The value of the field between these offsets, if it has this name.
+#[inline]
+fn value<'a>(head: &'a [u8], line: ([u8; 4], [u8; 4]), name: &[u8]) -> Option<&'a [u8]> {
+    let (start, next) = (offset(line.0), offset(line.1));
+    let colon = start + name.len();
+    // Most lines are passed over here. What is no colon of this line, but of a later one, has a
+    // line end before it, and so the value would end before it began.
+    if head.get(colon) != Some(&b':') {
+        return None;
     }
+    let same = is_same(head.get(start..colon)?, name);
+    if same { head.get(colon + 1..next - LINE_END.len()) } else { None }
+}
 
-    /// False when the name is not there.
-    pub(super) fn may_have(self, name: &str) -> bool {
-        self.0 & Self::bit(name.as_bytes()) != 0
+/// Without the blanks around it, of which there is mostly one in front.
+fn trim(value: &[u8]) -> &[u8] {
+    match value {
+        [b' ', text @ ..] if has_bare_ends(text) => text,
+        _ => value.trim_ascii(),
     }
+}
 
-    fn bit(name: &[u8]) -> u64 {
-        let first = name.first().map_or(0, u8::to_ascii_lowercase);
-        1 << ((name.len() + usize::from(first) * 8) % 64)
-    }
+fn has_bare_ends(text: &[u8]) -> bool {
+    matches!(text, [b'!'..=b'~', .., b'!'..=b'~'])
 }
 
 /// Whether these are the same but for the case of letters, which mostly is the same, too.

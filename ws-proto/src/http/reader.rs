@@ -3,8 +3,9 @@ use alloc::vec::Vec;
 use memchr::memchr;
 
 use super::first_line::{FirstLine, RequestLine};
-use super::grammar::{excerpt, is_value, token_len};
-use super::headers::{Headers, Names};
+use super::grammar::{excerpt, is_value, token_len, value_len};
+use super::headers::Headers;
+use super::lines::{Index, Place, Starts};
 use crate::{HandshakeError, Limits, RecvBuf};
 
 /// A complete head.
@@ -12,25 +13,38 @@ use crate::{HandshakeError, Limits, RecvBuf};
 pub(crate) struct Head<L> {
     pub(crate) line: L,
     pub(crate) headers: Headers,
-    /// What may be in them.
-    names: Names,
+    /// Which of them is where.
+    index: Index,
 }
 
 impl<L> Head<L> {
-    /// As [`Headers::single`], and faster where there is mostly none.
+    /// As [`Headers::single`], and faster.
     pub(crate) fn single(&self, name: &'static str) -> Result<Option<&[u8]>, HandshakeError> {
-        if self.names.may_have(name) { self.headers.single(name) } else { Ok(None) }
+        match self.index.find(name) {
+            Place::Nowhere => Ok(None),
+            Place::At(index) => Ok(self.headers.at(index, name)),
+            Place::Anywhere => self.headers.single(name),
+        }
     }
 
-    /// As [`Headers::get_all`], and faster where there is mostly none.
+    /// As [`Headers::required`], and faster.
+    pub(crate) fn required(&self, name: &'static str) -> Result<&[u8], HandshakeError> {
+        self.single(name)?.ok_or(HandshakeError::Missing(name))
+    }
+
+    /// As [`Headers::get_all`], and faster.
     pub(crate) fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let may_have = self.names.may_have(name);
-        may_have.then(|| self.headers.get_all(name)).into_iter().flatten()
+        let (first, all) = match self.index.find(name) {
+            Place::Nowhere => (None, None),
+            Place::At(index) => (self.headers.at(index, name), None),
+            Place::Anywhere => (None, Some(self.headers.get_all(name))),
+        };
+        first.into_iter().chain(all.into_iter().flatten())
     }
 
-    /// As [`Headers::contains`], and faster where it mostly does not.
+    /// As [`Headers::contains`], and faster.
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.names.may_have(name) && self.headers.contains(name)
+        self.get_all(name).next().is_some()
     }
 }
 
@@ -130,8 +144,8 @@ struct Parser<L> {
     /// Up to where its end was looked for.
     scanned: usize,
     /// Where the lines behind the first one start.
-    starts: Vec<u32>,
-    names: Names,
+    starts: Starts,
+    index: Index,
 }
 
 impl<L: FirstLine> Parser<L> {
@@ -146,31 +160,50 @@ impl<L: FirstLine> Parser<L> {
             self.first_line(head, limits)?;
         }
         while self.begun {
-            let unscanned = head.get(self.scanned..).unwrap_or_default();
-            let Some(at) = memchr(b'\n', unscanned) else {
-                self.scanned = head.len();
-                break;
+            let line = head.get(self.start..).unwrap_or_default();
+            // What was looked at before is not all there.
+            let whole = if self.scanned == self.start { whole_field(line) } else { None };
+            let (name, end) = match whole {
+                Some((name, len)) => (name, self.start + len),
+                // Nor is this, or it is another kind of line.
+                None => match self.scan(head)? {
+                    None => break,
+                    Some((b"", end)) => return Ok(Some(end)),
+                    Some(field) => field,
+                },
             };
-            let end = self.scanned + at;
-            let line = head.get(self.start..end).unwrap_or_default();
-            let Some(line) = line.strip_suffix(b"\r") else {
-                return Err(HandshakeError::BareLineFeed);
-            };
-            if line.is_empty() {
-                self.starts.push(self.start as u32);
-                return Ok(Some(end + 1));
-            }
-            self.names.add(check_field(line)?);
             if self.starts.len() == limits.max_headers {
                 return Err(HandshakeError::TooManyHeaders(limits.max_headers));
             }
-            self.starts.push(self.start as u32);
-            (self.start, self.scanned) = (end + 1, end + 1);
+            self.index.add(name, self.starts.len());
+            self.starts.push(self.start);
+            (self.start, self.scanned) = (end, end);
         }
         if head.len() == max_head {
             return Err(HandshakeError::HeadTooLong(max_head));
         }
         Ok(None)
+    }
+
+    /// Looks for the end of the line, and at what is in it then: answers the name of the field, which
+    /// is empty behind the last one, and where the next line starts.
+    #[inline(never)]
+    fn scan<'a>(&mut self, head: &'a [u8]) -> Result<Option<(&'a [u8], usize)>, HandshakeError> {
+        let unscanned = head.get(self.scanned..).unwrap_or_default();
+        let Some(at) = memchr(b'\n', unscanned) else {
+            self.scanned = head.len();
+            return Ok(None);
+        };
+        let end = self.scanned + at;
+        let line = head.get(self.start..end).unwrap_or_default();
+        let Some(line) = line.strip_suffix(b"\r") else {
+            return Err(HandshakeError::BareLineFeed);
+        };
+        if line.is_empty() {
+            self.starts.push(self.start);
+            return Ok(Some((b"", end + 1)));
+        }
+        Ok(Some((check_field(line)?, end + 1)))
     }
 
     fn first_line(&mut self, head: &[u8], limits: &Limits) -> Result<(), HandshakeError> {
@@ -196,14 +229,23 @@ impl<L: FirstLine> Parser<L> {
     fn begin(&mut self, start: usize) {
         self.begun = true;
         (self.start, self.scanned) = (start, start);
-        self.starts.reserve(16);
     }
 
     fn finish(&mut self, head: &[u8]) -> Head<L> {
-        let Self { line, starts, names, .. } = core::mem::take(self);
+        let Self { line, starts, index, .. } = core::mem::take(self);
         self.line = line;
-        Head { line, headers: Headers::new(head, &starts), names }
+        Head { line, headers: Headers::new(head, &starts), index }
     }
+}
+
+/// A field that `lines` begin with, if it is there with its line end and nothing is wrong with it:
+/// its name and the length of the line.
+fn whole_field(lines: &[u8]) -> Option<(&[u8], usize)> {
+    let (name, rest) = lines.split_at_checked(token_len(lines))?;
+    let value = rest.strip_prefix(b":").filter(|_| !name.is_empty())?;
+    let end = value_len(value);
+    let ends = value.get(end..)?.starts_with(b"\r\n");
+    ends.then(|| (name, name.len() + 1 + end + 2))
 }
 
 /// `name ":" value` without a blank before the colon and without folding (RFC 9112 section 5).
@@ -237,6 +279,9 @@ mod tests {
 
     const HEAD: &str = "GET /chat?x HTTP/1.1\r\nHost: example.org\r\nX-Empty:\r\ncookie: a=1 \r\n\
                         X-Raw:  \t two \r\nCookie:\tb=2\r\n\r\n";
+
+    const NAMES: [&str; 7] =
+        ["Host", "Origin", "ORIGIN", "Accept-Encoding", "Accept-Language", "Cookie", "X"];
 
     type HeadAndRest = (Head<RequestLine>, Vec<u8>);
 
@@ -407,6 +452,26 @@ mod tests {
             let whole = read_cut(head.as_bytes(), &[], &limits);
             let cut = read_cut(head.as_bytes(), &cuts, &limits);
             prop_assert_eq!(format!("{whole:?}"), format!("{cut:?}"));
+        }
+
+        /// `Origin` and `ORIGIN` are in one group, and so are `Accept-Encoding` and `Accept-Language`.
+        #[test]
+        fn what_is_found_fast_is_what_a_search_finds(
+            fields in prop::collection::vec((0..NAMES.len(), "[ \t]{0,2}[a-z,\t ]{0,9}"), 0..40),
+        ) {
+            let mut text = String::from("GET / HTTP/1.1\r\n");
+            for (name, value) in &fields {
+                text += &format!("{}:{value}\r\n", NAMES[*name]);
+            }
+            text += "\r\n";
+            let head = read(&text, &Limits::default()).unwrap();
+            for name in NAMES {
+                prop_assert_eq!(head.single(name), head.headers.single(name));
+                prop_assert_eq!(head.required(name), head.headers.required(name));
+                prop_assert_eq!(head.contains(name), head.headers.contains(name));
+                let found: Vec<_> = head.get_all(name).collect();
+                prop_assert_eq!(found, head.headers.get_all(name).collect::<Vec<_>>());
+            }
         }
 
         #[test]
