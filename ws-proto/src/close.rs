@@ -1,7 +1,5 @@
 use core::fmt;
 
-use bytes::Bytes;
-
 use crate::Utf8Bytes;
 
 /// A close code that may travel on the wire (RFC 6455 section 7.4 and its registry).
@@ -75,6 +73,9 @@ impl Close {
     /// The longest reason: what fits in a control frame beside the code.
     pub const MAX_REASON: usize = 123;
 
+    /// The longest payload.
+    pub(crate) const MAX_PAYLOAD: usize = 2 + Self::MAX_REASON;
+
     /// Code 1000 without a reason.
     pub fn normal() -> Self {
         CloseCode::NORMAL.into()
@@ -115,7 +116,7 @@ impl Close {
     }
 
     /// Reads the payload of a close frame. Who calls has limited it to 125 bytes.
-    pub(crate) fn from_payload(payload: &Bytes) -> Result<Self, InvalidClose> {
+    pub(crate) fn from_payload(payload: &[u8]) -> Result<Self, InvalidClose> {
         let Some((code, reason)) = payload.split_first_chunk::<2>() else {
             return if payload.is_empty() { Ok(Self::EMPTY) } else { Err(InvalidClose::Short) };
         };
@@ -125,10 +126,18 @@ impl Close {
         Ok(Self { body: Some((code, reason.into())) })
     }
 
-    /// The payload of the close frame.
-    pub(crate) fn payload(&self) -> Bytes {
-        let Some((code, reason)) = &self.body else { return Bytes::new() };
-        [&code.0.to_be_bytes()[..], reason.as_str().as_bytes()].concat().into()
+    /// Writes the payload of the close frame to `room`, and answers it.
+    pub(crate) fn payload<'a>(&self, room: &'a mut [u8; Self::MAX_PAYLOAD]) -> &'a [u8] {
+        let Some((code, reason)) = &self.body else { return &[] };
+        let reason = reason.as_str().as_bytes();
+        let len = 2 + reason.len();
+        if let Some((first, rest)) = room.split_first_chunk_mut()
+            && let Some(rest) = rest.get_mut(..reason.len())
+        {
+            *first = code.0.to_be_bytes();
+            rest.copy_from_slice(reason);
+        }
+        room.get(..len).unwrap_or_default()
     }
 }
 
@@ -181,13 +190,13 @@ mod tests {
     #[test]
     fn payloads_round_trip() {
         for close in [Close::EMPTY, Close::normal(), Close::new(4999, "grüße").unwrap()] {
-            assert_eq!(Close::from_payload(&close.payload()), Ok(close));
+            assert_eq!(Close::from_payload(close.payload(&mut [0; Close::MAX_PAYLOAD])), Ok(close));
         }
     }
 
     #[test]
     fn bad_payloads_are_named() {
-        let parse = |bytes: &'static [u8]| Close::from_payload(&Bytes::from_static(bytes));
+        let parse = Close::from_payload;
         assert_eq!(parse(&[3]), Err(InvalidClose::Short));
         assert_eq!(parse(&[3, 0xED]), Err(InvalidClose::Code(1005)));
         assert_eq!(parse(&[3, 0xE8, 0xFF]), Err(InvalidClose::Utf8));

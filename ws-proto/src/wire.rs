@@ -52,6 +52,12 @@ impl Decoder {
         match self {
             Self::Sentinel(decoder) => decoder.poll(input, limits),
             Self::Rfc6455 { role, streaming, busy, inflater } => {
+                if busy.is_none()
+                    && !input.is_lent()
+                    && let Some(item) = rfc6455::take_whole_control(*role, input)
+                {
+                    return item.map(Some);
+                }
                 let decoder = busy.get_or_insert_with(|| {
                     Box::new(rfc6455::Decoder::new(*role, *streaming, inflater.take()))
                 });

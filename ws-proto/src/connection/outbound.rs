@@ -367,7 +367,7 @@ impl Outbound {
                     self.end();
                     return false;
                 }
-                self.put_frame(Opcode::Close, &close.payload());
+                self.put_frame(Opcode::Close, close.payload(&mut [0; Close::MAX_PAYLOAD]));
             }
         }
         true
@@ -447,10 +447,11 @@ impl Outbound {
     }
 
     #[inline]
-    fn put_frame(&mut self, opcode: Opcode, payload: &Bytes) {
+    fn put_frame(&mut self, opcode: Opcode, payload: impl Payload) {
+        let len = payload.bytes().len();
         match self.key() {
             Ok(None) => put_unmasked(&mut self.buf, opcode, payload),
-            Ok(key) => self.put_keyed(&Header::new(opcode, payload.len(), key), key, payload),
+            Ok(key) => self.put_keyed(&Header::new(opcode, len, key), key, payload),
             Err(Unready) => {}
         }
     }

@@ -7,7 +7,7 @@ pub(crate) use header::{FIN, Header, LENGTH_16, MAX_CONTROL, MAX_HEADER, Opcode}
 
 mod pieces;
 mod whole;
-pub(super) use whole::{begins_whole, take_whole};
+pub(super) use whole::{begins_whole, take_whole, take_whole_control};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ use super::utf8::Validator;
 use super::{growth, mask, utf8};
 use crate::buffer::Loan;
 use crate::deflate::Inflater;
-use crate::{Close, Limits, Message, MessageKind, ProtocolError, RecvBuf, Role, Utf8Bytes};
+use crate::{Limits, Message, MessageKind, ProtocolError, RecvBuf, Role, Utf8Bytes};
 
 /// Reads frames and joins fragments.
 #[derive(Debug)]
@@ -360,14 +360,7 @@ impl Decoder {
     fn finish_frame(&mut self) -> Result<Option<Item>, ProtocolError> {
         let Some(frame) = self.frame.take() else { return Ok(None) };
         if frame.opcode.is_control() {
-            let payload = Bytes::from(core::mem::take(&mut self.control));
-            return Ok(Some(match frame.opcode {
-                Opcode::Ping => Item::Ping(payload),
-                Opcode::Pong => Item::Pong(payload),
-                _ => {
-                    Item::Close(Close::from_payload(&payload).map_err(ProtocolError::InvalidClose)?)
-                }
-            }));
+            return whole::control(frame.opcode, &core::mem::take(&mut self.control)).map(Some);
         }
         if !frame.fin {
             return Ok(None);

@@ -2,15 +2,16 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::header::{LENGTH_16, LENGTH_64};
-use crate::wire::{mask, utf8};
-use crate::{Message, RecvBuf, Role, Utf8Bytes};
+use super::header::{FIN, LENGTH_16, LENGTH_64, MAX_CONTROL, Opcode};
+use crate::wire::{Item, mask, utf8};
+use crate::{Close, Message, ProtocolError, RecvBuf, Role, Utf8Bytes};
 
-/// FIN and the opcode of text.
-const TEXT: u8 = 0x81;
-
-/// FIN and the opcode of binary.
-const BINARY: u8 = 0x82;
+/// FIN and the opcode of each kind of frame that stands alone.
+const TEXT: u8 = FIN | Opcode::Text as u8;
+const BINARY: u8 = FIN | Opcode::Binary as u8;
+const CLOSE: u8 = FIN | Opcode::Close as u8;
+const PING: u8 = FIN | Opcode::Ping as u8;
+const PONG: u8 = FIN | Opcode::Pong as u8;
 
 /// Whether what comes first is an unfragmented frame of less than 64 KiB that is there to its end.
 #[inline]
@@ -24,6 +25,44 @@ pub(crate) fn begins_whole(input: &RecvBuf) -> bool {
     };
     let key = if second & 0x80 == 0 { 0 } else { 4 };
     needed + key <= unread.len()
+}
+
+/// A control frame that is there to its end, and is good up to its payload.
+pub(crate) fn take_whole_control(
+    role: Role,
+    input: &mut RecvBuf,
+) -> Option<Result<Item, ProtocolError>> {
+    let [first, second, rest @ ..] = input.unread() else { return None };
+    let opcode = match *first {
+        CLOSE => Opcode::Close,
+        PING => Opcode::Ping,
+        PONG => Opcode::Pong,
+        _ => return None,
+    };
+    let len = usize::from(second & 0x7F);
+    let (header, key) = match (role, second & 0x80 != 0) {
+        (Role::Server, true) => (6, *rest.first_chunk()?),
+        (Role::Client, false) => (2, [0; 4]),
+        _ => return None,
+    };
+    if len > MAX_CONTROL || input.unread().len() < header + len {
+        return None;
+    }
+    input.consume(header);
+    let payload = input.unread_mut(len);
+    mask::apply(key, payload);
+    let item = control(opcode, payload);
+    input.consume(len);
+    Some(item)
+}
+
+/// What a control frame with this payload says.
+pub(super) fn control(opcode: Opcode, payload: &[u8]) -> Result<Item, ProtocolError> {
+    Ok(match opcode {
+        Opcode::Ping => Item::Ping(Bytes::copy_from_slice(payload)),
+        Opcode::Pong => Item::Pong(Bytes::copy_from_slice(payload)),
+        _ => Item::Close(Close::from_payload(payload).map_err(ProtocolError::InvalidClose)?),
+    })
 }
 
 /// A message in one unfragmented frame that was received whole, of up to `most` bytes, and keeps
