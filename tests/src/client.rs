@@ -60,7 +60,7 @@ impl Client {
     ///
     /// # Panics
     /// When there is no server.
-    pub fn ask(address: SocketAddr, request: ClientRequest) -> Result<Self, Box<Closed>> {
+    pub fn ask(address: SocketAddr, request: ClientRequest) -> Result<Self, Arc<Closed>> {
         Self::ask_through(dial(address), request)
     }
 
@@ -78,7 +78,7 @@ impl<S: Wire> Client<S> {
     ///
     /// # Errors
     /// [`Closed`] when the answer is a refusal.
-    pub fn ask_through(socket: S, request: ClientRequest) -> Result<Self, Box<Closed>> {
+    pub fn ask_through(socket: S, request: ClientRequest) -> Result<Self, Arc<Closed>> {
         let start = Clock::now();
         let entropy = Box::new(Repeatable::new(7));
         let now = Instant::from_nanos(0);
@@ -122,7 +122,7 @@ impl<S: Wire> Client<S> {
         while self.closed.is_none() {
             match self.event() {
                 Event::Message(message) => return Some(message),
-                Event::Closed(closed) => self.closed = Some(*closed),
+                Event::Closed(closed) => self.closed = Some(Arc::unwrap_or_clone(closed)),
                 _ => {}
             }
         }

@@ -289,7 +289,7 @@ fn a_wrong_answer_fails_the_client() {
             continue;
         };
         let Some(Event::Closed(closed)) = events.pop() else { panic!("{to} was taken") };
-        match closed.cause {
+        match closed.cause.clone() {
             Cause::Handshake(HandshakeError::DeflateAnswer { parameter: named, problem: said }) => {
                 assert_eq!((named.as_str(), said), (parameter, problem));
             }

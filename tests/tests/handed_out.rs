@@ -23,7 +23,7 @@ fn handed_out(connection: &mut Connection) -> Option<Vec<u8>> {
     }
 }
 
-fn ended(connection: &mut Connection) -> Option<Box<Closed>> {
+fn ended(connection: &mut Connection) -> Option<Arc<Closed>> {
     let mut input = RecvBuf::default();
     let mut end = None;
     while let Some(event) = connection.poll_event(&mut input, Instant::from_nanos(0)) {

@@ -29,7 +29,7 @@ fn a_client_sees_the_answer_that_lets_it_in_or_refuses_it() {
             pair.drive();
             assert!(pair.client.connection.response().is_none());
             let closed = closed.lock().unwrap().take().expect("it was refused");
-            let response = closed.response.expect("its head was read");
+            let response = closed.response.as_ref().expect("its head was read");
             assert_eq!(response.status(), 503, "{version}");
             assert_eq!(response.headers().text("retry-after"), Some("7"));
         }

@@ -110,7 +110,7 @@ impl Drop for Membership {
             // The runtime ended the task, or it panicked: the waiting must not wait for ever.
             inner.end = Some(loop {
                 if let Event::Closed(closed) = inner.last_news() {
-                    break Arc::from(closed);
+                    break closed;
                 }
             });
         }
@@ -152,7 +152,7 @@ impl Inner {
                 Some(event @ (Event::State { .. } | Event::Closed(_))) => return event,
                 Some(_) => {}
                 // The driver had the news of it when it was lost.
-                None => return Event::Closed(Box::new(Closed::new(Cause::Aborted))),
+                None => return Event::Closed(Arc::new(Closed::new(Cause::Aborted))),
             }
         }
     }

@@ -57,7 +57,8 @@ pub struct Connection {
     /// Who writes the answer to the request.
     writer: Writer,
     /// Set when the connection begins to end; taken when `Closed` is handed out.
-    ending: Option<Box<Closed>>,
+    /// Nobody else has it before it is told.
+    ending: Option<Arc<Closed>>,
     eof: bool,
     paused: bool,
     /// Messages are to come in pieces.
@@ -248,7 +249,7 @@ impl Connection {
         self.now = now;
         self.eof = true;
         if self.version() == Some(Version::Draft75)
-            && let Some(ending) = &mut self.ending
+            && let Some(ending) = self.ending.as_mut().and_then(Arc::get_mut)
             && matches!(ending.cause, Cause::Local | Cause::Timeout(Expired::Lifetime))
         {
             // Both sides ended their streams, which is all that draft75 knows of closing.
@@ -259,8 +260,9 @@ impl Connection {
             let proper = self.version() == Some(Version::Draft75)
                 && matches!(&self.phase, Phase::Open(decoder) if decoder.is_at_boundary());
             self.begin_closing(if proper { Cause::Peer } else { Cause::Eof });
-            if let Some(ending) = &mut self.ending {
-                ending.clean = proper && !self.unwritable;
+            let clean = proper && !self.unwritable;
+            if let Some(ending) = self.ending() {
+                ending.clean = clean;
             }
         }
         self.end_stream();
@@ -447,15 +449,21 @@ impl Connection {
         }
         self.steps.enter(State::Closing);
         self.writer.withdraw();
-        self.ending = Some(Box::new(Closed::new(cause)));
+        self.ending = Some(Arc::new(Closed::new(cause)));
         self.out.stop_waiting();
         self.timers.stop_all();
         self.timers.set(Timer::Close, self.now + self.config.timeouts.close);
     }
 
+    /// How the connection will have ended, from the moment it closes.
+    fn ending(&mut self) -> Option<&mut Closed> {
+        self.ending.as_mut().and_then(Arc::get_mut)
+    }
+
     /// Queues the close frame, once.
     fn send_close(&mut self, close: Close) {
-        let (Some(ending), Some(agreed)) = (&mut self.ending, &self.agreed) else { return };
+        let ending = self.ending.as_mut().and_then(Arc::get_mut);
+        let (Some(ending), Some(agreed)) = (ending, &self.agreed) else { return };
         let queued = ending.sent.is_none() && self.out.put_close(&close, agreed.version);
         if queued && !self.unwritable {
             ending.sent = Some(close);
@@ -490,7 +498,9 @@ impl Connection {
 
     /// What is queued or under way will not be written. The close frame is the last of that.
     fn lose_close(&mut self) {
-        if let Some(ending) = self.ending.as_mut().filter(|_| self.out.buffered() > 0) {
+        if self.out.buffered() > 0
+            && let Some(ending) = self.ending()
+        {
             ending.sent = None;
             ending.clean = false;
         }

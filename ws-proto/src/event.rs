@@ -1,5 +1,5 @@
-use alloc::boxed::Box;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use core::fmt;
 
 use bytes::Bytes;
@@ -35,7 +35,7 @@ pub enum Event {
     /// its low-water mark.
     Writable,
     /// The connection is over. Comes exactly once and is the last event.
-    Closed(Box<Closed>),
+    Closed(Arc<Closed>),
 }
 
 /// How a connection ended.

@@ -82,11 +82,11 @@ impl Ours {
             Event::Ping(payload) => Item::Ping(payload.to_vec()),
             Event::Pong(payload) => Item::Pong(payload.to_vec()),
             Event::Closed(closed) => {
-                self.outcome.end = match closed.cause {
+                self.outcome.end = match &closed.cause {
                     Cause::Eof => End::Open,
                     Cause::Peer => End::Closed(closed.received.as_ref().and_then(body)),
                     Cause::Protocol(fault) => {
-                        self.fault = Some(fault);
+                        self.fault = Some(*fault);
                         let (code, _) = closed.sent.as_ref().and_then(body).expect("a code");
                         assert_eq!(code, u16::from(fault.close_code()), "{fault}");
                         End::Failed(code)

@@ -29,7 +29,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 }
                 Event::Request(request) => next = self.tell_request(request, turn),
                 Event::Http(received) => self.hand_over(received),
-                Event::Closed(closed) => self.finish(Arc::from(closed), own.as_ref(), turn),
+                Event::Closed(closed) => self.finish(closed, own.as_ref(), turn),
                 Event::Pong(payload) => self.tell_pong(&payload, own.as_ref(), turn.now),
                 // Pings are answered by the core.
                 _ => {}

@@ -114,7 +114,7 @@ mod tests {
         while let Some(event) = connection.poll_event(input, START) {
             match event {
                 Event::State { to, .. } => states.push(to as u8),
-                Event::Closed(closed) => cause = Some(closed.cause),
+                Event::Closed(closed) => cause = Some(closed.cause.clone()),
                 event => panic!("{event:?}"),
             }
         }

@@ -27,6 +27,9 @@ impl Connection {
             if let Some(message) = self.take_whole(input) {
                 return Some(Event::Message(message));
             }
+        } else if self.steps.has_news() && !matches!(self.phase, Phase::Discard | Phase::Over(_)) {
+            // There is nothing to discard before it is told.
+            return self.poll_own_event();
         }
         self.pull(input)
     }
@@ -184,7 +187,7 @@ impl Connection {
             Err(error) => {
                 let response = handshake.take_response();
                 self.fail(Cause::Handshake(error));
-                if let Some(ending) = &mut self.ending {
+                if let Some(ending) = self.ending() {
                     ending.response = response;
                 }
             }
@@ -257,7 +260,7 @@ impl Connection {
         }
         let answer = close.code().map_or(Close::EMPTY, Close::from);
         self.send_close(answer);
-        if let Some(ending) = &mut self.ending {
+        if let Some(ending) = self.ending() {
             ending.received = Some(close);
             ending.clean = ending.sent.is_some();
         }
