@@ -289,6 +289,35 @@ fn a_socket_is_let_go_with_the_last_close_frame() {
 }
 
 #[test]
+fn the_handler_is_polled_when_the_goodbye_was_said() {
+    for room in [usize::MAX, 0] {
+        let polls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&polls);
+        let (toy, server) = server(|builder| builder);
+        toy.end_when_dropped();
+        let handler = move |connection| {
+            let (polls, mut echo) = (Arc::clone(&counted), Box::pin(echo(connection)));
+            poll_fn(move |cx| {
+                polls.fetch_add(1, Relaxed);
+                echo.as_mut().poll(cx)
+            })
+        };
+        toy.spawn(async move { server.serve(handler).await.unwrap() });
+        let client = join(&toy);
+        assert_eq!(polls.swap(0, Relaxed), 1);
+        client.set_room(room);
+        client.send(&frame(0x88, b"\x03\xE8"));
+        toy.settle();
+        assert_eq!(polls.swap(0, Relaxed), 1, "with the end, or before the peer is waited for");
+        client.set_room(usize::MAX);
+        toy.settle();
+        assert_eq!(polls.load(Relaxed), usize::from(room == 0));
+        assert_eq!(client.take().0, b"\x88\x02\x03\xE8");
+        assert!(client.ended());
+    }
+}
+
+#[test]
 fn a_socket_is_kept_while_its_peer_goes_on_sending() {
     let (toy, _server, ends, client) = sudden();
     client.send(&[frame(0x88, b"\x03\xE8"), frame(0x81, b"and another thing")].concat());
