@@ -41,20 +41,22 @@ impl ValidBytes {
 /// A loop that is worth a look at what the processor has. It has to be inlined always, with all that
 /// it calls, to be compiled for that.
 pub(crate) trait Loop {
-    fn run(self);
+    type Output;
+
+    fn run(self) -> Self::Output;
 }
 
 /// Runs a loop, in registers of 32 bytes where the processor has them.
 #[inline]
-pub(crate) fn run_wide(work: impl Loop) {
+pub(crate) fn run_wide<L: Loop>(work: L) -> L::Output {
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     if std::arch::is_x86_feature_detected!("avx2") {
         #[target_feature(enable = "avx2")]
-        fn run(work: impl Loop) {
-            work.run();
+        fn run<L: Loop>(work: L) -> L::Output {
+            work.run()
         }
         // SAFETY: the processor was asked just now whether it has what the function needs.
         return unsafe { run(work) };
     }
-    work.run();
+    work.run()
 }

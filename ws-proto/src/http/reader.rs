@@ -459,11 +459,9 @@ mod tests {
         fn what_is_found_fast_is_what_a_search_finds(
             fields in prop::collection::vec((0..NAMES.len(), "[ \t]{0,2}[a-z,\t ]{0,9}"), 0..40),
         ) {
-            let mut text = String::from("GET / HTTP/1.1\r\n");
-            for (name, value) in &fields {
-                text += &format!("{}:{value}\r\n", NAMES[*name]);
-            }
-            text += "\r\n";
+            let lines: Vec<_> =
+                fields.iter().map(|(name, value)| format!("{}:{value}\r\n", NAMES[*name])).collect();
+            let text = format!("GET / HTTP/1.1\r\n{}\r\n", lines.concat());
             let head = read(&text, &Limits::default()).unwrap();
             for name in NAMES {
                 prop_assert_eq!(head.single(name), head.headers.single(name));

@@ -21,6 +21,8 @@ struct Apply<'a> {
 }
 
 impl Loop for Apply<'_> {
+    type Output = ();
+
     #[inline(always)]
     fn run(self) {
         for step in self.steps {
@@ -36,6 +38,8 @@ struct Append<'a> {
 }
 
 impl Loop for Append<'_> {
+    type Output = ();
+
     #[inline(always)]
     fn run(self) {
         append_in_steps::<WIDER>(self.key, self.bytes, self.out);

@@ -69,14 +69,28 @@ pub(super) fn begins_whole(input: &RecvBuf) -> bool {
 #[inline]
 pub(super) fn take_whole(input: &mut RecvBuf, most: usize) -> Option<Message> {
     let [START, rest @ ..] = input.unread() else { return None };
-    let text = rest.get(..memchr::memchr(END, rest)?)?;
-    if text.len() > most || utf8::validate(text).is_err() {
+    let (ascii, end) = find_end(rest);
+    let text = rest.get(..end?)?;
+    if text.len() > most || utf8::validate(text.get(ascii..)?).is_err() {
         return None;
     }
     let n = text.len() + 2;
     let text = Utf8Bytes::from_validated(Bytes::copy_from_slice(text));
     input.consume(n);
     Some(Message::Text(text))
+}
+
+/// How many bytes in front are ASCII, and where the text ends, if it does. Most texts are nothing
+/// else up to their end, so that one pass finds both.
+#[inline]
+fn find_end(bytes: &[u8]) -> (usize, Option<usize>) {
+    let ascii = utf8::ascii_len(bytes);
+    let end = match bytes.get(ascii..) {
+        None | Some([]) => None,
+        Some([END, ..]) => Some(ascii),
+        Some(rest) => memchr::memchr(END, rest).map(|at| ascii + at),
+    };
+    (ascii, end)
 }
 
 impl Decoder {
@@ -154,14 +168,14 @@ impl Decoder {
         limits: &Limits,
     ) -> Result<Option<Item>, ProtocolError> {
         let unread = input.unread();
-        let end = memchr::memchr(END, unread);
+        let (ascii, end) = find_end(unread);
         let text = end.and_then(|end| unread.get(..end)).unwrap_or(unread);
         let room = limits.max_message.saturating_sub(self.payload.len());
         let whole = self.payload.is_empty() && end.is_some() && text.len() <= room;
         if self.role == Role::Server {
             // What lies over the limit is not judged, so that the cuts do not change the verdict.
             let judged = text.get(..room).unwrap_or(text);
-            let valid = if whole { utf8::validate(judged) } else { self.utf8.feed(judged) };
+            let valid = self.utf8.feed_behind(ascii, judged);
             valid.map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         if text.len() > room {

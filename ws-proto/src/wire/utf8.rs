@@ -1,11 +1,18 @@
 //! UTF-8 (RFC 3629), checked as bytes arrive.
 
+#![expect(clippy::inline_always, reason = "to be compiled for the registers of who calls it")]
+
+use crate::unchecked::{Loop, run_wide};
+
 /// Bytes that no UTF-8 text can begin or go on with.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Invalid;
 
 /// Up to this length ASCII is looked for first, which costs less than to begin anything wider.
 const SHORT: usize = 256;
+
+/// The bits that ASCII does not have.
+const HIGH: u64 = 0x8080_8080_8080_8080;
 
 #[inline]
 pub(crate) fn validate(bytes: &[u8]) -> Result<(), Invalid> {
@@ -19,10 +26,48 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<(), Invalid> {
 /// the standard library's spends most of its time with here.
 #[inline]
 fn is_ascii(bytes: &[u8]) -> bool {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let Some(last) = bytes.last_chunk() else { return bytes.iter().all(u8::is_ascii) };
     let join = |all, word: &[u8; 8]| all | u64::from_ne_bytes(*word);
     bytes.as_chunks().0.iter().fold(u64::from_ne_bytes(*last), join) & HIGH == 0
+}
+
+/// Bytes per step of the loop that looks for the end of ASCII.
+const STEP: usize = 128;
+
+struct AsciiLen<'a>(&'a [u8]);
+
+impl Loop for AsciiLen<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        let mut start = 0;
+        for step in self.0.as_chunks::<STEP>().0 {
+            let mut all = 0;
+            for byte in step {
+                all |= byte;
+            }
+            if !all.is_ascii() {
+                break;
+            }
+            start += STEP;
+        }
+        for word in self.0.get(start..).unwrap_or_default().as_chunks().0 {
+            let high = u64::from_le_bytes(*word) & HIGH;
+            if high != 0 {
+                return start + high.trailing_zeros() as usize / 8;
+            }
+            start += size_of::<u64>();
+        }
+        let rest = self.0.get(start..).unwrap_or_default();
+        start + rest.iter().position(|byte| !byte.is_ascii()).unwrap_or(rest.len())
+    }
+}
+
+/// How many bytes at the beginning are ASCII.
+#[inline]
+pub(crate) fn ascii_len(bytes: &[u8]) -> usize {
+    run_wide(AsciiLen(bytes))
 }
 
 /// How many bytes at the beginning are text.
@@ -49,6 +94,12 @@ impl Validator {
         let (whole, tail) = bytes.split_at(bytes.len() - cut);
         validate(whole)?;
         tail.iter().try_for_each(|byte| self.complete_cut(*byte))
+    }
+
+    /// The same for bytes the first `ascii` of which are known to be ASCII.
+    pub(crate) fn feed_behind(&mut self, ascii: usize, bytes: &[u8]) -> Result<(), Invalid> {
+        let known = if self.cut_len == 0 { ascii } else { 0 };
+        self.feed(bytes.get(known..).unwrap_or_default())
     }
 
     /// How many bytes at the end begin a character without finishing it.
@@ -128,6 +179,19 @@ mod tests {
                 bytes[at] = 0x80;
                 assert!(!is_ascii(&bytes), "{at} of {len}");
                 bytes[at] = 0;
+            }
+        }
+    }
+
+    #[test]
+    fn ascii_ends_at_the_first_other_byte() {
+        let step = if cfg!(miri) { 41 } else { 1 };
+        for len in (0..3 * STEP).step_by(step) {
+            let mut bytes = alloc::vec![b'~'; len];
+            assert_eq!(ascii_len(&bytes), len);
+            for at in (0..len).rev().step_by(step) {
+                bytes[at] = if at % 2 == 0 { 0x80 } else { 0xFF };
+                assert_eq!(ascii_len(&bytes), at, "of {len}");
             }
         }
     }

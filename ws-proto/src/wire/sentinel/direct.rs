@@ -1,6 +1,6 @@
 //! Long texts, which are read straight into the message that they become.
 
-use super::{Decoder, END, Frame};
+use super::{Decoder, Frame, find_end};
 use crate::wire::growth;
 use crate::{Limits, ProtocolError, RecvBuf, Role};
 
@@ -33,10 +33,11 @@ impl Decoder {
     pub(super) fn read_lent(&mut self, input: &mut RecvBuf) -> Result<(), ProtocolError> {
         let loan = self.lent.take().ok_or(ProtocolError::BufferExchanged)?;
         let fresh = input.fresh_mut(&loan).ok_or(ProtocolError::BufferExchanged)?;
-        let end = memchr::memchr(END, fresh);
+        let (ascii, end) = find_end(fresh);
         let text = end.and_then(|end| fresh.get(..end)).unwrap_or(fresh);
         let n = text.len();
-        let valid = if self.role == Role::Server { self.utf8.feed(text) } else { Ok(()) };
+        let valid =
+            if self.role == Role::Server { self.utf8.feed_behind(ascii, text) } else { Ok(()) };
         if valid.is_ok() && end.is_none() && !self.is_streaming() && !input.is_full() {
             input.consume_fresh();
             self.lent = Some(loan);

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use bytes::Bytes;
 
-use super::{Decoder, END, Frame, lossy_len};
+use super::{Decoder, Frame, find_end, lossy_len};
 use crate::wire::item::Item;
 use crate::wire::pieces::{ENOUGH, Pieces, too_big};
 use crate::wire::{growth, utf8};
@@ -89,7 +89,7 @@ impl Decoder {
         // What a client replaces may become three times as long.
         let most = ENOUGH + 4 - self.payload.len();
         let unread = unread.get(..most).unwrap_or(unread);
-        let end = memchr::memchr(END, unread);
+        let (ascii, end) = find_end(unread);
         let text = end.and_then(|end| unread.get(..end)).unwrap_or(unread);
         let Some(pieces) = &mut self.pieces else { return Ok(None) };
         let room = pieces.room(limits, self.payload.len());
@@ -98,7 +98,7 @@ impl Decoder {
         growth::reserve(&mut self.payload, judged.len(), ENOUGH + 4);
         self.payload.extend_from_slice(judged);
         if self.role == Role::Server {
-            self.utf8.feed(judged).map_err(|_| ProtocolError::InvalidUtf8)?;
+            self.utf8.feed_behind(ascii, judged).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         if text.len() > room {
             return Err(too_big(limits));
