@@ -16,6 +16,10 @@ pub(crate) const PIECES: usize = 64;
 /// for each piece of a write, which is what copying 4 KiB takes.
 const SMALL: usize = 4 << 10;
 
+/// What is not longer is offered to the socket without asking the runtime whether that takes
+/// something: it nearly always does, all of it.
+const AT_ONCE: usize = 64 << 10;
+
 /// What the core handed out and the socket has not taken yet.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -124,8 +128,8 @@ impl Outbox {
     ) -> Poll<io::Result<usize>> {
         let first = self.bytes.chunk();
         if first.len() == self.bytes.remaining() {
-            if self.last
-                && let Some(result) = write_last(socket, first)
+            if first.len() <= AT_ONCE
+                && let Some(result) = write_at_once(socket, first, self.last)
             {
                 return Poll::Ready(result);
             }
@@ -143,14 +147,114 @@ impl Outbox {
     }
 }
 
-/// Writes what the end of the stream follows at once, so that both leave in one packet, which costs
-/// half. `None` when it is to be written as anything else: this cannot wait.
-#[cold]
-fn write_last(socket: &impl Transport, bytes: &[u8]) -> Option<io::Result<usize>> {
+/// Writes to the descriptor, if there is one. What is `last`, since the end of the stream follows,
+/// leaves in one packet with that. `None` when the runtime has to wait for the socket.
+#[inline]
+fn write_at_once(socket: &impl Transport, bytes: &[u8], last: bool) -> Option<io::Result<usize>> {
     let descriptor: Descriptor<()> = socket.descriptor()?.within();
-    let result = descriptor.write_last(bytes);
+    let result =
+        if last { descriptor.write_last(bytes) } else { descriptor.write(&[IoSlice::new(bytes)]) };
     let not_now = |error: &io::Error| {
         matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
     };
     if result.as_ref().is_err_and(not_now) { None } else { Some(result) }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    use ws_proto::{Accept, Instant, RecvBuf};
+
+    use super::*;
+    use crate::toy::party::REQUEST;
+
+    /// A socket and what the runtime was asked to write.
+    struct Socket(UnixStream, Vec<u8>);
+
+    impl Transport for Socket {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_write_vectored(
+            &mut self,
+            _: &mut Context<'_>,
+            bufs: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let before = self.1.len();
+            for buf in bufs {
+                self.1.extend_from_slice(buf);
+            }
+            Poll::Ready(Ok(self.1.len() - before))
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn descriptor(&self) -> Option<Descriptor<Self>> {
+            Some(crate::descriptor::of(&self.0))
+        }
+    }
+
+    fn pair() -> (Socket, UnixStream) {
+        let (own, peer) = UnixStream::pair().unwrap();
+        own.set_nonblocking(true).unwrap();
+        (Socket(own, Vec::new()), peer)
+    }
+
+    /// The length of a frame that is copied.
+    const FRAME: usize = 4 + 4000;
+
+    /// Writes so many frames; answers how many bytes, and how that ended.
+    fn write(socket: &mut Socket, frames: usize) -> (usize, Poll<io::Result<()>>) {
+        let now = Instant::from_nanos(0);
+        let mut core = ws_proto::Connection::server(Arc::default(), now);
+        let mut input = RecvBuf::default();
+        input.feed(REQUEST);
+        while core.poll_event(&mut input, now).is_some() {}
+        core.accept(&Accept::new(), now).unwrap();
+        assert!(core.poll_transmit().is_some());
+        for _ in 0..frames {
+            core.send(vec![0; 4000].into()).unwrap();
+        }
+        let mut outbox = Outbox::default();
+        assert!(outbox.put(core.poll_transmit().unwrap(), false).is_none());
+        let mut written = 0;
+        let poll = outbox.poll_write(socket, &mut Context::from_waker(Waker::noop()), &mut written);
+        (written, poll)
+    }
+
+    #[test]
+    fn the_runtime_is_asked_when_the_socket_is_full_or_the_write_is_large() {
+        let (mut socket, mut peer) = pair();
+        let (written, poll) = write(&mut socket, 1);
+        assert!(matches!(poll, Poll::Ready(Ok(()))));
+        assert_eq!((written, socket.1.len()), (FRAME, 0));
+        peer.read_exact(&mut [0; FRAME]).unwrap();
+        let many = AT_ONCE / FRAME + 1;
+        assert_eq!(write(&mut socket, many).0, many * FRAME);
+        assert_eq!(socket.1.len(), many * FRAME);
+        while socket.1.len() == many * FRAME {
+            assert_eq!(write(&mut socket, 1).0, FRAME);
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_socket_is_told_once() {
+        let (mut socket, peer) = pair();
+        drop(peer);
+        let (written, poll) = write(&mut socket, 1);
+        let Poll::Ready(Err(error)) = poll else { panic!("{poll:?}") };
+        assert_eq!((written, error.kind()), (0, io::ErrorKind::BrokenPipe));
+        assert!(socket.1.is_empty());
+    }
 }
