@@ -59,6 +59,8 @@ struct State<T> {
     led: bool,
     /// Frames that nobody has got.
     log: Vec<u8>,
+    /// So long was the last log: the next one is probably as long, and need not grow to that.
+    usual: u16,
     /// The same, for those who leave, until there is more.
     copy: Bytes,
     /// Where the part of each member begins in it.
@@ -111,8 +113,17 @@ impl<T: Member> Relay<T> {
         let waits = state.log.len() + state.queued + state.before;
         let got = match self.format {
             Some(format) if state.present != 0 && waits < high.min(SHORT) => {
+                if state.log.capacity() == 0 {
+                    state.log.reserve_exact(usize::from(state.usual));
+                }
                 let pushed = message.append_to(&mut state.log, format, SHORT - waits);
-                if pushed { state.present } else { 0 }
+                if pushed {
+                    state.present
+                } else {
+                    // Nothing is held where nothing waits.
+                    state.forget_room();
+                    0
+                }
             }
             _ => 0,
         };
@@ -229,6 +240,20 @@ impl<T> State<T> {
         self.due != 0 || self.present != 0 && !self.log.is_empty()
     }
 
+    /// Takes the log for those who get it now.
+    fn take_log(&mut self) -> Bytes {
+        if !self.log.is_empty() {
+            self.usual = self.log.len() as u16;
+        }
+        mem::take(&mut self.log).into()
+    }
+
+    fn forget_room(&mut self) {
+        if self.log.is_empty() {
+            self.log = Vec::new();
+        }
+    }
+
     /// Everybody has what was written.
     fn land(&mut self) {
         self.flight = Bytes::new();
@@ -244,6 +269,7 @@ impl<T> Default for State<T> {
             due: 0,
             led: false,
             log: Vec::new(),
+            usual: 0,
             copy: Bytes::new(),
             from: [0; MOST],
             flight: Bytes::new(),

@@ -197,7 +197,7 @@ impl<'a> Pass<'a> {
     fn begin(relay: &'a Relay) -> Self {
         let state = &mut *lock(&relay.state);
         let flying = if state.log.is_empty() { 0 } else { state.present };
-        let flight = Bytes::from(mem::take(&mut state.log));
+        let flight = state.take_log();
         state.copy = Bytes::new();
         state.flight = flight.clone();
         state.flight_from = mem::take(&mut state.from);
