@@ -274,7 +274,7 @@ macro_rules! conformance {
                 shutdown_aborts_who_does_not_end_in_time,
                 an_empty_server_shuts_down_at_once,
                 shutdown_ends_handshakes,
-                the_last_frame_leaves_with_the_end,
+                the_peer_has_the_end_before_it_is_told,
             }
             slow {
                 those_who_are_slow_are_skipped,

@@ -244,6 +244,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                     self.tell(event, turn);
                     if is_last {
                         // There is nothing else that the handler could wait for.
+                        turn.handler_due = false;
                         turn.freed.release();
                         if self.serve(turn, cx) {
                             return Poll::Ready(None);

@@ -24,8 +24,8 @@ pub(crate) fn send(socket: &Socket, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     }
 }
 
-/// Writes some of the last bytes before the stream ends. The system may keep them until then, for
-/// 200 ms at the most.
+/// Writes some of the last bytes before the stream ends. The system may keep them until then, and
+/// after as long as a retransmission would take, 200 ms at the least, gives up waiting.
 #[cfg(unix)]
 pub(crate) fn send_last(socket: &Socket, buf: &[u8]) -> io::Result<usize> {
     socket.send_with_flags(buf, FLAGS | MORE)

@@ -49,7 +49,10 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         match change.to {
             State::Connected => self.membership.attach(),
             State::Closing => self.give_up_verdict(),
-            State::Closed => self.membership.detach(),
+            State::Closed => {
+                self.membership.detach();
+                self.let_socket_go();
+            }
             _ => {}
         }
         let connection = &self.membership.connection;
@@ -142,11 +145,23 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         }
     }
 
+    /// All was written, or will not be. The peer is not to wait for what listeners do when they are
+    /// told: the last bytes may leave with the end of the stream.
+    fn let_socket_go(&mut self) {
+        self.pass_answer();
+        if matches!(self.socket, Socket::Http(_) | Socket::Gone) {
+            return;
+        }
+        let connection = &self.membership.connection;
+        connection.shared().lock().direct = None;
+        guard("the end of a stream", connection, || *self.socket = Socket::Gone);
+    }
+
     /// The connection is over and nothing more will happen to it.
     fn finish(&mut self, end: Arc<Closed>, own: Own<'_>, turn: &mut Turn) {
-        self.pass_answer();
         // Unless that was done when the state was told.
         self.membership.detach();
+        self.let_socket_go();
         let connection = &self.membership.connection;
         log::closed(connection, &end);
         if self.membership.was_open() {
@@ -163,15 +178,11 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         turn.freed.put_unsent(unsent.has_remaining().then_some(unsent));
         let mut inner = connection.shared().lock();
         inner.end = Some(end);
-        inner.direct = None;
         inner.waiters.take(|_| true, &mut turn.freed);
         let own = inner.listeners.take();
         inner.drop_backlog(&mut turn.freed);
         turn.freed.put_unsent(inner.core.take_unsent());
         drop(inner);
-        if !matches!(self.socket, Socket::Http(_)) {
-            guard("the end of a stream", connection, || *self.socket = Socket::Gone);
-        }
         discard(own, connection);
         guard("the end of a store", connection, || connection.shared().close_storage());
     }

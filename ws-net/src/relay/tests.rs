@@ -7,6 +7,7 @@ use ws_proto::{Limits, Message, Prepared, State};
 
 use super::MOST;
 use crate::delivery::SlowReceivers;
+use crate::descriptor::WRITES;
 use crate::fanout::Fanout;
 use crate::shared::Activity;
 use crate::slow::Slow;
@@ -25,9 +26,11 @@ fn party(guests: usize, change: impl FnOnce(Builder<Toy>) -> Builder<Toy>) -> Pa
     Party::on(toy, guests, change)
 }
 
-/// The bytes that each has heard since the last call.
-fn bytes_heard(party: &Party) -> Vec<Vec<u8>> {
-    party.guests.iter().map(|(_, client)| client.take().0).collect()
+/// How many writes there were since the last call, and the bytes that each has heard.
+fn writes_and_heard(party: &Party) -> (usize, Vec<Vec<u8>>) {
+    let taken = party.guests.iter().map(|(_, client)| client.take());
+    let (heard, writes): (_, Vec<_>) = taken.unzip();
+    (WRITES.take() + writes.iter().sum::<usize>(), heard)
 }
 
 fn sent_to(guests: usize) -> Delivery {
@@ -38,10 +41,13 @@ fn sent_to(guests: usize) -> Delivery {
 fn a_few_write_for_all() {
     let guests = 3 * MOST;
     let party = party(guests, |builder| builder);
+    WRITES.set(0);
     for payload in [2, 300, 5000].map(|len| "x".repeat(len)) {
         assert_eq!(party.server.broadcast(&*payload), sent_to(guests));
         assert_eq!(party.toy.settle(), 3, "tasks that were woken");
-        assert!(bytes_heard(&party).iter().all(|bytes| bytes.ends_with(payload.as_bytes())));
+        let (writes, heard) = writes_and_heard(&party);
+        assert_eq!(writes, guests);
+        assert!(heard.iter().all(|bytes| bytes.ends_with(payload.as_bytes())));
     }
     // A burst leaves in one write, too.
     for i in 0..16 {
@@ -253,10 +259,11 @@ fn each_kind_of_frames_has_a_relay() {
 #[test]
 fn a_few_receivers_are_woken_as_always() {
     let party = party(3, |builder| builder);
+    WRITES.set(0);
     for _ in 0..2 {
         assert_eq!(party.server.broadcast("one"), sent_to(3));
         assert_eq!(party.toy.settle(), 3);
-        assert!(bytes_heard(&party).iter().all(|bytes| bytes == b"\x81\x03one"));
+        assert_eq!(writes_and_heard(&party).0, 3);
         assert_eq!(party.connection(0).shared().lock().core.buffered_amount(), 0);
         assert!(members(&party).is_empty());
     }
@@ -374,7 +381,7 @@ fn what_is_long_is_written_by_its_own_task() {
     for (len, woken) in [(30_000, 1), (40_000, 8)] {
         assert_eq!(party.server.broadcast(vec![7; len]), sent_to(8));
         assert_eq!(party.toy.settle(), woken, "{len} bytes");
-        bytes_heard(&party);
+        writes_and_heard(&party);
     }
     // Those that wait for another to write are woken when it becomes long.
     for woken in [1, 8] {
@@ -383,7 +390,8 @@ fn what_is_long_is_written_by_its_own_task() {
         assert_eq!(states.filter(|driver| *driver == Activity::Woken).count(), woken);
     }
     assert!(party.toy.settle() >= 8);
-    assert!(bytes_heard(&party).iter().all(|bytes| bytes.len() == 2 * 20_004));
+    let (_, heard) = writes_and_heard(&party);
+    assert!(heard.iter().all(|bytes| bytes.len() == 2 * 20_004));
 }
 
 #[test]

@@ -38,9 +38,7 @@ impl Inner {
                 return work;
             }
             if turn.handler_due && !self.says_goodbye(turn) {
-                turn.handler_due = false;
-                self.lend_to_handler(shared);
-                return Work::Handler;
+                return self.next_poll(shared, turn);
             }
             while !turn.outbox.has_bytes() {
                 let Some(transmit) = self.core.poll_transmit() else { break };
@@ -56,6 +54,10 @@ impl Inner {
             }
             if reads || writes {
                 return Work::Transfer;
+            }
+            if turn.handler_due {
+                // There was nothing to say any more.
+                return self.next_poll(shared, turn);
             }
             // A socket that takes nothing was given the end, or all that can be done before the
             // deadline is judged is done. Judging it may leave something to write.
@@ -92,12 +94,17 @@ impl Inner {
         Some(work)
     }
 
-    /// Whether the last bytes are written before anything else: the handler has nothing to add to
-    /// them, and most connections are over behind them, which it waits for.
+    fn next_poll(&mut self, shared: &Shared, turn: &mut Turn) -> Work {
+        turn.handler_due = false;
+        self.lend_to_handler(shared);
+        Work::Handler
+    }
+
+    /// Whether the last bytes, and the end of the stream behind them, come before anything else: the
+    /// handler has nothing to add to them, and most connections are over then, which it waits for.
     fn says_goodbye(&self, turn: &Turn) -> bool {
-        self.core.state() == State::Closing
-            && self.core.buffered_amount() > 0
-            && !turn.blocked.write
+        let says = self.core.buffered_amount() > 0 || self.core.ends_next();
+        says && self.core.state() == State::Closing && !turn.blocked.write
     }
 
     /// Whether the next transfer may be the last of the turn, with nothing to look at behind it.

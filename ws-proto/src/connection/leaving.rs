@@ -148,6 +148,37 @@ mod tests {
     }
 
     #[test]
+    fn a_pong_that_is_owed_comes_before_the_end() {
+        let mut peer = Peer::open();
+        assert_eq!(peer.feed(&PING.repeat(16)), None);
+        let Some(Transmit::Data(pongs)) = peer.server.poll_transmit() else { panic!("pongs") };
+        peer.server.send(Message::text("x")).unwrap();
+        assert_eq!(peer.feed(&PING), None);
+        peer.server.handle_eof(NOW);
+        let Some(Transmit::Data(text)) = peer.server.poll_transmit() else { panic!("a frame") };
+        assert!(!peer.server.ends_next(), "the newest ping is answered behind it");
+        peer.server.handle_transmitted(pongs.remaining() + text.remaining());
+        let Some(Transmit::Data(last)) = peer.server.poll_transmit() else { panic!("a pong") };
+        assert!(peer.server.ends_next());
+        peer.server.handle_transmitted(last.remaining());
+        assert!(matches!(peer.server.poll_transmit(), Some(Transmit::Shutdown)));
+    }
+
+    #[test]
+    fn a_batch_comes_before_the_end() {
+        let mut peer = Peer::open();
+        let mut batch = crate::Batch::new();
+        peer.server.begin_batch(&mut batch, 1000);
+        assert!(batch.take(&mut Message::text("x")));
+        peer.server.handle_eof(NOW);
+        assert!(!peer.server.ends_next());
+        peer.server.end_batch(&mut batch);
+        assert!(!peer.server.ends_next(), "it is queued");
+        let Some(Transmit::Data(_)) = peer.server.poll_transmit() else { panic!("a frame") };
+        assert!(peer.server.ends_next());
+    }
+
+    #[test]
     fn the_peers_answer_is_the_end() {
         let mut peer = Peer::open();
         peer.server.close(Close::normal(), NOW);

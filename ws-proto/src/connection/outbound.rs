@@ -392,9 +392,10 @@ impl Outbound {
         }
     }
 
-    /// Whether the stream ends behind what was handed out.
+    /// Whether the stream ends behind what was handed out, and nothing is owed before.
     pub(crate) fn ends_next(&self) -> bool {
-        self.end == End::Due && !self.buf.has_remaining()
+        let owes = || self.rare.as_ref().is_some_and(|rare| rare.pong.is_some());
+        self.end == End::Due && !self.buf.has_remaining() && !self.lent && !owes()
     }
 
     pub(crate) fn is_ended(&self) -> bool {

@@ -509,6 +509,12 @@ mod tests {
         use ProtocolError as E;
         let unmasked = [0x81, 0x00];
         check(&unmasked, Err(E::Unmasked));
+        for control in [0x88, 0x89, 0x8A] {
+            check(&[control, 0x00], Err(E::Unmasked));
+            for step in [1, usize::MAX] {
+                assert_eq!(decode(Role::Client, &frame(control, b""), step), Err(E::Masked));
+            }
+        }
         assert_eq!(decode(Role::Client, &frame(0x81, b""), 1), Err(E::Masked));
         check(&frame(0xC1, b""), Err(E::ReservedBits(0b100)));
         check(&frame(0x83, b""), Err(E::ReservedOpcode(3)));

@@ -412,6 +412,7 @@ mod tests {
     fn a_server_refuses_what_is_not_utf8_at_the_first_bad_byte() {
         check(Version::Draft76, b"\0a\x80", &["InvalidUtf8"]);
         check(Version::Draft76, b"\0\xC3\xFF", &["InvalidUtf8"]);
+        check(Version::Draft76, b"\0\xC3A\xA9\xFF", &["InvalidUtf8"]);
     }
 
     #[test]

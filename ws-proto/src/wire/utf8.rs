@@ -158,10 +158,14 @@ mod tests {
 
     fn check_cuts(bytes: &[u8], cuts: &[usize]) {
         let mut validator = Validator::default();
+        let mut behind = Validator::default();
         let mut at = 0;
         for cut in cuts.iter().chain([&bytes.len()]) {
             let to = at + cut % (bytes.len() - at + 1);
             let fed = validator.feed(&bytes[at..to]);
+            let piece = &bytes[at..to];
+            assert_eq!(behind.feed_behind(ascii_len(piece), piece), fed);
+            assert_eq!(behind.pending(), validator.pending());
             assert_eq!(fed.is_ok(), could_become_text(&bytes[..to]), "{bytes:x?} to {to}");
             if fed.is_err() {
                 return;

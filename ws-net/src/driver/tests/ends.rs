@@ -1,5 +1,7 @@
 //! How connections end whose handler takes no messages, and those whose stream breaks.
 
+use std::sync::OnceLock;
+
 use ws_proto::{Closed, Expired};
 
 use super::*;
@@ -314,6 +316,69 @@ fn the_handler_is_polled_when_the_goodbye_was_said() {
         assert_eq!(polls.load(Relaxed), usize::from(room == 0));
         assert_eq!(client.take().0, b"\x88\x02\x03\xE8");
         assert!(client.ended());
+    }
+}
+
+#[test]
+fn who_goes_on_behind_the_end_is_polled_once_with_it() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&polls);
+    let (toy, _server) = serving(move |connection| {
+        let polls = Arc::clone(&counted);
+        poll_fn(move |_| {
+            polls.fetch_add(1, Relaxed);
+            let _ = connection.state();
+            Poll::Pending
+        })
+    });
+    toy.end_when_dropped();
+    let client = join(&toy);
+    assert_eq!(polls.swap(0, Relaxed), 1);
+    client.send(&frame(0x88, b"\x03\xE8"));
+    toy.settle();
+    assert_eq!((polls.load(Relaxed), client.ended()), (1, true));
+}
+
+#[test]
+fn the_stream_is_ended_before_the_handler_runs_again() {
+    let place: Arc<OnceLock<Pipe>> = Arc::default();
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let (client, seen) = (Arc::clone(&place), Arc::clone(&ended));
+    let (toy, _server) = serving(move |connection| {
+        let (client, seen) = (Arc::clone(&client), Arc::clone(&seen));
+        let mut echo = Box::pin(echo(connection));
+        poll_fn(move |cx| {
+            lock(&seen).extend(client.get().map(Pipe::ended));
+            echo.as_mut().poll(cx)
+        })
+    });
+    let client = place.get_or_init(|| join(&toy));
+    client.send(&frame(0x88, b"\x03\xE8"));
+    toy.settle();
+    assert_eq!(*lock(&ended), [true]);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_last_bytes_are_written_as_the_last() {
+    use crate::descriptor::LAST_WRITES;
+
+    for suddenly in [true, false] {
+        for bytes in [frame(0x88, b"\x03\xE8"), frame(0x83, b"")] {
+            let (toy, server) = server(|builder| builder);
+            toy.use_sockets();
+            if suddenly {
+                toy.end_when_dropped();
+            }
+            toy.spawn(async move { server.serve(echo).await.unwrap() });
+            let client = join(&toy);
+            client.send(&frame(0x81, b"x").repeat(2));
+            toy.settle();
+            assert_eq!(LAST_WRITES.take(), 0);
+            client.send(&bytes);
+            toy.settle();
+            assert_eq!(LAST_WRITES.take(), 1);
+        }
     }
 }
 
