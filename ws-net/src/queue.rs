@@ -29,6 +29,10 @@ impl<T> Queue<T> {
             self.runs.insert(LOWEST, VecDeque::from([entry]));
             return;
         };
+        let is_last = run.back().is_none_or(|last| last.0 <= key);
+        if is_last && run.len() < RUN {
+            return run.push_back(entry);
+        }
         let at = run.partition_point(|other| other.0 <= key);
         if run.len() < RUN {
             return run.insert(at, entry);
@@ -50,7 +54,9 @@ impl<T> Queue<T> {
         let bound = *bound;
         let at = run.binary_search_by_key(&key, |entry| entry.0).ok()?;
         let (_, value) = run.remove(at)?;
-        self.tidy(bound);
+        if !tidy(run) {
+            self.runs.remove(&bound);
+        }
         Some(value)
     }
 
@@ -60,7 +66,9 @@ impl<T> Queue<T> {
         let bound = *bound;
         run.front().filter(|first| first.0.0 <= now)?;
         let (_, value) = run.pop_front()?;
-        self.tidy(bound);
+        if !tidy(run) {
+            self.runs.remove(&bound);
+        }
         Some(value)
     }
 
@@ -77,16 +85,14 @@ impl<T> Queue<T> {
     pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
         self.runs.into_values().flatten().map(|entry| entry.1)
     }
+}
 
-    /// Gives memory back for a run from which something was taken.
-    fn tidy(&mut self, bound: Key) {
-        let Some(run) = self.runs.get_mut(&bound) else { return };
-        if run.is_empty() {
-            self.runs.remove(&bound);
-        } else if run.len() <= run.capacity() / 4 {
-            run.shrink_to(run.len() * 2);
-        }
+/// Gives memory back for a run from which something was taken; `false` when nothing is left in it.
+fn tidy<T>(run: &mut VecDeque<T>) -> bool {
+    if run.len() <= run.capacity() / 4 {
+        run.shrink_to(run.len() * 2);
     }
+    !run.is_empty()
 }
 
 impl<T> Default for Queue<T> {

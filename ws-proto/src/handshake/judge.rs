@@ -45,14 +45,18 @@ pub(super) fn judge(head: Head<RequestLine>, config: &Config) -> Result<Request,
             rfc6455::check_request(&head, version)?;
         }
     }
+    let has_origin = ORIGINS.iter().any(|name| head.contains(name));
     let request = Request::new(head, version);
-    config.origin.judge(&request)?;
+    if has_origin || !config.origin.passes_without() {
+        config.origin.judge(&request)?;
+    }
     config.subprotocols.judge(&request)?;
     Ok(request)
 }
 
 const VERSION: &str = "Sec-WebSocket-Version";
 const KEY: &str = "Sec-WebSocket-Key";
+const ORIGINS: [&str; 2] = ["Origin", "Sec-WebSocket-Origin"];
 
 /// Tells the version by the headers that only it has. A request that has some of a later version
 /// is never taken for an older one.
@@ -126,7 +130,7 @@ fn check_no_body(head: &Head<RequestLine>, version: Version) -> Result<(), Hands
 
 /// Origins are compared, echoed and shown, so they are text.
 fn check_origin(head: &Head<RequestLine>) -> Result<(), HandshakeError> {
-    for name in ["Origin", "Sec-WebSocket-Origin"] {
+    for name in ORIGINS {
         if let Some(origin) = head.single(name)?
             && !is_printable(origin)
         {

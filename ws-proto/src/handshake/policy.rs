@@ -99,6 +99,11 @@ impl OriginPolicy {
         }
     }
 
+    /// Whether requests without an origin pass, whatever else is in them.
+    pub(crate) fn passes_without(&self) -> bool {
+        !self.required && !self.is_predicate()
+    }
+
     /// Refuses requests that this policy does not let in. The policy of the configuration has been
     /// asked about every [`Request`] that there is; [`Connection::refuse`](crate::Connection::refuse)
     /// answers one that another policy refuses.

@@ -44,7 +44,11 @@ impl<L> Head<L> {
 
     /// As [`Headers::contains`], and faster.
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.get_all(name).next().is_some()
+        match self.index.find(name) {
+            Place::Nowhere => false,
+            Place::At(index) => self.headers.at(index, name).is_some(),
+            Place::Anywhere => self.headers.contains(name),
+        }
     }
 }
 
@@ -161,6 +165,10 @@ impl<L: FirstLine> Parser<L> {
         }
         while self.begun {
             let line = head.get(self.start..).unwrap_or_default();
+            if line.starts_with(b"\r\n") {
+                self.starts.push(self.start);
+                return Ok(Some(self.start + 2));
+            }
             // What was looked at before is not all there.
             let whole = if self.scanned == self.start { whole_field(line) } else { None };
             let (name, end) = match whole {
@@ -168,7 +176,6 @@ impl<L: FirstLine> Parser<L> {
                 // Nor is this, or it is another kind of line.
                 None => match self.scan(head)? {
                     None => break,
-                    Some((b"", end)) => return Ok(Some(end)),
                     Some(field) => field,
                 },
             };
@@ -185,8 +192,8 @@ impl<L: FirstLine> Parser<L> {
         Ok(None)
     }
 
-    /// Looks for the end of the line, and at what is in it then: answers the name of the field, which
-    /// is empty behind the last one, and where the next line starts.
+    /// Looks for the end of the line, and at what is in it then: answers the name of the field, and
+    /// where the next line starts.
     #[inline(never)]
     fn scan<'a>(&mut self, head: &'a [u8]) -> Result<Option<(&'a [u8], usize)>, HandshakeError> {
         let unscanned = head.get(self.scanned..).unwrap_or_default();
@@ -199,10 +206,6 @@ impl<L: FirstLine> Parser<L> {
         let Some(line) = line.strip_suffix(b"\r") else {
             return Err(HandshakeError::BareLineFeed);
         };
-        if line.is_empty() {
-            self.starts.push(self.start);
-            return Ok(Some((b"", end + 1)));
-        }
         Ok(Some((check_field(line)?, end + 1)))
     }
 
