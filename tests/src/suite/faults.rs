@@ -118,7 +118,7 @@ pub async fn a_payload_whose_end_panics_ends_its_own_connection_alone<R: Runtime
     let (address, told) = (server.address, Mailbox::default());
     let post = told.clone();
     server.on_close(move |_, end| post.put(end.cause.clone()));
-    aside(move || {
+    let bystander = aside(move || {
         let mut bystander = Client::open(address, Version::Draft76);
         for turn in 0..20 {
             let mut victim = Client::open(address, Version::Rfc6455);
@@ -127,11 +127,15 @@ pub async fn a_payload_whose_end_panics_ends_its_own_connection_alone<R: Runtime
             assert!(!victim.closed().clean);
             assert_eq!(bystander.ask_text("and you?"), "and you?", "turn {turn}");
         }
+        bystander
     })
     .await;
+    // The sockets of the others were gone before this was told.
     for _ in 0..20 {
         assert_eq!(told.take().await, Cause::Aborted);
     }
+    drop(bystander);
+    assert_eq!(told.take().await, Cause::Eof);
     until(&runtime, || server.manager().is_empty()).await;
 }
 
