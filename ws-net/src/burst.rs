@@ -275,7 +275,7 @@ impl Inner {
         shared: &Shared,
         outbox: &mut Outbox,
     ) -> Option<Box<RecvBuf>> {
-        let is_used_up = |input: &mut Box<RecvBuf>| input.is_idle() && input.has_room();
+        let is_used_up = |input: &mut Box<RecvBuf>| input.is_idle();
         let settle = |burst: &Burst| {
             let (input, transmit);
             if burst.lender.get() == shared.serial {

@@ -13,7 +13,7 @@ const KEPT: usize = 3;
 /// What a chunk takes that is used instead when reads fill the usual one: the socket of a peer that
 /// is ahead holds that much, and each read and write less is saved. With room for some headers
 /// beside 256 KiB, so that messages whose size is a power of two fit in whole. A thread keeps one.
-const WIDE: usize = (256 << 10) + (1 << 10);
+pub(crate) const WIDE: usize = (256 << 10) + (1 << 10);
 
 /// More than what a hundred long messages need beside them in small blocks.
 const BALLAST: usize = 120 << 10;
@@ -37,6 +37,12 @@ struct Chunks {
     begun: bool,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Buffers for one message that were made, for tests that want to know.
+    pub(crate) static MADE_FOR_MESSAGES: Cell<usize> = const { Cell::new(0) };
+}
+
 thread_local! {
     /// The chunk for the next read, where the way to it is shortest.
     static NEXT: Cell<Option<Box<RecvBuf>>> = const { Cell::new(None) };
@@ -52,6 +58,9 @@ thread_local! {
             begun: false,
         })
     };
+
+    /// Without a chunk, for the next message that is expected.
+    static EMPTY: Cell<Option<Box<RecvBuf>>> = const { Cell::new(None) };
 
     static GATHERED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -112,6 +121,28 @@ pub(crate) fn take(wide: bool) -> Box<RecvBuf> {
 pub(crate) fn take_usual() -> Box<RecvBuf> {
     // The thread's storage is gone while the thread ends.
     NEXT.try_with(Cell::take).ok().flatten().unwrap_or_else(|| take_other(false))
+}
+
+/// A buffer with `room` for a message whose memory it becomes, see [`RecvBuf::for_message`].
+pub(crate) fn take_for_message(room: usize) -> Box<RecvBuf> {
+    #[cfg(test)]
+    MADE_FOR_MESSAGES.set(MADE_FOR_MESSAGES.get() + 1);
+    let chunk = RecvBuf::for_message(room);
+    match EMPTY.try_with(Cell::take).ok().flatten() {
+        Some(mut empty) => {
+            *empty = chunk;
+            empty
+        }
+        None => Box::new(chunk),
+    }
+}
+
+/// Keeps what is left of it; nothing of a connection is in it.
+pub(crate) fn keep_empty(mut input: Box<RecvBuf>) {
+    if input.has_room() {
+        *input = RecvBuf::empty();
+    }
+    let _ = EMPTY.try_with(|empty| empty.set(Some(input)));
 }
 
 #[inline(never)]
@@ -175,6 +206,7 @@ pub(crate) fn with_room(input: Box<RecvBuf>, wide: bool) -> Box<RecvBuf> {
 /// Keeps a chunk from [`take_usual`] that is idle and has room.
 #[inline]
 pub(crate) fn keep_usual(chunk: Box<RecvBuf>) {
+    debug_assert!(chunk.has_room() && !chunk.appends(), "it is no usual one");
     if READS.get() < CALM {
         return keep(chunk);
     }
@@ -201,9 +233,11 @@ fn keep(chunk: Box<RecvBuf>) {
 fn keep_other(chunk: Box<RecvBuf>) {
     let _ = CHUNKS.try_with(|chunks| {
         let mut chunks = chunks.borrow_mut();
-        if chunk.capacity() >= WIDE {
+        if chunk.appends() {
+            // It was made for one message, and would become that of another connection.
+        } else if chunk.capacity() >= WIDE {
             chunks.wide = Some(chunk);
-        } else if chunks.usual.len() < KEPT && chunk.capacity() <= RecvBuf::DEFAULT_CAPACITY {
+        } else if chunks.usual.len() < KEPT && chunk.capacity() == RecvBuf::DEFAULT_CAPACITY {
             chunks.usual.push(chunk);
         }
     });
@@ -276,8 +310,13 @@ mod tests {
     fn a_chunk_of_another_size_is_not_kept() {
         let kept = || CHUNKS.with_borrow(|chunks| (chunks.usual.len(), chunks.wide.is_some()));
         let before = kept();
-        let grown = RecvBuf::with_capacity(RecvBuf::DEFAULT_CAPACITY + 1);
-        assert!(give_back(Box::new(grown)).is_none());
+        let usual = RecvBuf::DEFAULT_CAPACITY;
+        for capacity in [usual - 1, usual + 1] {
+            assert!(give_back(Box::new(RecvBuf::with_capacity(capacity))).is_none());
+        }
+        for capacity in [usual - 1, usual, usual + 1, WIDE] {
+            assert!(give_back(take_for_message(capacity)).is_none());
+        }
         assert_eq!(kept(), before);
     }
 

@@ -18,10 +18,11 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
-use ws_proto::Instant;
+use bytes::BufMut;
+use ws_proto::{Instant, RecvBuf};
 
 use crate::endpoint::BoxFuture;
 use crate::runtime::{Address, Listener, Runtime, Sleep, Transport};
@@ -351,6 +352,7 @@ pub(crate) struct Pipe {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Wire {
     /// What each end has sent and the other has not read.
     bytes: [VecDeque<u8>; 2],
@@ -361,6 +363,7 @@ struct Wire {
     writes: usize,
     deaf: bool,
     fails: bool,
+    slices: bool,
     /// What happens during the server's next write.
     meanwhile: Option<Box<dyn FnOnce() + Send>>,
     /// What happens when the server drops its end.
@@ -416,6 +419,11 @@ impl Pipe {
         lock(&self.wire).at_end = Some(Box::new(f));
     }
 
+    /// Makes every read one into initialised memory.
+    pub(crate) fn read_into_slices(&self) {
+        lock(&self.wire).slices = true;
+    }
+
     /// Makes every write of the server an error.
     pub(crate) fn hear_no_more(&self) {
         lock(&self.wire).deaf = true;
@@ -431,6 +439,22 @@ impl Pipe {
     /// Whether the other end has ended its side.
     pub(crate) fn ended(&self) -> bool {
         lock(&self.wire).ended[1 - self.me]
+    }
+}
+
+impl Pipe {
+    /// Up to `most` bytes that the other end has sent, none at its end.
+    fn poll_bytes(&self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<Vec<u8>>> {
+        assert!(most > 0, "a read without room looks like the end of the stream");
+        let mut wire = lock(&self.wire);
+        wire.check()?;
+        let other = 1 - self.me;
+        let n = most.min(wire.bytes[other].len());
+        if n == 0 && !wire.ended[other] {
+            wire.wakers[self.me] = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(wire.bytes[other].drain(..n).collect()))
     }
 }
 
@@ -465,19 +489,19 @@ impl Drop for Pipe {
 
 impl Transport for Pipe {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        assert!(!buf.is_empty(), "a read without room looks like the end of the stream");
-        let mut wire = lock(&self.wire);
-        wire.check()?;
-        let other = 1 - self.me;
-        let n = buf.len().min(wire.bytes[other].len());
-        if n == 0 && !wire.ended[other] {
-            wire.wakers[self.me] = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        for (to, from) in buf.iter_mut().zip(wire.bytes[other].drain(..n)) {
-            *to = from;
-        }
-        Poll::Ready(Ok(n))
+        let bytes = ready!(self.poll_bytes(cx, buf.len()))?;
+        buf[..bytes.len()].copy_from_slice(&bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
+        let slices = lock(&self.wire).slices;
+        let message = if slices { None } else { input.message_mut() };
+        let Some(mut message) = message else { return self.poll_fill_slice(cx, input) };
+        let bytes = ready!(self.poll_bytes(cx, message.remaining_mut()))?;
+        message.put_slice(&bytes);
+        input.filled(bytes.len());
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_write_vectored(

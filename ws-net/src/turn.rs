@@ -13,7 +13,10 @@ use crate::outbox::Outbox;
 use crate::pool;
 use crate::shared::Attached;
 
+mod expected;
 mod next;
+
+use expected::Expected;
 
 /// How much one poll does before other tasks get their turn: this many messages and polls of the
 /// handler, or 16 reads, or 8 wide ones.
@@ -24,9 +27,6 @@ pub(crate) const COST_OF_READ: usize = BUDGET / 16;
 
 /// The longest header of a frame (RFC 6455 section 5.2).
 const HEADER_MAX: usize = 14;
-
-/// A read of more has filled the usual chunk.
-const LONG: usize = RecvBuf::DEFAULT_CAPACITY - HEADER_MAX;
 
 /// What the driver does next. It is decided under the connection's lock and done without it.
 pub(crate) enum Work {
@@ -90,6 +90,8 @@ pub(crate) struct Rest {
     reads_first: bool,
     /// Reads fill the usual chunk.
     wide: bool,
+    /// How long messages are that come alone.
+    pub(crate) expected: Expected,
     /// Nobody has looked at the connection yet.
     fresh: bool,
 }
@@ -174,12 +176,13 @@ impl Turn {
             && self.input.get_or_insert_with(|| pool::take(wide)).has_room()
     }
 
-    /// Notes that a read took `n` bytes: as much as the usual chunk has room for, beside the
-    /// beginning of a header that may have been left in it, or less. One that went straight into a
-    /// message speaks against a wide chunk, since the next message is probably as long, and what
-    /// comes of it in the chunk is copied.
-    fn has_read(&mut self, n: usize, direct: bool) {
-        self.wide = !direct && n > LONG;
+    /// Notes that a read took `n` bytes: as much as a chunk of this `capacity` has room for, or the
+    /// usual one if that is less, beside the beginning of a header that may have been left in it, or
+    /// fewer. One that went straight into a message speaks against a wide chunk, since the next
+    /// message is probably as long, and what comes of it in the chunk is copied.
+    fn has_read(&mut self, n: usize, capacity: usize, direct: bool) {
+        let most = if capacity < pool::WIDE { capacity } else { RecvBuf::DEFAULT_CAPACITY };
+        self.wide = !direct && !Self::is_short(n, most);
     }
 
     /// Notes what became of a write. `false` when that is told before whatever the next read brings.
@@ -210,9 +213,10 @@ impl Turn {
         direct: bool,
     ) {
         self.asked = true;
+        let capacity = self.input.as_ref().map_or(0, |input| input.capacity());
         match result {
             Poll::Ready(Ok(0)) => self.end = Some(StreamEnd::Eof),
-            Poll::Ready(Ok(n)) => self.has_read(n, direct),
+            Poll::Ready(Ok(n)) => self.has_read(n, capacity, direct),
             Poll::Ready(Err(error)) => {
                 log::socket_failed(connection, &error, "read from");
                 self.end = Some(StreamEnd::Lost);
@@ -222,9 +226,11 @@ impl Turn {
         }
     }
 
-    /// Whether a read took something, and less than a usual chunk has room for.
-    pub(crate) fn is_short(n: usize) -> bool {
-        (1..=LONG).contains(&n)
+    /// Whether a read took something, and less than a chunk of this `capacity` has room for beside
+    /// the beginning of a header.
+    #[inline]
+    pub(crate) fn is_short(n: usize, capacity: usize) -> bool {
+        n > 0 && n <= capacity.saturating_sub(HEADER_MAX)
     }
 
     /// What reading and writing costs of [`BUDGET`]. A read straight into a message costs no more

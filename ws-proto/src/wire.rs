@@ -120,12 +120,13 @@ impl Decoder {
         }
     }
 
-    /// Whether the next message in `input` seems to be one for that.
+    /// How long the next message in `input` is with its framing, if it seems to be one for that.
     #[inline]
-    pub(crate) fn has_whole(&self, input: &RecvBuf) -> bool {
+    pub(crate) fn whole_len(&self, input: &RecvBuf) -> Option<usize> {
         match self {
-            Self::Sentinel(decoder) => decoder.is_idle() && sentinel::begins_whole(input),
-            Self::Rfc6455 { busy, .. } => busy.is_none() && rfc6455::begins_whole(input),
+            Self::Sentinel(decoder) if decoder.is_idle() => sentinel::whole_len(input),
+            Self::Rfc6455 { busy: None, .. } => rfc6455::whole_len(input),
+            _ => None,
         }
     }
 

@@ -34,7 +34,7 @@ macro_rules! either {
 }
 
 impl TokioStream {
-    /// Reads straight into a message, if one is lent.
+    /// Reads straight into a message.
     fn append(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
         let Some(mut message) = input.message_mut() else { return self.poll_fill_slice(cx, input) };
         let n = ready!(either!(self, socket => pin!(socket.read_buf(&mut message)).poll(cx)))?;
@@ -54,7 +54,7 @@ impl Transport for TokioStream {
 
     #[inline]
     fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut RecvBuf) -> Poll<io::Result<usize>> {
-        if input.is_lent() { self.append(cx, input) } else { self.poll_fill_slice(cx, input) }
+        if input.appends() { self.append(cx, input) } else { self.poll_fill_slice(cx, input) }
     }
 
     fn poll_write_vectored(

@@ -46,7 +46,34 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Result<Option<Instant>, Turn> {
-        let mut input = pool::take_usual();
+        if self.rest.expected.is_some() {
+            self.go_expecting(now, cx)
+        } else {
+            self.go::<false>(now, cx)
+        }
+    }
+
+    /// The same where it is known how long the message will be.
+    #[inline(never)]
+    fn go_expecting(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Instant>, Turn> {
+        self.go::<true>(now, cx)
+    }
+
+    #[inline]
+    fn go<const EXPECTS: bool>(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Instant>, Turn> {
+        let mut input = if EXPECTS {
+            pool::take_for_message(self.rest.expected.room())
+        } else {
+            pool::take_usual()
+        };
         let (mut sleeps, mut budget) = (None, BUDGET);
         while budget >= 2 * COST_OF_READ {
             budget -= COST_OF_READ;
@@ -55,7 +82,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             };
             let result = socket.poll_fill(cx, &mut input);
             match (&result, sleeps) {
-                (Poll::Ready(Ok(n)), _) if Turn::is_short(*n) => {}
+                (Poll::Ready(Ok(n)), _)
+                    if Turn::is_short(*n, input.capacity())
+                        && input.first().is_some_and(may_be_message) => {}
                 (Poll::Pending, Some(deadline)) => {
                     pool::keep_usual(input);
                     #[cfg(test)]
@@ -64,8 +93,20 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 }
                 _ => return Err(self.leave_at_read(result, input, (now, budget))),
             }
+            let first = EXPECTS && sleeps.is_none();
+            if first && !input.appends() {
+                self.rest.expected.give_up();
+            }
             let deadline;
             (input, deadline) = self.answer(input, (now, &mut budget), cx)?;
+            if first {
+                if input.has_room() && self.rest.expected.is_some() {
+                    // What counted as one message was none: several texts of the drafts.
+                    self.rest.expected.give_up();
+                }
+                pool::keep_empty(input);
+                input = pool::take_usual();
+            }
             sleeps = Some(deadline);
         }
         // Others have their turns.
@@ -75,7 +116,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     }
 
     /// Gives what was read to the handler or to the listeners, and writes what they answer.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it has two callers, and the way is to be straight")]
     fn answer(
         &mut self,
         input: Box<RecvBuf>,
@@ -83,9 +125,12 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         cx: &mut Context<'_>,
     ) -> Result<(Box<RecvBuf>, Option<Instant>), Turn> {
         let shared = self.membership.connection.shared();
-        if let Err(input) = shared.begin_straight(D::READER, input, now, cx.waker()) {
-            let read = Poll::Ready(Ok(input.len()));
-            return Err(self.leave_at_read(read, input, (now, *budget)));
+        match shared.begin_straight(D::READER, input, now, cx.waker()) {
+            Ok(alone) => self.rest.expected.note(alone),
+            Err(input) => {
+                let read = Poll::Ready(Ok(input.len()));
+                return Err(self.leave_at_read(read, input, (now, *budget)));
+            }
         }
         let returned = if D::READER == Reader::Listeners {
             self.tell_messages(None, None, now, budget);
@@ -123,6 +168,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         input: Box<RecvBuf>,
         rest: (Instant, usize),
     ) -> Turn {
+        if result.is_ready() {
+            self.rest.expected.note(0);
+        }
         let mut turn = self.leave(Some(input), rest);
         turn.note_read(&self.membership.connection, result, false);
         turn
@@ -131,6 +179,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     #[inline(never)]
     fn leave_at_handler(&mut self, returned: Option<CloseCode>, rest: (Instant, usize)) -> Turn {
         burst::end(self.membership.connection.shared());
+        self.rest.expected.note(0);
         let mut turn = self.leave(None, rest);
         turn.handler_due = false;
         if returned.is_some() {
@@ -150,8 +199,16 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     }
 }
 
+/// Whether what begins like this is no control frame, which no lock need be taken to see.
+#[inline]
+fn may_be_message(first: u8) -> bool {
+    const FIN_OF_CONTROL: u8 = 0x88;
+    first & FIN_OF_CONTROL != FIN_OF_CONTROL
+}
+
 impl Shared {
-    /// Begins a turn whose read brought messages for this `reader`, and lends it these.
+    /// Begins a turn whose read brought messages for this `reader`, and lends it these. Answers the
+    /// length of the message, with its framing, if it is only one, and 0 otherwise.
     ///
     /// # Errors
     /// There is something else to look at: nothing was done.
@@ -162,20 +219,22 @@ impl Shared {
         input: Box<RecvBuf>,
         now: Instant,
         waker: &Waker,
-    ) -> Result<(), Box<RecvBuf>> {
+    ) -> Result<usize, Box<RecvBuf>> {
         let mut inner = self.lock_as_leader();
         let known = inner.waker.as_ref().is_some_and(|known| known.will_wake(waker));
         let due = inner.core.poll_timeout().is_some_and(|deadline| deadline <= now);
-        let ready = known && !due && inner.is_calm(reader) && inner.core.has_whole(&input);
+        let ready = known && !due && inner.is_calm(reader);
         let takes = reader == Reader::Listeners || inner.loan.handler_takes;
-        if !ready || !takes || inner.input.is_some() || inner.is_lent() {
+        let first = inner.core.whole_len(&input);
+        if !ready || !takes || first.is_none() || inner.input.is_some() || inner.is_lent() {
             return Err(input);
         }
+        let alone = if first == Some(input.len()) { input.len() } else { 0 };
         inner.lend_straight(self, input, now)?;
         inner.driver = Activity::Running;
         inner.now = now;
         self.summoned.store(false, Ordering::Relaxed);
-        Ok(())
+        Ok(alone)
     }
 
     /// Ends it when all messages were taken and nothing else has happened. `None`, and nothing was

@@ -3,8 +3,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::BufMut;
 use bytes::buf::Limit;
+use bytes::{Buf, BufMut, Bytes};
 
 /// The bytes received and not yet parsed, owned by the caller.
 ///
@@ -12,7 +12,8 @@ use bytes::buf::Limit;
 /// dropped, whenever [`is_idle`](Self::is_idle) is true. While a large message arrives the buffer
 /// is not idle, because [`spare_mut`](Self::spare_mut) is then a part of that message.
 pub struct RecvBuf {
-    /// Initialised once; `start..end` is unread.
+    /// Initialised once, unless it was made for one message: then no further than it was read into.
+    /// `start..end` is unread.
     chunk: Vec<u8>,
     start: usize,
     end: usize,
@@ -58,13 +59,31 @@ impl RecvBuf {
         Self { chunk: vec![0; capacity.max(16)], start: 0, end: 0, message: None }
     }
 
+    /// Shorter messages are copied in less time than it takes to hand their memory on.
+    pub(crate) const LEAST_KEPT: usize = 1 << 10;
+
+    /// A buffer for one message that is expected to take up to `capacity` bytes with its framing, at
+    /// least 16. Where it comes alone, uncompressed, in one frame and in one read by
+    /// [`message_mut`](Self::message_mut), is shorter than `capacity`, and takes three quarters of
+    /// it or more, and no less than 1 KiB, the memory becomes that of the message: nothing is
+    /// copied, and nothing is initialised before. Otherwise it is a buffer as any other. When the
+    /// message is taken the buffer is without a chunk, see [`take_chunk`](Self::take_chunk).
+    pub fn for_message(capacity: usize) -> Self {
+        Self { chunk: Vec::with_capacity(capacity.max(16)), start: 0, end: 0, message: None }
+    }
+
+    /// A buffer without memory, to be exchanged before it is read into.
+    pub const fn empty() -> Self {
+        Self { chunk: Vec::new(), start: 0, end: 0, message: None }
+    }
+
     /// Where the next received bytes belong; report them with [`filled`](Self::filled).
     ///
     /// Empty only when the buffer is full of bytes that no event was taken of, or without a chunk,
     /// see [`take_chunk`](Self::take_chunk).
     #[inline]
     pub fn spare_mut(&mut self) -> &mut [u8] {
-        if self.message.is_some() || self.start != self.end {
+        if self.message.is_some() || self.start != self.end || self.is_raw() {
             return self.spare_behind();
         }
         (self.start, self.end) = (0, 0);
@@ -74,24 +93,53 @@ impl RecvBuf {
     /// The same behind what is there already.
     #[inline(never)]
     fn spare_behind(&mut self) -> &mut [u8] {
+        self.restore();
         if let Some(target) = &mut self.message {
             return target.spare_mut();
         }
-        if self.end == self.chunk.len() {
-            self.chunk.copy_within(self.start.., 0);
+        self.chunk.resize(self.chunk.capacity(), 0);
+        if self.start == self.end || self.end == self.chunk.len() {
+            self.chunk.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
         self.chunk.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// The message that is being read into, for a reader that appends to it: its memory need not be
-    /// initialised, so that one read can take all that it has room for. Report the bytes with
-    /// [`filled`](Self::filled), as those that were read into [`spare_mut`](Self::spare_mut), before
-    /// anything else is called. What is appended beyond the limit is cut off.
+    /// The message that is being read into, or memory that was made [for one](Self::for_message), for
+    /// a reader that appends to it: it need not be initialised, so that one read can take all that
+    /// there is room for. Report the bytes with [`filled`](Self::filled), as those that were read
+    /// into [`spare_mut`](Self::spare_mut), before anything else is called. What is appended beyond
+    /// the limit is cut off.
     ///
     /// `None` when the next bytes belong elsewhere; then use `spare_mut`.
     pub fn message_mut(&mut self) -> Option<Limit<&mut Vec<u8>>> {
-        self.message.as_mut().map(Target::append)
+        self.restore();
+        if !self.appends() {
+            return None;
+        }
+        if let Some(target) = &mut self.message {
+            return Some(target.append());
+        }
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        let chunk = &mut self.chunk;
+        // What was appended and not reported was not received.
+        chunk.truncate(self.end);
+        let room = chunk.capacity() - chunk.len();
+        Some(chunk.limit(room))
+    }
+
+    /// Whether [`message_mut`](Self::message_mut) answers something.
+    #[inline]
+    pub fn appends(&self) -> bool {
+        self.message.is_some() || self.is_raw()
+    }
+
+    /// Whether the chunk was made for one message, and has more room than that took.
+    #[inline]
+    fn is_raw(&self) -> bool {
+        self.chunk.len() < self.chunk.capacity()
     }
 
     /// Whether the next bytes go straight into the message that is under construction.
@@ -105,7 +153,7 @@ impl RecvBuf {
     pub fn has_room(&self) -> bool {
         match &self.message {
             Some(target) => target.room() > 0,
-            None => self.end - self.start < self.chunk.len(),
+            None => self.end - self.start < self.chunk.capacity(),
         }
     }
 
@@ -113,9 +161,18 @@ impl RecvBuf {
     /// bytes were appended to [`message_mut`](Self::message_mut). More than there are counts as all.
     #[inline]
     pub fn filled(&mut self, n: usize) {
-        match &mut self.message {
-            Some(target) => target.filled(n),
-            None => self.end = self.chunk.len().min(self.end.saturating_add(n)),
+        if let Some(target) = &mut self.message {
+            return target.filled(n);
+        }
+        self.restore();
+        self.end = self.chunk.len().min(self.end.saturating_add(n));
+    }
+
+    /// Who appends has the vector in hand, and could have done with it what it likes.
+    #[inline]
+    fn restore(&mut self) {
+        if self.chunk.len() < self.end {
+            self.chunk.resize(self.end, 0);
         }
     }
 
@@ -135,7 +192,7 @@ impl RecvBuf {
     /// Takes the chunk of `other`, for what follows the message that is read into directly. Nothing
     /// happens when this has a chunk, or `other` is not [idle](Self::is_idle).
     pub fn put_chunk(&mut self, other: &mut Self) {
-        if self.chunk.is_empty() && other.is_idle() {
+        if self.chunk.capacity() == 0 && other.is_idle() {
             self.chunk = core::mem::take(&mut other.chunk);
             (other.start, other.end) = (0, 0);
         }
@@ -161,13 +218,20 @@ impl RecvBuf {
 
     /// How many bytes it takes at a time, apart from the message that is read into directly.
     pub fn capacity(&self) -> usize {
-        self.chunk.len()
+        self.chunk.capacity()
     }
 
     /// Number of received bytes that were not parsed yet.
     #[inline]
     pub fn len(&self) -> usize {
-        self.end - self.start + self.message.as_ref().map_or(0, Target::len)
+        self.unread().len() + self.message.as_ref().map_or(0, Target::len)
+    }
+
+    /// The byte that is parsed next, if it was received: of a frame FIN and the opcode (RFC 6455
+    /// section 5.2). `None` while a message is read into directly.
+    #[inline]
+    pub fn first(&self) -> Option<u8> {
+        if self.start < self.end { self.chunk.get(self.start).copied() } else { None }
     }
 
     /// Whether every received byte was parsed.
@@ -182,6 +246,7 @@ impl RecvBuf {
         self.start == self.end && self.message.is_none()
     }
 
+    #[inline]
     pub(crate) fn unread(&self) -> &[u8] {
         self.chunk.get(self.start..self.end).unwrap_or_default()
     }
@@ -190,6 +255,25 @@ impl RecvBuf {
     pub(crate) fn unread_mut(&mut self, n: usize) -> &mut [u8] {
         let n = n.min(self.end - self.start);
         self.chunk.get_mut(self.start..self.start + n).unwrap_or_default()
+    }
+
+    /// Whether the first `n` unread bytes are all that there are, and in memory that was made for
+    /// such a message.
+    #[inline]
+    pub(crate) fn is_made_for(&self, n: usize) -> bool {
+        self.is_raw() && n == self.end - self.start && n >= self.chunk.capacity() / 4 * 3
+    }
+
+    /// Takes `len` unread bytes behind the first `skipped` ones in the memory that they were read
+    /// into. The buffer has none then, and the other bytes are gone.
+    pub(crate) fn give_away(&mut self, skipped: usize, len: usize) -> Bytes {
+        let mut chunk = core::mem::take(&mut self.chunk);
+        let from = self.start + skipped;
+        chunk.truncate(from + len);
+        (self.start, self.end) = (0, 0);
+        let mut bytes = Bytes::from(chunk);
+        bytes.advance(from.min(bytes.len()));
+        bytes
     }
 
     /// Forgets everything that was received.
@@ -338,7 +422,7 @@ impl fmt::Debug for RecvBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecvBuf")
             .field("len", &self.len())
-            .field("capacity", &self.chunk.len())
+            .field("capacity", &self.capacity())
             .field("in_message", &self.message.is_some())
             .finish_non_exhaustive()
     }
@@ -419,6 +503,26 @@ mod tests {
     }
 
     #[test]
+    fn memory_for_a_message_is_used_again_until_it_is_taken() {
+        let mut buf = RecvBuf::for_message(100);
+        assert_eq!((buf.capacity(), buf.has_room(), buf.is_idle()), (100, true, true));
+        assert_eq!(buf.feed(&[1; 60]), 60);
+        buf.consume(60);
+        assert_eq!(buf.message_mut().unwrap().remaining_mut(), 100);
+        assert_eq!(buf.feed(&[2; 60]), 60);
+        // Who appends and does not report it has received nothing.
+        buf.message_mut().unwrap().put_slice(&[3; 20]);
+        assert_eq!((buf.len(), buf.message_mut().unwrap().remaining_mut()), (60, 40));
+        assert!(!buf.is_made_for(75) && !buf.is_made_for(60), "not three quarters");
+        assert_eq!(buf.feed(&[4; 20]), 20);
+        assert!(buf.is_made_for(80) && !buf.is_made_for(79));
+        assert_eq!(buf.give_away(50, 20), [[2; 10], [4; 10]].concat());
+        assert!(buf.is_idle() && buf.capacity() == 0);
+        buf.put_chunk(&mut RecvBuf::with_capacity(16));
+        assert_eq!(buf.feed(&[5; 20]), 16);
+    }
+
+    #[test]
     fn whoever_misuses_a_lent_message_gets_no_more_than_wrong_bytes() {
         let mut buf = RecvBuf::with_capacity(16);
         let loan = buf.lend(vec![1; 10], 20, usize::MAX);
@@ -435,5 +539,29 @@ mod tests {
             assert_eq!(buf.message_mut().unwrap().remaining_mut(), 0);
         }
         assert_eq!(buf.reclaim(&loan).unwrap().len(), 20);
+    }
+
+    #[test]
+    fn whoever_misuses_memory_for_a_message_gets_no_more_than_wrong_bytes() {
+        for (consumed, instead) in [(0, 0), (30, 0), (30, 10), (60, 10), (10, 500)] {
+            for step in 0..4 {
+                let mut buf = RecvBuf::for_message(100);
+                buf.feed(&[1; 60]);
+                buf.consume(consumed);
+                let all = buf.len();
+                **buf.message_mut().unwrap().get_mut() = vec![2; instead];
+                match step {
+                    0 => buf.filled(0),
+                    1 => assert!(!buf.spare_mut().is_empty() || !buf.has_room()),
+                    2 => drop(buf.message_mut()),
+                    _ => {}
+                }
+                assert_eq!(buf.len(), buf.unread().len());
+                assert!(step == 3 || buf.len() == all, "{consumed}, {instead}, {step}");
+                while buf.has_room() && buf.len() < 1000 {
+                    assert!(buf.feed(&[3; 16]) > 0, "{consumed}, {instead}, {step}");
+                }
+            }
+        }
     }
 }

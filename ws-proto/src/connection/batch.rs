@@ -76,9 +76,9 @@ impl Batch {
     }
 
     /// The next message in the connection's receive buffer, if it is one that takes no more than a
-    /// look: received whole, in one frame, not compressed, and shorter than 64 KiB where versions
-    /// have frames. `None` otherwise, and when the buffer is empty; then nothing was taken, and the
-    /// connection has to look itself, behind [`Connection::end_batch`]. Does not wait.
+    /// look: received whole, in one frame, and not compressed. `None` otherwise, and when the buffer
+    /// is empty; then nothing was taken, and the connection has to look itself, behind
+    /// [`Connection::end_batch`]. Does not wait.
     #[inline]
     pub fn poll_message(&mut self, input: &mut RecvBuf, now: Instant) -> Option<Message> {
         let message = self.whole?.take(input)?;

@@ -34,14 +34,16 @@ impl Connection {
         self.pull(input)
     }
 
-    /// Whether the connection is open and `input` seems to begin with a message that
-    /// [`Batch::poll_message`](crate::Batch::poll_message) takes: only the ends are looked at, in
-    /// draft75 and draft76 those of all that is in `input`. `false` says no more than that
-    /// [`poll_event`](Self::poll_event) has to be asked.
+    /// How long the message is with its framing, in bytes, that `input` seems to begin with and that
+    /// [`Batch::poll_message`](crate::Batch::poll_message) takes, if the connection is open: only
+    /// the ends are looked at, in draft75 and draft76 those of all that is in `input`, which is the
+    /// answer then. `None` says no more than that [`poll_event`](Self::poll_event) has to be asked.
     #[inline]
-    pub fn has_whole(&self, input: &RecvBuf) -> bool {
-        let Phase::Open(decoder) = &self.phase else { return false };
-        self.state() == State::Connected && decoder.has_whole(input)
+    pub fn whole_len(&self, input: &RecvBuf) -> Option<usize> {
+        match &self.phase {
+            Phase::Open(decoder) if self.state() == State::Connected => decoder.whole_len(input),
+            _ => None,
+        }
     }
 
     /// There is something to parse, and nothing to be told before it.

@@ -7,7 +7,7 @@ pub(crate) use header::{FIN, Header, LENGTH_16, MAX_CONTROL, MAX_HEADER, Opcode}
 
 mod pieces;
 mod whole;
-pub(super) use whole::{begins_whole, take_whole, take_whole_control};
+pub(super) use whole::{take_whole, take_whole_control, whole_len};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -59,10 +59,11 @@ enum Frame {
     Skip { remaining: usize },
 }
 
-/// Whether texts come first, the last of which is there to its end.
+/// How long all texts are, if nothing else is there, and the last to its end.
 #[inline]
-pub(super) fn begins_whole(input: &RecvBuf) -> bool {
-    matches!(input.unread(), [START, .., END])
+pub(super) fn whole_len(input: &RecvBuf) -> Option<usize> {
+    let unread = input.unread();
+    matches!(unread, [START, .., END]).then_some(unread.len())
 }
 
 /// Text that was received whole, of up to `most` bytes, and keeps every rule.
@@ -74,10 +75,15 @@ pub(super) fn take_whole(input: &mut RecvBuf, most: usize) -> Option<Message> {
     if text.len() > most || utf8::validate(text.get(ascii..)?).is_err() {
         return None;
     }
-    let n = text.len() + 2;
-    let text = Utf8Bytes::from_validated(Bytes::copy_from_slice(text));
-    input.consume(n);
-    Some(Message::Text(text))
+    let len = text.len();
+    let text = if len >= RecvBuf::LEAST_KEPT && input.is_made_for(len + 2) {
+        input.give_away(1, len)
+    } else {
+        let text = Bytes::copy_from_slice(text);
+        input.consume(len + 2);
+        text
+    };
+    Some(Message::Text(Utf8Bytes::from_validated(text)))
 }
 
 /// How many bytes in front are ASCII, and where the text ends, if it does. Most texts are nothing

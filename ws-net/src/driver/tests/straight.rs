@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::straight::DONE;
 use super::*;
+use crate::pool;
 
 /// What a client sends.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ impl Sent {
 
 fn sent() -> impl Strategy<Value = Sent> {
     let kind = prop_oneof![Just(0x81), Just(0x82)];
-    let len = prop_oneof![5 => 0..300_usize, 1 => 60_000..70_000_usize];
+    let len = prop_oneof![5 => 0..300_usize, 1 => 60_000..70_000_usize, 3 => 16_000..17_000_usize];
     prop_oneof![
         8 => (kind, len).prop_map(|(first, len)| Sent::Message(first, len)),
         1 => (1..200_usize).prop_map(Sent::InTwo),
@@ -60,12 +61,16 @@ proptest! {
     #[test]
     fn every_message_is_answered_in_its_turn(
         on_message: bool,
+        slices: bool,
         all in prop::collection::vec(sent(), 1..12),
-        cuts in prop::collection::vec(1..5000_usize, 1..20),
+        cuts in prop::collection::vec(prop_oneof![1..5000_usize, Just(usize::MAX)], 1..20),
         rooms in prop::collection::vec(prop_oneof![Just(usize::MAX), 0..200_usize], 1..20),
     ) {
         let (toy, _server) = echoing(on_message);
         let client = join(&toy);
+        if slices {
+            client.read_into_slices();
+        }
         let bytes: Vec<u8> = all.iter().flat_map(Sent::bytes).collect();
         let mut rest = bytes.as_slice();
         for (cut, room) in cuts.iter().cycle().zip(rooms.iter().cycle()) {
@@ -157,6 +162,148 @@ fn only_a_turn_of_messages_goes_straight() {
         connection.on_message(|_, _| {});
         assert_eq!(goes(&message), !on_message, "it has listeners of its own");
     }
+}
+
+/// A server that sends every message back, and what of them has memory beyond its end.
+fn noting(on_message: bool) -> (Toy, Server<Toy>, Arc<Mutex<Vec<bool>>>) {
+    let noted = Arc::<Mutex<Vec<bool>>>::default();
+    let note = |noted: &Mutex<Vec<bool>>, connection: &Connection, message: Message| {
+        let own = message.clone().into_bytes();
+        let copy: Message = match message.as_text() {
+            Some(text) => text.to_owned().into(),
+            None => own.to_vec().into(),
+        };
+        connection.try_send(copy).unwrap();
+        drop(message);
+        lock(noted).push(own.try_into_mut().is_ok_and(|own| own.capacity() > own.len()));
+    };
+    let [told, taken] = [(); 2].map(|()| Arc::clone(&noted));
+    let (toy, server) = if on_message {
+        running(|builder| builder)
+    } else {
+        serving(move |connection| {
+            let taken = Arc::clone(&taken);
+            async move {
+                while let Some(Ok(message)) = connection.recv().await {
+                    note(&taken, &connection, message);
+                }
+            }
+        })
+    };
+    server.on_message(move |connection, message| note(&told, connection, message));
+    (toy, server, noted)
+}
+
+#[test]
+fn a_message_like_those_before_is_read_into_its_own_memory() {
+    for on_message in [false, true] {
+        let (toy, _server, noted) = noting(on_message);
+        let client = heard(&toy);
+        // The last of each is the one that counts.
+        let own = |lengths: &[usize]| {
+            for &len in lengths {
+                let payload: Vec<u8> = (0..=250).cycle().take(len).collect();
+                client.send(&frame(0x82, &payload));
+                assert_eq!(toy.settle(), 1);
+                assert!(client.take().0.ends_with(&payload));
+            }
+            *lock(&noted).last().unwrap()
+        };
+        assert!(!own(&[16_000]));
+        assert!(!own(&[16_000]));
+        assert!(own(&[16_000]) && own(&[16_000]) && own(&[17_000]), "two of them agreed");
+        assert_eq!(straight(), 5);
+        assert!(!own(&[125]) && !own(&[16_000]) && !own(&[16_000]) && own(&[16_000]));
+        assert!(!own(&[65_000; 3]) && own(&[65_000]), "the first was too long for its room");
+        for (behind, straight_on) in [(frame(0x81, b"too"), 1), (frame(0x89, b"pin"), 0)] {
+            assert!(own(&[16_000; 3]));
+            straight();
+            client.send(&[frame(0x82, &[7; 16_000]), behind].concat());
+            assert_eq!(toy.settle(), 1);
+            assert_eq!((straight(), client.take().0.len()), (straight_on, 16_000 + 4 + 5));
+        }
+        own(&[65_000; 3]);
+        // It does not come at once.
+        let message = frame(0x82, &vec![8; 65_000]);
+        let (beginning, end) = message.split_at(20_000);
+        client.send(beginning);
+        toy.settle();
+        client.send(end);
+        toy.settle();
+        assert!(client.take().0.ends_with(&vec![8; 65_000]));
+        straight();
+        assert!(!own(&[65_000]) && !own(&[65_000]) && own(&[65_000]));
+        // Much more than was expected.
+        let messages = [frame(0x82, &vec![9; 100_000]), frame(0x81, b"more").repeat(5)].concat();
+        client.send(&messages);
+        assert_eq!(toy.settle(), 1);
+        assert_eq!(client.take().0.len(), 100_000 + 10 + 5 * 6);
+    }
+}
+
+/// Also where they are so long that its memory has the size of a chunk.
+#[test]
+fn the_memory_of_a_message_serves_no_other_connection() {
+    for on_message in [false, true] {
+        let (toy, _server, noted) = noting(on_message);
+        let [first, second, third] = [(); 3].map(|()| heard(&toy));
+        let answers = |client: &Pipe, len: usize| {
+            let message = frame(0x82, &vec![7; len]);
+            client.send(&message);
+            toy.settle();
+            assert_eq!(client.take().0.len(), message.len() - 4, "{len}");
+        };
+        for _ in 0..2 {
+            answers(&first, 58_250);
+        }
+        // What they were read into comes to lie on the top of the chunks of the thread.
+        for client in [&second, &first] {
+            client.send(&frame(0x89, b"ping"));
+            toy.settle();
+            assert_eq!(client.take().0, b"\x8A\x04ping");
+        }
+        answers(&second, 60_000);
+        answers(&third, 5);
+        assert!(lock(&noted).iter().all(|own| !own));
+    }
+}
+
+/// In the oldest framing that cannot be seen without a look at each byte.
+#[test]
+fn who_sends_several_texts_at_once_is_given_chunks() {
+    let (toy, server, noted) = noting(true);
+    let client = toy.dial();
+    client.send(
+        b"GET / HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\
+          Host: a\r\nOrigin: http://a\r\n\r\n",
+    );
+    toy.settle();
+    assert_eq!(only(&server).version(), Some(ws_proto::Version::Draft75));
+    let text = |len: usize| [&[0][..], &vec![b'x'; len], &[0xFF]].concat();
+    let made = || pool::MADE_FOR_MESSAGES.take();
+    for (count, len, expected) in [(1, 16_000, 4), (16, 1_000, 1), (1, 16_000, 0)] {
+        made();
+        for _ in 0..6 {
+            client.send(&text(len).repeat(count));
+            toy.settle();
+        }
+        assert_eq!(made(), expected, "{count} of {len}");
+    }
+    assert_eq!(lock(&noted).iter().filter(|own| **own).count(), 4);
+}
+
+#[test]
+fn a_stream_that_reads_into_slices_is_given_chunks() {
+    let (toy, _server, noted) = noting(true);
+    let client = heard(&toy);
+    client.read_into_slices();
+    for _ in 0..5 {
+        client.send(&frame(0x82, &[7; 16_000]));
+        assert_eq!((toy.settle(), straight()), (1, 1));
+    }
+    // The third tells that it does.
+    assert_eq!(*lock(&noted), [false; 6]);
+    assert_eq!(client.take().0.len(), 5 * 16_004);
 }
 
 #[test]
