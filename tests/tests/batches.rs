@@ -135,6 +135,37 @@ fn what_a_batch_parses_is_a_sign_of_life() {
 }
 
 #[test]
+fn an_answer_takes_the_memory_of_what_was_sent() {
+    let mut batch = Batch::new();
+    let mut sent = |len: usize| {
+        let mut pair = Pair::connected(Version::Rfc6455);
+        pair.server.connection.send(vec![7; len].into()).unwrap();
+        let Some(Transmit::Data(mut sent)) = pair.server.connection.poll_transmit() else {
+            panic!("nothing was sent");
+        };
+        let memory = sent.chunk().as_ptr();
+        sent.advance(sent.remaining());
+        batch.recycle(sent);
+        memory
+    };
+    let memory = sent(4000);
+    let answer = |spare| {
+        let mut pair = Pair::new(Version::Rfc6455);
+        pair.server.accepts = false;
+        pair.drive();
+        let server = &mut pair.server.connection;
+        server.supply(spare);
+        server.accept(&Accept::new(), pair.now).unwrap();
+        let Some(Transmit::Data(answer)) = server.poll_transmit() else {
+            panic!("there is no answer");
+        };
+        assert!(answer.chunk().starts_with(b"HTTP/1.1 101 "));
+        answer.chunk().as_ptr()
+    };
+    assert_eq!(answer(batch.take_spare()), memory);
+}
+
+#[test]
 fn a_batch_parses_nothing_while_something_has_to_be_told() {
     let mut pair = Pair::new(Version::Rfc6455);
     pair.server.accepts = false;

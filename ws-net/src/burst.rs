@@ -206,6 +206,12 @@ pub(crate) fn recycle(sent: SendBuf) {
     let _ = BURST.try_with(|burst| burst.lent.borrow_mut().batch.recycle(sent));
 }
 
+/// The memory that is kept for the next batch.
+pub(crate) fn spare() -> SendBuf {
+    let spare = |burst: &Burst| burst.lent.borrow_mut().batch.take_spare();
+    BURST.try_with(spare).unwrap_or_default()
+}
+
 fn identity(waker: &Waker) -> (*const (), *const ()) {
     (waker.data(), ptr::from_ref(waker.vtable()).cast())
 }

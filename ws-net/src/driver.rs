@@ -290,6 +290,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         if returned.is_none() && !gone {
             return false;
         }
+        if gone && turn.finished {
+            return true;
+        }
         let mut inner = shared.lock();
         if let Some(code) = returned {
             inner.stop_reading();

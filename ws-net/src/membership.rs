@@ -41,8 +41,11 @@ impl Membership {
     ) -> Poll<()> {
         let Shared { common, serial, home, .. } = &**self.connection.shared();
         let moved = |to| {
-            if home.load(Ordering::Relaxed) != to {
+            let from = home.load(Ordering::Relaxed);
+            if from != to {
                 home.store(to, Ordering::Relaxed);
+            }
+            if from != to && from != 0 {
                 // Somebody may have taken it into a relay of its old runtime: it leaves.
                 drop(self.connection.shared().lock());
             }
@@ -145,6 +148,7 @@ impl Inner {
     #[cold]
     pub(crate) fn last_news(&mut self) -> Event {
         self.core.abort();
+        self.direct = None;
         let mut input = self.input.take().unwrap_or_else(|| Box::new(RecvBuf::with_capacity(0)));
         loop {
             let stashed = self.stash.take().map(|event| *event);

@@ -70,6 +70,8 @@ pub(crate) struct Turn {
     pub(crate) judged: bool,
     /// The connection counts as asleep, and the driver goes on.
     pub(crate) goes_on: bool,
+    /// All about the connection was told, and nothing is left to be received.
+    pub(crate) finished: bool,
     /// Whether the task is another one than in the last turn; `None` until the first look.
     pub(crate) moved: Option<bool>,
     /// The connection's own listeners, for the event or the message at hand.
@@ -161,6 +163,7 @@ impl Turn {
             asked: false,
             judged: false,
             goes_on: false,
+            finished: false,
             moved: None,
             listeners: None,
             freed: Freed::default(),

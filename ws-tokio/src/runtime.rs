@@ -1,5 +1,5 @@
 use std::future::Future;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -35,6 +35,27 @@ use crate::io::{TokioListener, TokioStream};
 /// `connect`, the pause of a server that cannot accept, and ordinary HTTP on its port.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
+
+/// Takes down the number that something tells a hasher.
+#[derive(Default)]
+struct Number(u64);
+
+impl Hasher for Number {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(byte.into());
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // There is only one; more of them are mixed.
+        self.0 = self.0.wrapping_mul(0x100_0000_01B3) ^ number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Runs `future` to its end on a new runtime with this many threads. One means the current-thread
 /// runtime: everything runs on the caller's thread. Tasks that are left at its end are dropped; what
@@ -78,10 +99,9 @@ impl Runtime for Tokio {
         tokio::spawn(future);
     }
 
-    /// Made from the identity of the runtime, which tells its number to nobody but a hasher. Two
-    /// runtimes of a process can only have the same by an accident of 64 bits.
+    /// The number of the runtime, which it tells to nobody but a hasher.
     fn key(&self) -> u64 {
-        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let hasher = BuildHasherDefault::<Number>::default();
         Handle::try_current().map_or(0, |handle| hasher.hash_one(handle.id()))
     }
 

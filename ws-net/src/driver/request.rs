@@ -7,6 +7,7 @@ use tracing::debug;
 use ws_proto::{Accept, CommandError, Event, Instant, Reject, Request, State};
 
 use super::{DriverProjection, Socket, passes};
+use crate::burst;
 use crate::candidate::Candidate;
 use crate::door::Door;
 use crate::guard::guard;
@@ -121,7 +122,9 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
             None => accept,
         };
         let accept = self.door.request(connection, accept)?;
+        let spare = burst::spare();
         let mut inner = connection.shared().lock();
+        inner.core.supply(spare);
         match inner.core.accept(&accept, now) {
             Ok(()) => return then(&mut inner),
             Err(error) => {

@@ -146,14 +146,14 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
     }
 
     /// All was written, or will not be. The peer is not to wait for what listeners do when they are
-    /// told: the last bytes may leave with the end of the stream.
+    /// told: the last bytes may leave with the end of the stream. Nobody else writes to it since
+    /// this was taken as an event.
     fn let_socket_go(&mut self) {
         self.pass_answer();
         if matches!(self.socket, Socket::Http(_) | Socket::Gone) {
             return;
         }
         let connection = &self.membership.connection;
-        connection.shared().lock().direct = None;
         guard("the end of a stream", connection, || *self.socket = Socket::Gone);
     }
 
@@ -178,6 +178,8 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
         turn.freed.put_unsent(unsent.has_remaining().then_some(unsent));
         let mut inner = connection.shared().lock();
         inner.end = Some(end);
+        turn.input = inner.input.take();
+        turn.finished = inner.slot.is_none();
         inner.waiters.take(|_| true, &mut turn.freed);
         let own = inner.listeners.take();
         inner.drop_backlog(&mut turn.freed);

@@ -261,7 +261,7 @@ impl Inner {
                 // Only `recv` goes on behind it.
                 self.tell_message(turn);
             }
-            return Some(Work::Event(*event));
+            return Some(self.told(*event));
         }
         // Once the connection is over no message can come any more, only the news of it.
         while self.core.state() == State::Closed || !self.is_blocked(common) {
@@ -286,10 +286,18 @@ impl Inner {
                 },
                 Event::Writable => {}
                 Event::State { to, .. } if self.listeners.is_none() && passes(to) => {}
-                event => return Some(Work::Event(event)),
+                event => return Some(self.told(event)),
             }
         }
         None
+    }
+
+    /// An event that is about to be told. Behind the last steps the driver lets the socket go.
+    fn told(&mut self, event: Event) -> Work {
+        if matches!(event, Event::State { to: State::Closed, .. } | Event::Closed(_)) {
+            self.direct = None;
+        }
+        Work::Event(event)
     }
 
     /// The next step of the state that has to be told, if there is one already.

@@ -198,6 +198,11 @@ impl SendBuf {
             && self.each_shared().zip(other.each_shared()).all(same)
     }
 
+    /// Bytes that it can take before it needs more memory, large payloads aside.
+    pub(crate) fn capacity(&self) -> usize {
+        self.copied.capacity()
+    }
+
     /// Takes over the memory of `sent`, if nothing is in either and that is more, but no more than
     /// `most`.
     #[inline]

@@ -59,6 +59,9 @@ const OVERHEAD: usize = 10;
 /// Memory that a batch keeps while it is empty.
 const MOST_KEPT: usize = 64 << 10;
 
+/// Memory that a connection is supplied with, which holds it until all is written.
+const MOST_SUPPLIED: usize = 16 << 10;
+
 impl Batch {
     /// An empty one, without memory.
     pub const fn new() -> Self {
@@ -131,9 +134,32 @@ impl Batch {
     pub fn recycle(&mut self, sent: SendBuf) {
         self.buf.recycle(sent, MOST_KEPT);
     }
+
+    /// The memory that it keeps while it is empty, for [`Connection::supply`]. That is none while it
+    /// is begun, and when it has more than 16 KiB.
+    #[inline]
+    #[must_use]
+    pub fn take_spare(&mut self) -> SendBuf {
+        let few = self.buf.capacity() <= MOST_SUPPLIED;
+        if few && self.framing == Framing::Closed {
+            core::mem::take(&mut self.buf)
+        } else {
+            SendBuf::new()
+        }
+    }
 }
 
 impl Connection {
+    /// Lets what is queued next use the memory of `spare`, if the queue has none and `spare` is
+    /// empty, with no more than 16 KiB. It is handed out with what was queued.
+    pub fn supply(&mut self, spare: SendBuf) {
+        let queued = self.out.buf();
+        let few = spare.capacity() <= MOST_SUPPLIED;
+        if few && queued.capacity() == 0 && !queued.has_remaining() && !spare.has_remaining() {
+            *queued = spare;
+        }
+    }
+
     /// Lets `batch`, which is new or was ended, take messages of less than `most` bytes in all, and
     /// of what is free below the high-water mark. It takes none when the connection is not open,
     /// masks, owes a pong, is sending a message in fragments, or has another batch that was not

@@ -420,6 +420,35 @@ fn a_peer_that_hears_nothing_and_leaves_is_gone() {
     }
 }
 
+#[test]
+fn what_nobody_received_is_let_go_with_the_handler() {
+    let (toy, server) = serving(|connection| async move {
+        connection.closed().await;
+    });
+    let client = join(&toy);
+    let connection = only(&server);
+    client.send(&frame(0x81, b"for nobody"));
+    toy.settle();
+    assert!(connection.shared().lock().slot.is_some());
+    connection.abort();
+    toy.settle();
+    assert!(connection.shared().lock().slot.is_none());
+    assert!(toy.block_on(async move { connection.recv().await }).is_none_or(|last| last.is_err()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_connection_that_is_broken_off_forgets_its_socket() {
+    let (toy, server) = serving(|_| pending());
+    toy.use_sockets();
+    let _client = join(&toy);
+    let connection = only(&server);
+    let mut inner = connection.shared().lock();
+    assert!(inner.direct.is_some());
+    inner.last_news();
+    assert!(inner.direct.is_none());
+}
+
 #[cfg(unix)]
 #[test]
 fn others_know_no_socket_that_is_gone() {
