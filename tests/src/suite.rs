@@ -236,6 +236,7 @@ macro_rules! conformance {
             }
             messages {
                 every_version_is_echoed,
+                messages_like_those_before_them_are_echoed,
                 the_longest_message_is_echoed,
                 pipelined_messages_are_answered_in_order,
                 bytes_may_come_one_by_one,

@@ -34,6 +34,35 @@ pub async fn every_version_is_echoed<R: Runtime>(runtime: R) {
     .await;
 }
 
+/// Each alone and about as long as the one before it, for which there may be memory, then others,
+/// on two connections in turn.
+pub async fn messages_like_those_before_them_are_echoed<R: Runtime>(runtime: R) {
+    let server = Running::serve(&runtime, echo).await;
+    let address = server.address;
+    aside(move || {
+        for version in Version::ALL {
+            let mut clients = [(); 2].map(|()| Client::open(address, version));
+            for len in [8_190, 16_384, 58_250, 65_536, 70_000] {
+                for n in 0..6_usize {
+                    for (which, client) in clients.iter_mut().enumerate() {
+                        let text = format!("{which}{n}é").repeat(len / 4 - n);
+                        assert!(client.ask_text(&text) == text, "{version}, {len} bytes, {n}");
+                    }
+                }
+                for client in &mut clients {
+                    client.send_all(["two", "at once"]);
+                    assert_eq!([client.recv_text(), client.recv_text()], ["two", "at once"]);
+                    if version.has_frames() {
+                        client.send(vec![0xFF; len]);
+                        assert_eq!(client.recv(), Some(vec![0xFF; len].into()), "{version}, {len}");
+                    }
+                }
+            }
+        }
+    })
+    .await;
+}
+
 /// The default limit of a message is 1 MiB, in both directions.
 pub async fn the_longest_message_is_echoed<R: Runtime>(runtime: R) {
     let server = Running::serve(&runtime, echo).await;
