@@ -182,10 +182,12 @@ impl Echo {
     fn receive(&mut self, bytes: &[u8]) -> usize {
         self.reads += 1;
         if self.input.is_idle() {
-            let made = self.reads.is_multiple_of(3);
-            let room = (bytes.len() + 1).min(80_000);
-            self.input =
-                if made { RecvBuf::for_message(room) } else { RecvBuf::with_capacity(4096) };
+            match self.reads % 3 {
+                0 => self.input = RecvBuf::for_message((bytes.len() + 1).min(80_000)),
+                // The next reads go into one that was used.
+                _ if self.input.capacity() == 4096 => {}
+                _ => self.input = RecvBuf::with_capacity(4096),
+            }
         }
         if self.reads % 3 != 1 {
             return self.input.feed(bytes);

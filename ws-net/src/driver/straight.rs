@@ -91,7 +91,12 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                     DONE.set(DONE.get() + 1);
                     return Ok(deadline);
                 }
-                _ => return Err(self.leave_at_read(result, input, (now, budget))),
+                _ => {
+                    if EXPECTS && result.is_pending() && !input.appends() {
+                        self.rest.expected.give_up();
+                    }
+                    return Err(self.leave_at_read(result, input, (now, budget)));
+                }
             }
             let first = EXPECTS && sleeps.is_none();
             if first && !input.appends() {
