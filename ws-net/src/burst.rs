@@ -274,14 +274,13 @@ impl Inner {
     }
 
     /// Ends it, if all messages were taken, puts what is to be written in `outbox`, and answers the
-    /// memory of the input. Otherwise nothing was done.
+    /// buffer of the input, without a chunk if that became a message. Otherwise nothing was done.
     #[inline]
     pub(crate) fn settle_straight(
         &mut self,
         shared: &Shared,
         outbox: &mut Outbox,
     ) -> Option<Box<RecvBuf>> {
-        let is_used_up = |input: &mut Box<RecvBuf>| input.is_idle();
         let settle = |burst: &Burst| {
             let (input, transmit);
             if burst.lender.get() == shared.serial {
@@ -289,12 +288,12 @@ impl Inner {
                 if lent.slot.is_some() {
                     return None;
                 }
-                input = lent.input.take_if(is_used_up)?;
+                input = lent.input.take_if(|input| input.is_idle())?;
                 burst.lender.set(0);
                 transmit = self.core.transmit_batch(&mut lent.batch);
             } else {
                 // Somebody has taken the lock meanwhile, and with it what was lent.
-                let given = self.input.take_if(|input| !self.loan.lent && is_used_up(input));
+                let given = self.input.take_if(|input| !self.loan.lent && input.is_idle());
                 input = given?;
                 transmit = self.core.poll_transmit();
             }

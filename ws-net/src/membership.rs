@@ -44,10 +44,10 @@ impl Membership {
             let from = home.load(Ordering::Relaxed);
             if from != to {
                 home.store(to, Ordering::Relaxed);
-            }
-            if from != to && from != 0 {
-                // Somebody may have taken it into a relay of its old runtime: it leaves.
-                drop(self.connection.shared().lock());
+                if from != 0 {
+                    // Somebody may have taken it into a relay of its old runtime: it leaves.
+                    drop(self.connection.shared().lock());
+                }
             }
         };
         self.alarm.poll_set(&common.alarms, *serial, deadline, time, cx, moved)

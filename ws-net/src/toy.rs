@@ -440,9 +440,7 @@ impl Pipe {
     pub(crate) fn ended(&self) -> bool {
         lock(&self.wire).ended[1 - self.me]
     }
-}
 
-impl Pipe {
     /// Up to `most` bytes that the other end has sent, none at its end.
     fn poll_bytes(&self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<Vec<u8>>> {
         assert!(most > 0, "a read without room looks like the end of the stream");

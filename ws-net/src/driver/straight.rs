@@ -81,6 +81,11 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                 return Err(self.leave(Some(input), (now, budget)));
             };
             let result = socket.poll_fill(cx, &mut input);
+            let first = EXPECTS && sleeps.is_none();
+            if first && input.has_room() && !input.appends() {
+                // All of it was initialised.
+                self.rest.expected.give_up();
+            }
             match (&result, sleeps) {
                 (Poll::Ready(Ok(n)), _)
                     if Turn::is_short(*n, input.capacity())
@@ -91,16 +96,7 @@ impl<R: Runtime, S: Transport, D: Door> DriverProjection<'_, R, S, D> {
                     DONE.set(DONE.get() + 1);
                     return Ok(deadline);
                 }
-                _ => {
-                    if EXPECTS && result.is_pending() && !input.appends() {
-                        self.rest.expected.give_up();
-                    }
-                    return Err(self.leave_at_read(result, input, (now, budget)));
-                }
-            }
-            let first = EXPECTS && sleeps.is_none();
-            if first && !input.appends() {
-                self.rest.expected.give_up();
+                _ => return Err(self.leave_at_read(result, input, (now, budget))),
             }
             let deadline;
             (input, deadline) = self.answer(input, (now, &mut budget), cx)?;

@@ -41,6 +41,9 @@ pub(crate) struct Loan(Arc<()>);
 /// peer as much as it costs us.
 const FIRST_STEP: usize = 64 << 10;
 
+/// Shorter messages are copied in less time than it takes to hand their memory on.
+const LEAST_KEPT: usize = 1 << 10;
+
 /// More room than this is used before more is allocated.
 const FEW: usize = 16 << 10;
 
@@ -58,9 +61,6 @@ impl RecvBuf {
     pub fn with_capacity(capacity: usize) -> Self {
         Self { chunk: vec![0; capacity.max(16)], start: 0, end: 0, message: None }
     }
-
-    /// Shorter messages are copied in less time than it takes to hand their memory on.
-    pub(crate) const LEAST_KEPT: usize = 1 << 10;
 
     /// A buffer for one message that is expected to take up to `capacity` bytes with its framing, at
     /// least 16. Where it comes alone, uncompressed, in one frame and in one read by
@@ -261,7 +261,10 @@ impl RecvBuf {
     /// such a message.
     #[inline]
     pub(crate) fn is_made_for(&self, n: usize) -> bool {
-        self.is_raw() && n == self.end - self.start && n >= self.chunk.capacity() / 4 * 3
+        n >= LEAST_KEPT
+            && self.is_raw()
+            && n == self.end - self.start
+            && n >= self.chunk.capacity() / 4 * 3
     }
 
     /// Takes `len` unread bytes behind the first `skipped` ones in the memory that they were read
@@ -504,20 +507,23 @@ mod tests {
 
     #[test]
     fn memory_for_a_message_is_used_again_until_it_is_taken() {
-        let mut buf = RecvBuf::for_message(100);
-        assert_eq!((buf.capacity(), buf.has_room(), buf.is_idle()), (100, true, true));
-        assert_eq!(buf.feed(&[1; 60]), 60);
-        buf.consume(60);
-        assert_eq!(buf.message_mut().unwrap().remaining_mut(), 100);
-        assert_eq!(buf.feed(&[2; 60]), 60);
+        let mut buf = RecvBuf::for_message(2000);
+        assert_eq!((buf.capacity(), buf.has_room(), buf.is_idle()), (2000, true, true));
+        assert_eq!(buf.feed(&[1; 1200]), 1200);
+        buf.consume(1200);
+        assert_eq!(buf.message_mut().unwrap().remaining_mut(), 2000);
+        assert_eq!(buf.feed(&[2; 1200]), 1200);
         // Who appends and does not report it has received nothing.
-        buf.message_mut().unwrap().put_slice(&[3; 20]);
-        assert_eq!((buf.len(), buf.message_mut().unwrap().remaining_mut()), (60, 40));
-        assert!(!buf.is_made_for(75) && !buf.is_made_for(60), "not three quarters");
-        assert_eq!(buf.feed(&[4; 20]), 20);
-        assert!(buf.is_made_for(80) && !buf.is_made_for(79));
-        assert_eq!(buf.give_away(50, 20), [[2; 10], [4; 10]].concat());
+        buf.message_mut().unwrap().put_slice(&[3; 400]);
+        assert_eq!((buf.len(), buf.message_mut().unwrap().remaining_mut()), (1200, 800));
+        assert!(!buf.is_made_for(1500) && !buf.is_made_for(1200), "not three quarters");
+        assert_eq!(buf.feed(&[4; 400]), 400);
+        assert!(buf.is_made_for(1600) && !buf.is_made_for(1599));
+        assert_eq!(buf.give_away(1000, 400), [[2; 200], [4; 200]].concat());
         assert!(buf.is_idle() && buf.capacity() == 0);
+        let mut short = RecvBuf::for_message(LEAST_KEPT);
+        short.feed(&[5; LEAST_KEPT - 1]);
+        assert!(!short.is_made_for(LEAST_KEPT - 1), "it is copied");
         buf.put_chunk(&mut RecvBuf::with_capacity(16));
         assert_eq!(buf.feed(&[5; 20]), 16);
     }

@@ -153,6 +153,7 @@ impl Connection {
     /// Lets what is queued next use the memory of `spare`, if the queue has none and `spare` is
     /// empty, with no more than 16 KiB. It is handed out with what was queued.
     pub fn supply(&mut self, spare: SendBuf) {
+        // Not `recycle`: with two callers it would not be inlined where every write passes.
         let queued = self.out.buf();
         let few = spare.capacity() <= MOST_SUPPLIED;
         if few && queued.capacity() == 0 && !queued.has_remaining() && !spare.has_remaining() {

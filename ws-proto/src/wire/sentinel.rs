@@ -76,7 +76,7 @@ pub(super) fn take_whole(input: &mut RecvBuf, most: usize) -> Option<Message> {
         return None;
     }
     let len = text.len();
-    let text = if len >= RecvBuf::LEAST_KEPT && input.is_made_for(len + 2) {
+    let text = if input.is_made_for(len + 2) {
         input.give_away(1, len)
     } else {
         let text = Bytes::copy_from_slice(text);

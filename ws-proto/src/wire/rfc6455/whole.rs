@@ -107,7 +107,7 @@ pub(crate) fn take_whole(role: Role, input: &mut RecvBuf, most: usize) -> Option
     let masked = rest.get(..len)?;
     let end = unread.len() - rest.len() + len;
     let is_text = *first == TEXT;
-    if end >= RecvBuf::LEAST_KEPT && input.is_made_for(end) {
+    if input.is_made_for(end) {
         return take_with_memory(key, input, (end - len, len), is_text);
     }
     let mut payload = Vec::with_capacity(len);
