@@ -41,28 +41,37 @@ impl<'a> Fanout<'a> {
     /// all members get all messages in the same order.
     pub(crate) fn offer_to(&mut self, members: &Roster<Arc<Shared>>, except: Option<u64>) {
         members.hold(|circle| {
-            let at = except.and_then(|serial| circle.find(serial));
-            let except_mark = at.and_then(|at| circle.marks.get(at)).copied().unwrap_or_default();
-            let Circle { entries, marks, seats, .. } = circle;
+            let except = except.and_then(|serial| circle.find(serial));
+            let Circle { entries, seats, .. } = circle;
             let Some((_, first)) = entries.first() else { return };
-            if marks.is_empty() {
-                for (_, member) in entries.iter().filter(|(serial, _)| Some(*serial) != except) {
-                    self.offer(member, None);
+            if seats.is_empty() {
+                for (at, (_, member)) in entries.iter().enumerate() {
+                    if Some(at) != except {
+                        self.offer(member, None);
+                    }
                 }
                 return;
             }
             let many = entries.len() >= FEWEST;
             let high = first.common.config.limits().outbound_high;
-            seats.push(self.message, high, except_mark);
-            self.delivery.queued += seats.count();
-            for (at, mark) in marks.iter_mut().enumerate() {
-                // Mostly all have it, who are then not even looked up.
-                if !seats.got(*mark)
-                    && let Some((serial, member)) = entries.get(at)
-                    && Some(*serial) != except
+            self.delivery.queued += seats.push(self.message, high, except);
+            let mut offer = |at, seats: &mut Seats<_>| {
+                if Some(at) != except
+                    && let Some((_, member)) = entries.get(at)
                 {
-                    self.offer(member, many.then_some((&mut *seats, mark)));
+                    self.offer(member, many.then_some((seats, at)));
                 }
+            };
+            // Mostly all but a few have it, who are then not even looked up.
+            if seats.are_short(except) {
+                for at in 0..entries.len() {
+                    if !seats.has(at) {
+                        offer(at, seats);
+                    }
+                }
+            }
+            while let Some(at) = seats.next_missed() {
+                offer(at, seats);
             }
             seats.lead(|leader, relay| self.leaders.add(leader, relay));
         });
@@ -73,16 +82,14 @@ impl<'a> Fanout<'a> {
         members.hold(|circle| {
             let many = circle.entries.len() >= FEWEST;
             for one in chosen {
-                let at = circle.find(one.id().serial());
-                let mark = at.and_then(|at| circle.marks.get_mut(at));
-                let mark = mark.filter(|_| many);
-                self.offer(one.shared(), mark.map(|mark| (&mut *circle.seats, mark)));
+                let at = circle.find(one.id().serial()).filter(|_| many);
+                self.offer(one.shared(), at.map(|at| (&mut *circle.seats, at)));
             }
         });
     }
 
     /// Queues the message on one connection, which may have or get a seat in a relay.
-    fn offer(&mut self, member: &Arc<Shared>, seat: Option<(&mut Seats<Arc<Shared>>, &mut u32)>) {
+    fn offer(&mut self, member: &Arc<Shared>, seat: Option<(&mut Seats<Arc<Shared>>, usize)>) {
         let mut inner = member.lock();
         let outcome = inner.offer(self.message, &member.common, self.slow, &mut self.freed);
         if mem::take(&mut inner.called) && inner.driver.is_asleep() {
@@ -109,11 +116,11 @@ impl<'a> Fanout<'a> {
         &mut self,
         member: &Arc<Shared>,
         inner: &mut Inner,
-        seat: Option<(&mut Seats<Arc<Shared>>, &mut u32)>,
+        seat: Option<(&mut Seats<Arc<Shared>>, usize)>,
     ) {
         let part = seat
             .filter(|_| inner.takes_relays() && member.home.load(Ordering::Relaxed) != 0)
-            .and_then(|(seats, mark)| seats.take_in(mark, member, &inner.sleeper(member)));
+            .and_then(|(seats, at)| seats.take_in(at, member, &inner.sleeper(member)));
         let Some((part, relay, seat)) = part else {
             return self.freed.extend(inner.wake(member));
         };

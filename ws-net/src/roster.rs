@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use crate::index::Index;
 use crate::relay::Member;
-use crate::relay::seats::{FEWEST, Seats};
+use crate::relay::seats::Seats;
 use crate::waiters::lock;
 
 /// Entries under serial numbers: found and taken out in constant time, gone through without gaps.
@@ -15,16 +15,12 @@ pub(crate) struct Roster<T> {
 struct Table<T> {
     entries: Vec<(u64, T)>,
     index: Index,
-    /// Of the first so many entries; the marks of the others are 0.
-    marks: Vec<u32>,
     seats: Seats<T>,
 }
 
 /// A roster while nobody can come, leave or look.
 pub(crate) struct Circle<'a, T> {
     pub(crate) entries: &'a [(u64, T)],
-    /// Of every entry the mark that `seats` has made; empty when there are few and never were more.
-    pub(crate) marks: &'a mut [u32],
     pub(crate) seats: &'a mut Seats<T>,
     index: &'a Index,
 }
@@ -39,12 +35,7 @@ impl<T> Circle<'_, T> {
 impl<T: Member> Roster<T> {
     /// One that keeps room for `kept` entries.
     pub(crate) fn keeping(kept: usize) -> Self {
-        let table = Table {
-            entries: Vec::new(),
-            index: Index::default(),
-            marks: Vec::new(),
-            seats: Seats::default(),
-        };
+        let table = Table { entries: Vec::new(), index: Index::default(), seats: Seats::default() };
         Self { table: Mutex::new(table), kept }
     }
 
@@ -94,11 +85,9 @@ impl<T: Member> Roster<T> {
 
     /// Calls `f` while nobody can come, leave or look: it runs no code of users.
     pub(crate) fn hold<V>(&self, f: impl FnOnce(Circle<'_, T>) -> V) -> V {
-        let Table { entries, index, marks, seats } = &mut *lock(&self.table);
-        if entries.len() >= FEWEST || !marks.is_empty() {
-            marks.resize(entries.len(), 0);
-        }
-        f(Circle { entries, marks, seats, index })
+        let Table { entries, index, seats } = &mut *lock(&self.table);
+        seats.set_len(entries.len());
+        f(Circle { entries, seats, index })
     }
 }
 
@@ -106,15 +95,11 @@ impl<T: Member> Table<T> {
     fn remove(&mut self, serial: u64, kept: usize) -> Option<T> {
         let at = self.index.swap_remove(serial, &self.entries)?;
         let (_, entry) = self.entries.swap_remove(at);
-        if !self.marks.is_empty() {
-            self.marks.resize(self.entries.len() + 1, 0);
-            let mark = self.marks.swap_remove(at);
-            self.seats.vacate(mark);
-        }
+        self.seats.swap_remove(at, self.entries.len() + 1);
         if self.entries.len().max(kept / 4) < self.entries.capacity() / 4 {
             let room = kept.max(self.entries.len() * 2);
             self.entries.shrink_to(room);
-            self.marks.shrink_to(room);
+            self.seats.shrink_to(room);
             self.index.rebuild(&self.entries, room);
         }
         Some(entry)

@@ -10,12 +10,16 @@ pub(crate) const FEWEST: usize = 4;
 /// With so few connections left, they move to other relays.
 const FEW: u32 = MOST as u32 / 4;
 
-/// The relays of a roster. Who is in it has a mark there: 0, or the number of the seat that is kept
-/// for it, where those of the first relay begin at [`MOST`].
+/// The relays of a roster, and which of its entries sit where in them.
 pub(crate) struct Seats<T> {
     rows: Vec<Row<T>>,
-    /// Who got the present message, a bit for each mark.
-    got: Vec<u32>,
+    /// For each entry 0, or the number of the seat that is kept for it, where those of the first
+    /// relay begin at [`MOST`]. Empty when there are few entries and never were more.
+    marks: Vec<u32>,
+    /// So many entries have a seat.
+    seated: usize,
+    /// Who has a seat and not got the present message, a bit for each seat of each row.
+    missed: Vec<u32>,
     /// Where there was room last.
     last: usize,
 }
@@ -25,6 +29,8 @@ struct Row<T> {
     /// `None` when nobody has a seat.
     relay: Option<Arc<Relay<T>>>,
     taken: u32,
+    /// Which entry has each seat that is taken.
+    entries: [u32; MOST],
     /// Its connections move elsewhere.
     closes: bool,
     /// Nobody has to be found who writes the present message.
@@ -38,44 +44,79 @@ fn place(mark: u32) -> Option<(usize, u8)> {
 }
 
 impl<T: Member> Seats<T> {
-    /// Offers all members a message. `except`, who has this mark, does not get it.
-    pub(crate) fn push(&mut self, message: &Prepared, high: usize, except: u32) {
-        if let Some((row, seat)) = place(except)
+    /// So many entries are there now; those that are new are behind the others.
+    pub(crate) fn set_len(&mut self, entries: usize) {
+        if entries >= FEWEST || !self.is_empty() {
+            self.marks.resize(entries, 0);
+        }
+        #[cfg(test)]
+        self.assert_sound();
+    }
+
+    /// Whether there are no relays to ask about: there are few entries and never were more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// Offers all members a message but this entry, and answers how many got it.
+    pub(crate) fn push(&mut self, message: &Prepared, high: usize, except: Option<usize>) -> usize {
+        if let Some((row, seat)) = except.and_then(|entry| self.place_of(entry))
             && let Some(Row { relay: Some(relay), .. }) = self.rows.get(row)
             && let Some(member) = relay.seated(seat)
         {
             member.leave();
         }
-        self.got.clear();
-        self.got.shrink_to(2 * self.rows.capacity());
-        self.got.push(0);
+        self.missed.clear();
+        self.missed.shrink_to(2 * self.rows.capacity());
+        let mut count = 0;
         for row in &mut self.rows {
             let (got, led) = match &row.relay {
                 Some(relay) if !row.closes => relay.push(message, high),
                 _ => (0, true),
             };
-            self.got.push(got);
+            self.missed.push(row.taken & !got);
             row.led = led || got == 0;
+            count += got.count_ones() as usize;
+        }
+        count
+    }
+
+    /// Whether an entry but this one has no seat.
+    pub(crate) fn are_short(&self, except: Option<usize>) -> bool {
+        let stands = except.is_some_and(|entry| !self.has(entry));
+        self.seated + usize::from(stands) < self.marks.len()
+    }
+
+    /// Whether an entry has a seat.
+    pub(crate) fn has(&self, entry: usize) -> bool {
+        self.place_of(entry).is_some()
+    }
+
+    /// One who had a seat and has not got the present message; each is told once, also when it moves
+    /// elsewhere meanwhile.
+    pub(crate) fn next_missed(&mut self) -> Option<usize> {
+        loop {
+            let missed = self.missed.last_mut()?;
+            let seat = missed.trailing_zeros() as usize;
+            *missed &= missed.wrapping_sub(1);
+            let row = self.missed.len() - 1;
+            let entry = self.rows.get(row).and_then(|row| row.entries.get(seat));
+            if let Some(entry) = entry {
+                return Some(*entry as usize);
+            }
+            self.missed.pop();
         }
     }
 
-    /// Whether who has this mark got the message.
-    #[inline]
-    pub(crate) fn got(&self, mark: u32) -> bool {
-        let got = self.got.get((mark / u32::BITS) as usize);
-        got.is_some_and(|got| got & (1 << (mark % u32::BITS)) != 0)
+    fn place_of(&self, entry: usize) -> Option<(usize, u8)> {
+        self.marks.get(entry).and_then(|mark| place(*mark))
     }
 
-    /// How many got it.
-    pub(crate) fn count(&self) -> usize {
-        self.got.iter().map(|got| got.count_ones() as usize).sum()
-    }
-
-    /// A connection sleeps and has something queued: others are to write it, in a relay where it gets
-    /// a seat if it has none that fits. Answers which part it has there.
+    /// A connection sleeps and has something queued: others are to write it, in a relay where its
+    /// entry gets a seat if it has none that fits. Answers which part it has there.
     pub(crate) fn take_in(
         &mut self,
-        mark: &mut u32,
+        entry: usize,
         connection: &T,
         sleeper: &Sleeper,
     ) -> Option<(Part, &Arc<Relay<T>>, u8)> {
@@ -83,13 +124,14 @@ impl<T: Member> Seats<T> {
             let like = |relay: &Arc<Relay<T>>| relay.is_for(sleeper.home, sleeper.format);
             !row.closes && row.relay.as_ref().is_some_and(like)
         };
-        if let Some((row, _)) = place(*mark)
+        let mut mark = *self.marks.get(entry)?;
+        if let Some((row, _)) = place(mark)
             && !self.rows.get(row).is_some_and(fits)
         {
-            self.free(*mark);
-            *mark = 0;
+            self.free(mark);
+            mark = 0;
         }
-        if *mark == 0 {
+        if mark == 0 {
             let has_room = |row: &Row<T>| row.taken != u32::MAX && fits(row);
             let at = match self.rows.get(self.last) {
                 Some(row) if has_room(row) => self.last,
@@ -99,9 +141,10 @@ impl<T: Member> Seats<T> {
                 },
             };
             self.last = at;
-            *mark = self.sit(at, connection);
+            mark = self.sit(at, entry, connection);
+            *self.marks.get_mut(entry)? = mark;
         }
-        let (row, seat) = place(*mark)?;
+        let (row, seat) = place(mark)?;
         let Row { relay, led, .. } = self.rows.get_mut(row)?;
         let relay = relay.as_ref()?;
         let part = relay.take_in(seat, sleeper);
@@ -120,8 +163,29 @@ impl<T: Member> Seats<T> {
         }
     }
 
+    /// This entry, of so many, is in the roster no more, and the last one took its place.
+    pub(crate) fn swap_remove(&mut self, entry: usize, entries: usize) {
+        if self.is_empty() {
+            return;
+        }
+        self.marks.resize(entries, 0);
+        let mark = self.marks.swap_remove(entry);
+        if let Some((row, seat)) = self.place_of(entry)
+            && let Some(row) = self.rows.get_mut(row)
+            && let Some(sits) = row.entries.get_mut(usize::from(seat))
+        {
+            *sits = entry as u32;
+        }
+        self.vacate(mark);
+    }
+
+    /// Needs room for so many entries.
+    pub(crate) fn shrink_to(&mut self, entries: usize) {
+        self.marks.shrink_to(entries);
+    }
+
     /// Who has this mark is in the roster no more.
-    pub(crate) fn vacate(&mut self, mark: u32) {
+    fn vacate(&mut self, mark: u32) {
         let Some((at, seat)) = place(mark) else { return };
         let Some(Row { relay: Some(relay), .. }) = self.rows.get(at) else { return };
         if let Some(connection) = relay.seated(seat) {
@@ -158,6 +222,7 @@ impl<T: Member> Seats<T> {
         let Some(relay) = &row.relay else { return };
         relay.seat(seat, None);
         row.taken &= !(1 << seat);
+        self.seated -= 1;
         if row.taken == 0 {
             *row = Row::default();
             while self.rows.last().is_some_and(|row| row.relay.is_none()) {
@@ -182,25 +247,45 @@ impl<T: Member> Seats<T> {
         self.rows.len() - 1
     }
 
-    /// Gives a connection a seat, and answers its mark.
-    fn sit(&mut self, at: usize, connection: &T) -> u32 {
+    /// Gives a connection a seat, and answers the mark for its entry.
+    fn sit(&mut self, at: usize, entry: usize, connection: &T) -> u32 {
         let Some(row) = self.rows.get_mut(at) else { return 0 };
         let Some(relay) = &row.relay else { return 0 };
         let seat = row.taken.trailing_ones();
         row.taken |= 1 << seat;
+        if let Some(sits) = row.entries.get_mut(seat as usize) {
+            *sits = entry as u32;
+        }
+        self.seated += 1;
         relay.seat(seat as u8, Some(connection.clone()));
         ((at + 1) * MOST) as u32 + seat
     }
 }
 
+#[cfg(test)]
+impl<T> Seats<T> {
+    /// What is written down twice is the same.
+    fn assert_sound(&self) {
+        let seated = self.marks.iter().enumerate().filter_map(|(entry, mark)| {
+            let (row, seat) = place(*mark)?;
+            let row = &self.rows[row];
+            assert_eq!(row.entries[usize::from(seat)] as usize, entry);
+            Some(row.taken >> seat & 1)
+        });
+        assert_eq!(seated.sum::<u32>() as usize, self.seated);
+        let taken = self.rows.iter().map(|row| row.taken.count_ones() as usize);
+        assert_eq!(taken.sum::<usize>(), self.seated);
+    }
+}
+
 impl<T> Default for Seats<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), got: Vec::new(), last: 0 }
+        Self { rows: Vec::new(), marks: Vec::new(), seated: 0, missed: Vec::new(), last: 0 }
     }
 }
 
 impl<T> Default for Row<T> {
     fn default() -> Self {
-        Self { relay: None, taken: 0, closes: false, led: true }
+        Self { relay: None, taken: 0, entries: [0; MOST], closes: false, led: true }
     }
 }
