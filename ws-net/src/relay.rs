@@ -9,7 +9,7 @@
 //! Locks are taken in the order roster, connection, relay.
 
 use std::mem;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -22,7 +22,10 @@ pub(crate) mod seats;
 
 /// So many connections, one of which is woken: that costs several times what writing to another does
 /// outside the system. A turn should stay short all the same.
-pub(crate) const MOST: usize = 32;
+pub(crate) const MOST: usize = Bits::BITS as usize;
+
+/// One for each seat.
+pub(crate) type Bits = u64;
 
 /// What is longer is copied for so long that waking its task makes no difference, but writing it for
 /// many would: they would wait, and what runs beside them.
@@ -45,16 +48,16 @@ pub(crate) struct Relay<T> {
     format: Option<FrameFormat>,
     /// Who has yet to get `State::flight`, a bit for each seat. It is cleared only under the lock of
     /// the connection in the seat, so that either its driver writes or the leader.
-    flying: AtomicU32,
+    flying: AtomicU64,
     state: Mutex<State<T>>,
 }
 
 struct State<T> {
     seated: Seated<T>,
     /// Members that get what is in the log, a bit for each seat.
-    present: u32,
+    present: Bits,
     /// Members that have something queued themselves, which the leader writes.
-    due: u32,
+    due: Bits,
     /// A driver has this as an errand, or will have it.
     led: bool,
     /// Frames that nobody has got.
@@ -73,8 +76,8 @@ struct State<T> {
     before: usize,
 }
 
-/// Connections, each in its seat.
-type Seated<T> = Arc<[Option<T>; MOST]>;
+/// Connections, each in its seat, up to the last that was taken.
+type Seated<T> = Arc<Vec<Option<T>>>;
 
 /// A connection that sleeps and has something queued.
 pub(crate) struct Sleeper {
@@ -98,7 +101,7 @@ pub(crate) enum Part {
 
 impl<T: Member> Relay<T> {
     fn new(home: u32, format: Option<FrameFormat>) -> Self {
-        Self { home, format, flying: AtomicU32::new(0), state: Mutex::default() }
+        Self { home, format, flying: AtomicU64::new(0), state: Mutex::default() }
     }
 
     /// Whether it is for connections on this runtime with this format.
@@ -108,7 +111,7 @@ impl<T: Member> Relay<T> {
 
     /// Appends a message for all members, if none of them could have too much queued then for `high`
     /// or for one turn. Answers who gets it, and whether somebody writes it.
-    fn push(&self, message: &Prepared, high: usize) -> (u32, bool) {
+    fn push(&self, message: &Prepared, high: usize) -> (Bits, bool) {
         let state = &mut *lock(&self.state);
         let waits = state.log.len() + state.queued + state.before;
         let got = match self.format {
@@ -226,10 +229,11 @@ impl<T: Member> Relay<T> {
             let state = &mut *lock(&self.state);
             debug_assert_eq!(state.present & (1 << seat), 0, "a member keeps its seat");
             state.due &= !(1 << seat);
-            match Arc::make_mut(&mut state.seated).get_mut(usize::from(seat)) {
-                Some(place) => mem::replace(place, connection),
-                None => connection,
+            let seated = Arc::make_mut(&mut state.seated);
+            if seated.len() <= usize::from(seat) {
+                seated.resize(usize::from(seat) + 1, None);
             }
+            seated.get_mut(usize::from(seat)).and_then(|place| mem::replace(place, connection))
         };
         drop(gone);
     }
@@ -264,7 +268,7 @@ impl<T> State<T> {
 impl<T> Default for State<T> {
     fn default() -> Self {
         Self {
-            seated: Arc::new([const { None }; MOST]),
+            seated: Arc::default(),
             present: 0,
             due: 0,
             led: false,

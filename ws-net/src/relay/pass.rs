@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use tracing::error;
 use ws_proto::{SendBuf, State};
 
-use super::{MOST, Member, Part, SHORT, Seated, Sleeper};
+use super::{Bits, MOST, Member, Part, SHORT, Seated, Sleeper};
 use crate::contain::{catch, wake};
 use crate::descriptor::Descriptor;
 use crate::outbox::{self, PIECES};
@@ -31,7 +31,7 @@ struct Pass<'a> {
     relay: &'a Relay,
     seated: Seated<Arc<Shared>>,
     /// Whom to visit, a bit for each seat.
-    todo: u32,
+    todo: Bits,
     flight: Bytes,
     from: [u16; MOST],
     done: bool,
@@ -181,7 +181,7 @@ fn call(member: &Shared) -> Option<Waker> {
 }
 
 /// The next connection of `todo`, and its seat.
-fn next<'a>(seated: &'a Seated<Arc<Shared>>, todo: &mut u32) -> Option<(u32, &'a Arc<Shared>)> {
+fn next<'a>(seated: &'a Seated<Arc<Shared>>, todo: &mut Bits) -> Option<(u32, &'a Arc<Shared>)> {
     while *todo != 0 {
         let seat = todo.trailing_zeros();
         *todo &= *todo - 1;
@@ -200,7 +200,7 @@ impl<'a> Pass<'a> {
         let flight = state.take_log();
         state.copy = Bytes::new();
         state.flight = flight.clone();
-        state.flight_from = mem::take(&mut state.from);
+        state.flight_from = mem::replace(&mut state.from, [0; MOST]);
         state.before = mem::take(&mut state.queued) + flight.len();
         relay.flying.store(flying, Ordering::Release);
         Self {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use ws_proto::Prepared;
 
-use super::{MOST, Member, Part, Relay, Sleeper};
+use super::{Bits, MOST, Member, Part, Relay, Sleeper};
 
 /// With fewer receivers each is woken: a relay would be memory for each topic of one or two.
 pub(crate) const FEWEST: usize = 4;
@@ -19,7 +19,7 @@ pub(crate) struct Seats<T> {
     /// So many entries have a seat.
     seated: usize,
     /// Who has a seat and not got the present message, a bit for each seat of each row.
-    missed: Vec<u32>,
+    missed: Vec<Bits>,
     /// Where there was room last.
     last: usize,
 }
@@ -28,9 +28,9 @@ pub(crate) struct Seats<T> {
 struct Row<T> {
     /// `None` when nobody has a seat.
     relay: Option<Arc<Relay<T>>>,
-    taken: u32,
+    taken: Bits,
     /// Which entry has each seat that is taken.
-    entries: [u32; MOST],
+    entries: Vec<u32>,
     /// Its connections move elsewhere.
     closes: bool,
     /// Nobody has to be found who writes the present message.
@@ -132,7 +132,7 @@ impl<T: Member> Seats<T> {
             mark = 0;
         }
         if mark == 0 {
-            let has_room = |row: &Row<T>| row.taken != u32::MAX && fits(row);
+            let has_room = |row: &Row<T>| row.taken != Bits::MAX && fits(row);
             let at = match self.rows.get(self.last) {
                 Some(row) if has_room(row) => self.last,
                 _ => match self.rows.iter().rposition(has_room) {
@@ -253,8 +253,10 @@ impl<T: Member> Seats<T> {
         let Some(relay) = &row.relay else { return 0 };
         let seat = row.taken.trailing_ones();
         row.taken |= 1 << seat;
-        if let Some(sits) = row.entries.get_mut(seat as usize) {
-            *sits = entry as u32;
+        // The first that is free, so at most one behind the last.
+        match row.entries.get_mut(seat as usize) {
+            Some(sits) => *sits = entry as u32,
+            None => row.entries.push(entry as u32),
         }
         self.seated += 1;
         relay.seat(seat as u8, Some(connection.clone()));
@@ -272,7 +274,7 @@ impl<T> Seats<T> {
             assert_eq!(row.entries[usize::from(seat)] as usize, entry);
             Some(row.taken >> seat & 1)
         });
-        assert_eq!(seated.sum::<u32>() as usize, self.seated);
+        assert_eq!(seated.sum::<Bits>() as usize, self.seated);
         let taken = self.rows.iter().map(|row| row.taken.count_ones() as usize);
         assert_eq!(taken.sum::<usize>(), self.seated);
     }
@@ -286,6 +288,6 @@ impl<T> Default for Seats<T> {
 
 impl<T> Default for Row<T> {
     fn default() -> Self {
-        Self { relay: None, taken: 0, entries: [0; MOST], closes: false, led: true }
+        Self { relay: None, taken: 0, entries: Vec::new(), closes: false, led: true }
     }
 }

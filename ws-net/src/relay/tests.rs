@@ -184,14 +184,14 @@ fn relays_with_few_members_are_put_together() {
     assert_eq!(party.server.broadcast("one"), sent_to(4 * MOST));
     assert_eq!(party.toy.settle(), 4);
     party.heard();
-    // Every 16th stays, two in each relay.
+    // Two stay in each relay.
     let mut guest = 0;
     party.guests.retain(|(connection, _)| {
         guest += 1;
-        if guest % 16 != 0 {
+        if guest % (MOST / 2) != 0 {
             connection.abort();
         }
-        guest % 16 == 0
+        guest % (MOST / 2) == 0
     });
     party.toy.settle();
     assert_eq!(party.server.broadcast("two"), sent_to(8));
@@ -208,12 +208,13 @@ fn nobody_hears_anything_twice_while_relays_become_fewer() {
     assert_eq!(party.server.broadcast("one"), sent_to(5 * MOST));
     party.heard();
     // Those who go move the last ones to the front.
-    for guest in (37..5 * MOST).rev().chain(0..12).chain([36]) {
+    let stay = MOST - 20..MOST + 4;
+    for guest in (stay.end + 1..5 * MOST).rev().chain(0..stay.start).chain([stay.end]) {
         party.connection(guest).abort();
         party.toy.settle();
     }
-    party.guests.truncate(36);
-    party.guests.drain(..12);
+    party.guests.truncate(stay.end);
+    party.guests.drain(..stay.start);
     assert_eq!(members(&party).len(), 23);
     for _ in 0..2 {
         assert_eq!(party.server.broadcast("two"), sent_to(24));

@@ -1,9 +1,12 @@
 use proptest::prelude::*;
 use ws_proto::{Close, Limits, Message};
 
-use super::{party, sent_to};
+use super::{MOST, party, sent_to};
 use crate::Delivery;
 use crate::toy::party::Party;
+
+/// More than have room in one relay.
+const GUESTS: usize = MOST + MOST / 4;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -26,7 +29,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let guest = || 0..40_usize;
+    let guest = || 0..GUESTS;
     let length = || prop_oneof![1..200_usize, 250..5000_usize, 5000..20_000_usize];
     let step = prop_oneof![
         5 => length().prop_map(Step::Broadcast),
@@ -97,10 +100,10 @@ proptest! {
         limits.outbound_high = high;
         limits.outbound_low = high / 2;
         let parties = [
-            party(40, |builder| builder.limits(limits.clone())),
-            Party::new(40, |builder| builder.limits(limits)),
+            party(GUESTS, |builder| builder.limits(limits.clone())),
+            Party::new(GUESTS, |builder| builder.limits(limits)),
         ];
-        let mut heard = [(); 2].map(|()| vec![Vec::new(); 40]);
+        let mut heard = [(); 2].map(|()| vec![Vec::new(); GUESTS]);
         for (round, step) in steps.iter().chain([&Step::Hear]).enumerate() {
             let [own, twin] = [0, 1].map(|at| step.run(round as u8, &parties[at], &mut heard[at]));
             prop_assert_eq!(own, twin, "{:?}", step);
