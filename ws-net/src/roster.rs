@@ -124,7 +124,13 @@ impl Member for u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::iter;
+
+    use ws_proto::Prepared;
+
     use super::*;
+    use crate::relay::Sleeper;
 
     fn serials(roster: &Roster<u64>) -> Vec<u64> {
         let mut serials = Vec::new();
@@ -159,6 +165,49 @@ mod tests {
         (10..10_000).for_each(|serial| assert!(roster.remove(serial).is_some()));
         assert!(lock(&roster.table).entries.capacity() < 100);
         assert_eq!(serials(&roster), (0..10).collect::<Vec<_>>());
+    }
+
+    /// Gives all of them seats.
+    fn seat(roster: &Roster<u64>) {
+        roster.hold(|circle| {
+            let sleeper = Sleeper { home: 1, format: None, queued: 0 };
+            for (at, (_, entry)) in circle.entries.iter().enumerate() {
+                assert!(circle.seats.take_in(at, entry, &sleeper).is_some());
+            }
+        });
+    }
+
+    #[test]
+    fn seats_follow_the_number_of_entries() {
+        let (roster, message) = (Roster::default(), Prepared::new("one"));
+        (0..10_000).for_each(|serial| roster.insert(serial, serial * 10));
+        seat(&roster);
+        roster.hold(|circle| assert_eq!(circle.seats.push(&message, 1000, None), 0));
+        (10..10_000).rev().for_each(|serial| assert!(roster.remove(serial).is_some()));
+        roster.hold(|circle| {
+            assert_eq!(circle.seats.push(&message, 1000, None), 0);
+            assert!(circle.seats.capacity() < 100, "{}", circle.seats.capacity());
+            let missed = iter::from_fn(|| circle.seats.next_missed());
+            assert_eq!(missed.collect::<BTreeSet<_>>(), (0..10).collect());
+        });
+    }
+
+    #[test]
+    fn a_roster_in_which_all_have_seats_is_not_gone_through() {
+        let roster = Roster::default();
+        (0..100).for_each(|serial| roster.insert(serial, serial * 10));
+        seat(&roster);
+        roster.hold(|circle| assert!(!circle.seats.are_short(None)));
+        roster.insert(100, 1000);
+        roster.hold(|circle| {
+            assert!(circle.seats.are_short(None) && circle.seats.are_short(Some(1)));
+            assert!(!circle.seats.are_short(Some(100)));
+        });
+        // The newcomer takes the place of one who leaves.
+        assert_eq!(roster.remove(1), Some(10));
+        roster.hold(|circle| {
+            assert!(circle.seats.are_short(Some(99)) && !circle.seats.are_short(Some(1)));
+        });
     }
 
     #[test]

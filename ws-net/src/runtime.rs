@@ -159,7 +159,7 @@ pub trait Transport: Send + Unpin + 'static {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// The descriptor of the socket, for transports that own one and hold nothing back. A message
-    /// to many, up to 32 KiB, is then written by the task of one receiver for a few others, too,
+    /// to many, up to 32 KiB, is then written by the task of one receiver for up to 63 others, too,
     /// whose own tasks sleep. Otherwise each task writes for itself. Small writes go to it as well
     /// before [`poll_write_vectored`](Self::poll_write_vectored) is asked, and what the end of the
     /// stream follows, so that the system can send both in one packet.

@@ -14,7 +14,7 @@ const FEW: u32 = MOST as u32 / 4;
 pub(crate) struct Seats<T> {
     rows: Vec<Row<T>>,
     /// For each entry 0, or the number of the seat that is kept for it, where those of the first
-    /// relay begin at [`MOST`]. Empty when there are few entries and never were more.
+    /// relay begin at [`MOST`]. Empty as long as there are too few entries for relays.
     marks: Vec<u32>,
     /// So many entries have a seat.
     seated: usize,
@@ -53,7 +53,7 @@ impl<T: Member> Seats<T> {
         self.assert_sound();
     }
 
-    /// Whether there are no relays to ask about: there are few entries and never were more.
+    /// Whether there are no relays to ask about, since there were too few entries so far.
     pub(crate) fn is_empty(&self) -> bool {
         self.marks.is_empty()
     }
@@ -66,6 +66,7 @@ impl<T: Member> Seats<T> {
         {
             member.leave();
         }
+        // Where the last message stopped midway something is left.
         self.missed.clear();
         self.missed.shrink_to(2 * self.rows.capacity());
         let mut count = 0;
@@ -92,8 +93,8 @@ impl<T: Member> Seats<T> {
         self.place_of(entry).is_some()
     }
 
-    /// One who had a seat and has not got the present message; each is told once, also when it moves
-    /// elsewhere meanwhile.
+    /// An entry that had a seat and has not got the present message: each once, also when it moves to
+    /// another seat meanwhile.
     pub(crate) fn next_missed(&mut self) -> Option<usize> {
         loop {
             let missed = self.missed.last_mut()?;
@@ -197,7 +198,8 @@ impl<T: Member> Seats<T> {
 
     /// When few are left in a relay, and there is room for them in another, they move there.
     fn close_if_few(&mut self, at: usize) {
-        let Some(Row { relay: Some(relay), taken, .. }) = self.rows.get(at) else { return };
+        let Some(row) = self.rows.get(at).filter(|row| !row.closes) else { return };
+        let Row { relay: Some(relay), taken, .. } = row else { return };
         let few = taken.count_ones();
         if few > FEW {
             return;
@@ -266,6 +268,11 @@ impl<T: Member> Seats<T> {
 
 #[cfg(test)]
 impl<T> Seats<T> {
+    /// The longest of its lists.
+    pub(crate) fn capacity(&self) -> usize {
+        self.marks.capacity().max(self.rows.capacity()).max(self.missed.capacity())
+    }
+
     /// What is written down twice is the same.
     fn assert_sound(&self) {
         let seated = self.marks.iter().enumerate().filter_map(|(entry, mark)| {
