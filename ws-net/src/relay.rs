@@ -24,7 +24,7 @@ pub(crate) mod seats;
 /// outside the system. A turn should stay short all the same.
 pub(crate) const MOST: usize = Bits::BITS as usize;
 
-/// One for each seat.
+/// A set of seats of one relay.
 pub(crate) type Bits = u64;
 
 /// What is longer is copied for so long that waking its task makes no difference, but writing it for

@@ -203,8 +203,8 @@ mod tests {
 
     #[test]
     fn every_start_of_up_to_three_bytes_is_judged_at_the_first_bad_byte() {
-        // Miri takes a thousand times as long: it gets every 34th byte, leads of
-        // two and of three and continuations among them.
+        // Miri takes a thousand times as long: it gets every 34th byte, leads of two and of three and
+        // continuations among them.
         let step = if cfg!(miri) { 34 } else { 1 };
         for first in (0..=u8::MAX).step_by(step) {
             for second in (0..=u8::MAX).step_by(step) {
